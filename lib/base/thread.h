@@ -1,0 +1,51 @@
+/* thread.h - the two shapes of parallel work in the library, and progress with cancelling.
+ *
+ * In both, the calling thread does work too and is the only one on which callbacks run; the first failure stops the
+ * others at their next task and is what the call returns. With one thread no thread is made. */
+#ifndef PM_BASE_THREAD_H
+#define PM_BASE_THREAD_H
+
+#include "base/error.h"
+
+/* ---- progress: one ticker for each long call ---- */
+
+typedef struct pm_ticker {
+    pm_progress_fn fn;
+    void *user;
+    uint64_t memory_limit; /* 0: none */
+    uint64_t base_memory;
+    double start, last;
+    pm_progress now;
+} pm_ticker;
+
+void pm_ticker_init(pm_ticker *t, pm_progress_fn fn, void *user, uint64_t memory_limit);
+/* Begins a phase: `phase` and `unit` are static strings. Calls the callback at once. */
+pm_status pm_ticker_phase(pm_ticker *t, const char *phase, const char *unit, uint64_t total, pm_error *err);
+/* Says how far the phase is. Cheap: looks at the clock, calls the callback ten times a second. Returns PM_CANCELLED when the
+ * callback asked for it, PM_LIMIT when resident memory grew past the limit. Calling thread only. */
+pm_status pm_ticker_tick(pm_ticker *t, uint64_t done, pm_error *err);
+double pm_ticker_seconds(const pm_ticker *t);
+
+double pm_now(void);               /* monotonic seconds */
+uint64_t pm_resident_memory(void); /* bytes; 0 if the system does not tell */
+
+/* ---- tasks by number ---- */
+
+/* Runs task(ctx, thread, i, err) for every i < n_tasks, each once, in rising order of start, on at most `threads` threads;
+ * `thread` < threads tells which scratch memory to use. `ticker` may be NULL; else pm_ticker_tick(ticker, ticks_done(finished tasks)) between
+ * the calling thread's tasks, so tasks should take well under 100 ms. */
+typedef pm_status (*pm_task_fn)(void *ctx, unsigned thread, size_t i, pm_error *err);
+pm_status pm_parallel(unsigned threads, size_t n_tasks, pm_task_fn task, void *ctx, pm_ticker *ticker, pm_error *err);
+
+/* ---- a stream of blocks ---- */
+
+/* The calling thread fills blocks with produce (false in *more at the end, with or without a last block filled), the
+ * threads consume them, in any order; when all blocks are full, the calling thread consumes one itself. `blocks` is an array of n_blocks pointers to the
+ * caller's blocks (2 * threads is a good number; 1 suffices for one thread). Progress is the producer's to tell. */
+typedef struct pm_stream_ops {
+    pm_status (*produce)(void *ctx, void *block, bool *filled, bool *more, pm_error *err);
+    pm_status (*consume)(void *ctx, unsigned thread, void *block, pm_error *err);
+} pm_stream_ops;
+pm_status pm_stream(unsigned threads, void **blocks, size_t n_blocks, const pm_stream_ops *ops, void *ctx, pm_error *err);
+
+#endif

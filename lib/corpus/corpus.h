@@ -1,0 +1,27 @@
+/* corpus.h - the inside of pm_corpus: blocks of documents for the trainers.
+ *
+ * A block is a run of bytes and the ends of the documents in it. Reading happens on one thread (the caller's: see
+ * pm_stream), blocks go to any thread. */
+#ifndef PM_CORPUS_CORPUS_H
+#define PM_CORPUS_CORPUS_H
+
+#include "base/alloc.h"
+
+typedef struct pm_block {
+    pm_buf text;
+    size_t *ends; /* document i is text.data[i ? ends[i - 1] : 0 .. ends[i]) */
+    size_t n, cap;
+} pm_block;
+
+void pm_block_release(pm_block *block);
+
+/* Fills the block (its old content is gone) with whole documents, about `want` bytes of them, at least one; n is 0 at the end. Empty
+ * documents are kept. Errors as pm_corpus_read. */
+pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_error *err);
+
+/* Some source gives single lines of plain text (for the summary). */
+bool pm_corpus_splits_lines(const pm_corpus *corpus);
+/* A name for the way documents are cut, recorded in models: "line", "paragraph", "document". */
+const char *pm_corpus_split_name(const pm_corpus *corpus);
+
+#endif

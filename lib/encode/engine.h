@@ -1,0 +1,10 @@
+/* engine.h - from a model to a tokenizer that encodes. Called by every reader of a format and by the trainers. */
+#ifndef PM_ENCODE_ENGINE_H
+#define PM_ENCODE_ENGINE_H
+
+#include "model/model.h"
+
+/* pm_tokenizer_from_model, then builds the tables of its algorithm's encoder. Takes the model over, on failure too. */
+pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err);
+
+#endif

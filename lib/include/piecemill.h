@@ -1,0 +1,370 @@
+/* piecemill.h - train tokenizer vocabularies and tokenize text.
+ *
+ * Copyright 2026 the piecemill developers. Licence: Apache-2.0.
+ *
+ * How to read this file: it is the manual. A program needs, in this order,
+ *
+ *     pm_corpus     where documents come from              -> pm_train()
+ *     pm_tokenizer  a vocabulary, trained or loaded        -> pm_tokenizer_load(), pm_tokenizer_save()
+ *     pm_encoder    one thread's scratch memory            -> pm_encode(), pm_decode(), pm_encode_batch()
+ *
+ * Conventions, which hold for every function below unless it says otherwise:
+ *
+ *   - Text is bytes. UTF-8 is expected and anything else is accepted: a byte that is not part of well-formed UTF-8 splits
+ *     as one U+FFFD would and is kept as it is. Lengths are explicit; NUL is a byte like any other.
+ *   - A function that can fail returns a pm_status, PM_OK (0) when it did what it says. On failure outputs are set to
+ *     NULL or 0 and nothing is leaked. `err` may be NULL; where it is not, it holds the status, a sentence and a position.
+ *   - A pm_bytes that a function returns is borrowed from the object it came from and lives as long as that object.
+ *   - `*_new`, `*_load` and pm_train give an object to the caller, who frees it with `*_free`; `*_free(NULL)` does nothing.
+ *   - Options structs begin with their size and are initialised with their `_INIT` macro; zero means the default.
+ *   - The library never prints, never exits, never aborts, and keeps no global state.
+ *   - Threads: a pm_tokenizer never changes, any number of threads may use one. A pm_encoder and a pm_corpus belong to
+ *     one thread at a time. Callbacks are called on the thread that called the library, and on no other.
+ */
+#ifndef PIECEMILL_H
+#define PIECEMILL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PM_API __attribute__((visibility("default")))
+#else
+#define PM_API
+#endif
+
+#define PM_VERSION_MAJOR 0
+#define PM_VERSION_MINOR 1
+#define PM_VERSION_PATCH 0
+#define PM_VERSION_STRING "0.1.0"
+
+/* The version of the library that is linked, as "0.1.0". */
+PM_API const char *pm_version(void);
+
+/* What was compiled in, as a static string of words separated by spaces: "pcre2 zlib zstd yajl threads". */
+PM_API const char *pm_features(void);
+
+/* ---------------------------------------------------------------- errors ---------------------------------------------- */
+
+/* The numbers are pinned: they never change and are never reused. */
+typedef enum pm_status {
+    PM_OK = 0,
+    PM_INVALID_ARGUMENT = 1,  /* an option or argument is out of its range or contradicts another; nothing was read */
+    PM_NO_MEMORY = 2,         /* an allocation failed; everything made so far was released */
+    PM_IO = 3,                /* reading or writing failed; the sentence holds the system's reason */
+    PM_NOT_FOUND = 4,         /* the file does not exist */
+    PM_BAD_FORMAT = 5,        /* a model file is malformed, truncated or corrupted, at `offset` */
+    PM_BAD_VERSION = 6,       /* a model file is of a version that this library does not read */
+    PM_BAD_PATTERN = 7,       /* a regex has a syntax error or an untranslatable construct, at `offset` in the pattern */
+    PM_LIMIT = 8,             /* a limit was passed: a regex's matching steps (`offset` in the text), memory_limit */
+    PM_BAD_ID = 9,            /* an id is not in the vocabulary; `offset` is its index in the array */
+    PM_SPECIAL_IN_TEXT = 10,  /* text holds a special token that is not allowed, at `offset` */
+    PM_EMPTY_CORPUS = 11,     /* no document held a byte */
+    PM_CANCELLED = 12,        /* a callback asked to stop */
+    PM_BAD_INPUT = 13,        /* a corpus file is damaged: truncated or trailing garbage, a line that is not JSON, ... */
+    PM_UNSUPPORTED = 14,      /* not compiled in, or the target format cannot express this tokenizer */
+    PM_NO_SPACE = 15          /* the caller's array is too short; the needed length was reported */
+} pm_status;
+
+#define PM_NO_OFFSET UINT64_MAX
+
+/* What went wrong. Filled on failure only; may be used again without being cleared. */
+typedef struct pm_error {
+    pm_status status;
+    uint64_t offset;    /* byte position the sentence speaks of (see the status), or PM_NO_OFFSET */
+    char file[512];     /* the file it speaks of, "" if none; a longer path keeps its end */
+    char message[512];  /* one sentence without full stop, NUL-terminated UTF-8: "expected a digit" */
+} pm_error;
+
+/* A short fixed name of a status: "PM_NO_MEMORY"; "PM_?" for an unknown number. */
+PM_API const char *pm_status_name(pm_status status);
+
+/* ---------------------------------------------------------------- basic types ------------------------------------------ */
+
+typedef uint32_t pm_id; /* a token id */
+#define PM_ID_NONE UINT32_MAX
+
+/* A view of bytes that somebody else owns. data may be NULL when len is 0. */
+typedef struct pm_bytes {
+    const uint8_t *data;
+    size_t len;
+} pm_bytes;
+
+typedef enum pm_algorithm {
+    PM_ALGORITHM_BYTEPIECE = 1, /* unigram over bytes, trained from n-gram counts (Su Jianlin's BytePiece) */
+    PM_ALGORITHM_BPE = 2        /* byte-level byte-pair encoding */
+} pm_algorithm;
+
+typedef enum pm_format {
+    PM_FORMAT_AUTO = 0,      /* load: by a look at the content; save: by the ending of the path */
+    PM_FORMAT_NATIVE = 1,    /* .piecemill; docs/FORMAT.md */
+    PM_FORMAT_TIKTOKEN = 2,  /* .tiktoken: base64 of the bytes, a space, the rank */
+    PM_FORMAT_HF = 3,        /* tokenizer.json of Hugging Face tokenizers */
+    PM_FORMAT_BYTEPIECE = 4  /* JSON of bytepiece 0.6.3 */
+} pm_format;
+
+/* "native", "tiktoken", "hf", "bytepiece" <-> the enumeration. pm_format_from_name gives false for an unknown name. */
+PM_API const char *pm_format_name(pm_format format);
+PM_API bool pm_format_from_name(const char *name, pm_format *format);
+
+/* What a long call is doing. */
+typedef struct pm_progress {
+    const char *phase;       /* "read", "count n-grams", "merge", ...: a static string */
+    uint64_t done, total;    /* in `unit`; total is 0 when it is not known */
+    const char *unit;        /* "bytes", "merges", "pieces", "rounds" */
+    double seconds;          /* since the call began */
+    uint64_t memory;         /* resident bytes of the process now less those at the start of the call; 0 if unknown */
+} pm_progress;
+
+/* Called at most some ten times a second and at each change of phase. A value other than 0 cancels: the call ends soon
+ * with PM_CANCELLED and leaves nothing behind. */
+typedef int (*pm_progress_fn)(void *user, const pm_progress *progress);
+
+/* ---------------------------------------------------------------- corpus ----------------------------------------------- */
+
+typedef struct pm_corpus pm_corpus;
+
+/* How a plain text file becomes documents. Records of JSONL are whole documents whatever this says. */
+typedef enum pm_split {
+    PM_SPLIT_LINE = 0,      /* each line, its "\n" kept (a last line without one is a document too) */
+    PM_SPLIT_PARAGRAPH = 1, /* up to and with each run of two or more "\n" */
+    PM_SPLIT_DOCUMENT = 2   /* the whole file */
+} pm_split;
+
+typedef struct pm_corpus_options {
+    size_t size;
+    pm_split split;
+    const char *field;       /* JSONL: the field that holds the text; NULL: "text" */
+    uint64_t max_window;     /* zstd: largest window accepted, in bytes; 0: 128 MiB. At most 2^31. */
+} pm_corpus_options;
+#define PM_CORPUS_OPTIONS_INIT { sizeof(pm_corpus_options), PM_SPLIT_LINE, NULL, 0 }
+
+/* Makes an empty corpus. `options` may be NULL. Sources are added next, and read in the order they were added. */
+PM_API pm_status pm_corpus_new(pm_corpus **out, const pm_corpus_options *options, pm_error *err);
+PM_API void pm_corpus_free(pm_corpus *corpus);
+
+/* Adds a file, or standard input for "-". The kind goes by the ending: .txt and any other is text, .jsonl (.ndjson) one JSON
+ * object a line; .gz and .zst behind either is decompressed through all members and frames (text and standard input without an ending are recognised
+ * by their first bytes). The file is opened here, so that a missing one is known at once: PM_NOT_FOUND, PM_IO (a folder, no permission). */
+PM_API pm_status pm_corpus_add_file(pm_corpus *corpus, const char *path, pm_error *err);
+
+/* Adds one document in memory. The bytes are borrowed until the corpus is freed. */
+PM_API pm_status pm_corpus_add_document(pm_corpus *corpus, pm_bytes document, pm_error *err);
+
+/* Gives the next document in *document (borrowed until the next call) and 1; or 0 at the end; or -1 to fail the read with
+ * PM_CANCELLED. Called on the thread that called pm_train or pm_corpus_read. Each document is whole: it is not split further. */
+typedef int (*pm_next_fn)(void *user, pm_bytes *document);
+PM_API pm_status pm_corpus_add_callback(pm_corpus *corpus, pm_next_fn next, void *user, pm_error *err);
+
+/* Reads the next documents, about `want` bytes of them (at least one; 0: 1 MiB). *docs and the bytes are borrowed until
+ * the next call. *n is 0 at the end. Errors: PM_IO, PM_BAD_INPUT (with file and offset in the decompressed text), PM_CANCELLED, PM_NO_MEMORY. */
+PM_API pm_status pm_corpus_read(pm_corpus *corpus, size_t want, const pm_bytes **docs, size_t *n, pm_error *err);
+
+/* Bytes read so far from the sources as they lie on disk, and the sum of the sizes of all sources (0 if one is not known). */
+PM_API void pm_corpus_position(const pm_corpus *corpus, uint64_t *done, uint64_t *total);
+
+/* ---------------------------------------------------------------- training --------------------------------------------- */
+
+typedef struct pm_tokenizer pm_tokenizer;
+
+typedef struct pm_special_token {
+    pm_bytes text; /* not empty */
+    pm_id id;      /* PM_ID_NONE: the next free one */
+} pm_special_token;
+
+typedef enum pm_layout {
+    PM_LAYOUT_DEFAULT = 0, /* BPE: 256 bytes, merges, special tokens, reserved slots; BytePiece: pad, bos, eos, pieces, special tokens, reserved slots */
+    PM_LAYOUT_HF = 1       /* BPE: special tokens first, then bytes and merges */
+} pm_layout;
+
+/* What a training run saw and did. */
+typedef struct pm_train_summary {
+    uint64_t documents, bytes;      /* read (bytes after decompression) */
+    uint64_t words;                 /* BPE: pre-tokens; BytePiece: chunks */
+    uint64_t distinct;              /* BPE: distinct pre-tokens; BytePiece: distinct pieces before pruning */
+    uint64_t documents_with_special;/* documents that held the text of a special token; it was treated as ordinary text */
+    uint32_t vocab_size;            /* of the first tokenizer made */
+    bool smaller_than_asked;        /* the corpus did not give as many pieces as asked for */
+    bool lines_split;               /* documents were single lines: no piece can span a line break */
+    double seconds;
+} pm_train_summary;
+
+typedef struct pm_train_options {
+    size_t size;
+    pm_algorithm algorithm;
+    const uint32_t *vocab_sizes;    /* total sizes asked for, special tokens and reserved slots included; BPE takes one */
+    size_t n_vocab_sizes;
+    const char *const *patterns;    /* BPE: one name ("gpt2", "cl100k_base", ...) or one or more regexes applied in turn; */
+    size_t n_patterns;              /*      0: "o200k_base"; one empty string: no splitting */
+    const pm_special_token *special_tokens;
+    size_t n_special_tokens;
+    uint32_t reserve;               /* further slots without text, for special tokens to come */
+    uint32_t round_to;              /* more such slots until the size is a multiple of this; 0 or 1: none */
+    pm_layout layout;
+    uint64_t min_count;             /* a pair (BPE) or n-gram and piece (BytePiece) seen less often is not used; see PM_MIN_COUNT_DEFAULT */
+    unsigned threads;               /* 0: as many as pm_default_threads() */
+    uint64_t memory_limit;          /* bytes above what the process held at the start; 0: none. This version does not spill: it stops with PM_LIMIT */
+    const char *tmpdir;             /* for temporary files; NULL: $TMPDIR, else /tmp */
+    uint32_t ngram_order;           /* BytePiece: 1 to 7; 0: 6 */
+    uint32_t max_piece_length;      /* BytePiece: in bytes; 0: 36 */
+    bool ensure_unicode;            /* BytePiece: no piece begins inside a character (single bytes excepted) */
+    bool isolate_digits;            /* BytePiece: each ASCII or Unicode decimal digit is a piece of its own */
+    pm_progress_fn progress;
+    void *progress_user;
+    pm_train_summary *summary;      /* filled on success; may be NULL */
+} pm_train_options;
+#define PM_MIN_COUNT_DEFAULT UINT64_MAX /* 0 for BPE, 2 for BytePiece */
+#define PM_TRAIN_OPTIONS_INIT { sizeof(pm_train_options), PM_ALGORITHM_BYTEPIECE, NULL, 0, NULL, 0, NULL, 0, 0, 0, \
+    PM_LAYOUT_DEFAULT, PM_MIN_COUNT_DEFAULT, 0, 0, NULL, 0, 0, true, false, NULL, NULL, NULL }
+
+/* Trains from all documents of `corpus`, which is read to its end, and makes one tokenizer for each vocabulary size, in the
+ * order of `vocab_sizes`. The result depends on the documents and the options only, not on the number of threads.
+ *
+ * BPE merges equal those of Hugging Face tokenizers' BpeTrainer; BytePiece models equal those of bytepiece 0.6.3. Sources
+ * are named in train/bpe.c and train/bytepiece.c.
+ *
+ * n_out must equal options->n_vocab_sizes. A corpus too small for a size gives a smaller model, and the summary says so.
+ * Errors: PM_INVALID_ARGUMENT (size below 256 + special tokens, a special token twice, ...), PM_BAD_PATTERN, PM_EMPTY_CORPUS, PM_LIMIT,
+ * PM_CANCELLED, PM_NO_MEMORY and those of pm_corpus_read. */
+PM_API pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, const pm_train_options *options, pm_error *err);
+
+/* min(processors this process may run on, the cgroup's quota, PIECEMILL_NUM_THREADS), at least 1. */
+PM_API unsigned pm_default_threads(void);
+
+/* ---------------------------------------------------------------- tokenizer -------------------------------------------- */
+
+enum { PM_LOAD_COPY = 1 }; /* read the file into memory instead of mapping it: for files that may change under us */
+
+typedef struct pm_load_options {
+    size_t size;
+    pm_format format;
+    unsigned flags;
+    const char *const *patterns;    /* as in pm_train_options; wanted by formats that lack them (.tiktoken: 0 means no splitting) */
+    size_t n_patterns;
+    const pm_special_token *special_tokens; /* likewise; added to those of the file */
+    size_t n_special_tokens;
+} pm_load_options;
+#define PM_LOAD_OPTIONS_INIT { sizeof(pm_load_options), PM_FORMAT_AUTO, 0, NULL, 0, NULL, 0 }
+
+/* Loads a tokenizer from a file. `options` may be NULL. Errors: PM_NOT_FOUND, PM_IO, PM_BAD_FORMAT (with offset), PM_BAD_VERSION,
+ * PM_BAD_PATTERN, PM_UNSUPPORTED, PM_INVALID_ARGUMENT (special tokens that clash), PM_NO_MEMORY. */
+PM_API pm_status pm_tokenizer_load(pm_tokenizer **out, const char *path, const pm_load_options *options, pm_error *err);
+
+/* Writes a tokenizer beside `path` and renames it there, so that a killed run leaves the old file or none. Errors:
+ * PM_INVALID_ARGUMENT (format AUTO and an unknown ending), PM_UNSUPPORTED (the format cannot carry this tokenizer), PM_IO, PM_NO_MEMORY. */
+PM_API pm_status pm_tokenizer_save(const pm_tokenizer *tok, const char *path, pm_format format, pm_error *err);
+
+PM_API void pm_tokenizer_free(pm_tokenizer *tok);
+
+PM_API pm_algorithm pm_tokenizer_algorithm(const pm_tokenizer *tok);
+PM_API uint32_t pm_tokenizer_vocab_size(const pm_tokenizer *tok); /* highest id + 1 */
+PM_API bool pm_tokenizer_lossless(const pm_tokenizer *tok);       /* decode(encode(x)) == x for every x */
+
+/* What an id is. */
+typedef enum pm_kind {
+    PM_KIND_HOLE = 0,     /* no token has this id */
+    PM_KIND_PIECE = 1,    /* bytes of text */
+    PM_KIND_SPECIAL = 2,  /* a special token: matched in text only when allowed, decodes to its text */
+    PM_KIND_CONTROL = 3,  /* BytePiece's <pad>, <bos>, <eos>: never in text, decodes to nothing */
+    PM_KIND_RESERVED = 4  /* a slot without text, for special tokens to come; decodes to nothing */
+} pm_kind;
+PM_API pm_kind pm_tokenizer_kind(const pm_tokenizer *tok, pm_id id); /* PM_KIND_HOLE for ids past the end */
+
+/* The bytes of an id (a special token's text, a control's name), {NULL, 0} for a hole, a reserved slot and ids past the end. */
+PM_API pm_bytes pm_tokenizer_piece(const pm_tokenizer *tok, pm_id id);
+/* The id of a piece, else of a special token or control with these bytes, else PM_ID_NONE. */
+PM_API pm_id pm_tokenizer_find(const pm_tokenizer *tok, pm_bytes piece);
+/* How often a piece was counted in training: BytePiece's weight; BPE: the pair's count when it was merged; 0 if unknown. */
+PM_API uint64_t pm_tokenizer_count(const pm_tokenizer *tok, pm_id id);
+
+/* BPE: merges in rank order; merge i < n joins *left and *right into *result. Returns false when i is too large. */
+PM_API uint32_t pm_tokenizer_n_merges(const pm_tokenizer *tok);
+PM_API bool pm_tokenizer_merge(const pm_tokenizer *tok, uint32_t i, pm_id *left, pm_id *right, pm_id *result);
+
+/* Special tokens in order of id; i < n. */
+PM_API size_t pm_tokenizer_n_special_tokens(const pm_tokenizer *tok);
+PM_API pm_special_token pm_tokenizer_special_token(const pm_tokenizer *tok, size_t i);
+
+/* The splitting pattern: its name ("o200k_base"; "" when it has none), and its regexes in turn, NUL-terminated UTF-8; n is 0 without splitting.
+ * BytePiece has none. */
+PM_API const char *pm_tokenizer_pattern_name(const pm_tokenizer *tok);
+PM_API size_t pm_tokenizer_n_patterns(const pm_tokenizer *tok);
+PM_API const char *pm_tokenizer_pattern(const pm_tokenizer *tok, size_t i);
+
+/* Training settings that the file recorded, as "key=value" lines; "" if none. For people, and for `piecemill inspect`. */
+PM_API const char *pm_tokenizer_settings(const pm_tokenizer *tok);
+
+/* 128-bit XXH3 of the canonical form (algorithm, pieces with ids, merges, special tokens, pattern): equal for tokenizers
+ * that give the same ids, whatever file they came from. Written as 32 hexadecimal digits and a NUL. */
+PM_API void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[33]);
+
+/* The names of patterns that this library knows, i < pm_n_pattern_names(); and a name's regexes (NULL past the end). */
+PM_API size_t pm_n_pattern_names(void);
+PM_API const char *pm_pattern_name(size_t i);
+PM_API const char *pm_pattern_regex(const char *name, size_t i);
+
+/* ---------------------------------------------------------------- encoding --------------------------------------------- */
+
+typedef struct pm_encoder pm_encoder;
+
+/* One thread's scratch memory for one tokenizer, which must outlive it. */
+PM_API pm_status pm_encoder_new(pm_encoder **out, const pm_tokenizer *tok, pm_error *err);
+PM_API void pm_encoder_free(pm_encoder *enc);
+
+typedef enum pm_special_mode {
+    PM_SPECIAL_DEFAULT = 0, /* pm_encode: every special token that is not allowed is an error; pm_encode_batch: ordinary text */
+    PM_SPECIAL_NONE = 1,
+    PM_SPECIAL_ALL = 2,
+    PM_SPECIAL_LIST = 3
+} pm_special_mode;
+
+typedef struct pm_encode_options {
+    size_t size;
+    pm_special_mode allowed;          /* which special tokens are matched in text; DEFAULT is NONE */
+    const pm_bytes *allowed_list;     /* their texts, for PM_SPECIAL_LIST */
+    size_t n_allowed;
+    pm_special_mode disallowed;       /* which are an error (PM_SPECIAL_IN_TEXT) when text holds them; ALL is all but the allowed ones */
+    const pm_bytes *disallowed_list;
+    size_t n_disallowed;
+    unsigned threads;                 /* pm_encode_batch: 0: pm_default_threads() */
+    double alpha;                     /* BytePiece sampling: below 0, the best segmentation; else segmentations are drawn, each piece's
+                                         log-probability times alpha (0: all alike, large: nearly the best) */
+    uint64_t seed;                    /* for alpha: same seed, document index and text, same result on any number of threads */
+    bool no_normalize;                /* BytePiece: leave text as it is instead of NFC; then it is lossless */
+    bool add_special_tokens;          /* BytePiece: <bos> before and <eos> behind each document; else nothing is ever added */
+} pm_encode_options;
+#define PM_ENCODE_OPTIONS_INIT { sizeof(pm_encode_options), PM_SPECIAL_DEFAULT, NULL, 0, PM_SPECIAL_DEFAULT, NULL, 0, 0, -1.0, 0, false, false }
+
+/* Encodes one document. Writes at most `cap` ids; *n_ids is always the number needed. ids NULL with cap 0: count only.
+ * `text.len` ids are always enough without BOS/EOS and normalization; BytePiece with NFC may need up to 3 * len (+ 2).
+ * Errors: PM_NO_SPACE (cap too small: what fits was written), PM_SPECIAL_IN_TEXT, PM_LIMIT (a user's regex passed its limit), PM_INVALID_ARGUMENT
+ * (a listed special token that the tokenizer does not have), PM_NO_MEMORY. */
+PM_API pm_status pm_encode(pm_encoder *enc, pm_bytes text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids, pm_error *err);
+
+/* Result of a batch: document i has ids[offsets[i]] .. ids[offsets[i + 1]]. Released with pm_batch_release. */
+typedef struct pm_batch {
+    pm_id *ids;
+    uint64_t *offsets;                /* n_docs + 1 of them */
+    size_t n_docs;
+    uint64_t documents_with_special;  /* documents that held the text of a special token that was treated as ordinary text */
+    uint64_t reserved_[2];            /* the library's: how the memory was obtained */
+} pm_batch;
+PM_API void pm_batch_release(pm_batch *batch);
+
+/* Encodes documents on several threads; results in document order. On failure *out is empty and the error's sentence names
+ * the document's index; `offset` is in that document. Errors as pm_encode. */
+PM_API pm_status pm_encode_batch(const pm_tokenizer *tok, const pm_bytes *docs, size_t n, const pm_encode_options *options, pm_batch *out, pm_error *err);
+
+/* Writes the bytes of ids, at most `cap` of them; *n_out is always the number needed. out NULL with cap 0: measure only.
+ * Control ids and reserved slots give nothing. Errors: PM_BAD_ID (hole or past the end; offset is the index), PM_NO_SPACE. */
+PM_API pm_status pm_decode(const pm_tokenizer *tok, const pm_id *ids, size_t n_ids, uint8_t *out, size_t cap, size_t *n_out, pm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,86 @@
+/* model.h - the inside of a tokenizer: an immutable table of ids, and the builder that makes one.
+ *
+ * Readers of formats and trainers fill a pm_model and call pm_tokenizer_make() (encode/engine.h), which checks it, takes it over and
+ * builds what encoding needs. Nothing changes afterwards. */
+#ifndef PM_MODEL_MODEL_H
+#define PM_MODEL_MODEL_H
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "pretok/split.h"
+
+typedef struct pm_merge {
+    pm_id left, right, result;
+} pm_merge;
+
+/* What a tokenizer is made of. {0} is an empty one; pm_model_release frees what it holds. */
+typedef struct pm_model {
+    pm_algorithm algorithm;
+
+    /* Ids 0 .. vocab_size-1. Bytes of id i are bytes[offsets[i] .. offsets[i + 1]). Set with pm_model_set. */
+    uint32_t vocab_size;
+    uint8_t *kinds;      /* pm_kind of each id */
+    uint64_t *counts;    /* of each id, 0 unknown */
+    pm_bytes *pieces;    /* of each id; the bytes lie in `arena` or in `file` */
+    size_t cap;
+
+    /* BPE: merges in rank order. A merge applies where left and right stand side by side; the lowest index goes first. */
+    pm_merge *merges;
+    size_t n_merges, cap_merges;
+    bool whole_first; /* a pre-token that is a piece is that piece whatever the merges say (tiktoken; HF's ignore_merges) */
+
+    pm_splitter *splitter; /* BPE: the pattern */
+    bool normalize;        /* BytePiece: NFC before anything else */
+    bool isolate_digits;   /* recorded from training, for information: bytepiece's encoder does not isolate digits */
+    pm_buf settings;       /* "key=value\n" lines, NUL-terminated when not empty */
+
+    pm_arena arena; /* the pieces' bytes */
+    pm_file file;   /* a mapped file that they may lie in instead */
+} pm_model;
+
+/* Gives id a meaning; ids in between that were never set are holes. The bytes are copied, or borrowed when `borrowed` (they
+ * lie in model->file). Errors: PM_INVALID_ARGUMENT (the id is taken, or PM_ID_NONE), PM_NO_MEMORY. */
+pm_status pm_model_set(pm_model *model, pm_id id, pm_kind kind, pm_bytes bytes, uint64_t count, bool borrowed, pm_error *err);
+pm_status pm_model_add_merge(pm_model *model, pm_id left, pm_id right, pm_id result, pm_error *err);
+/* Adds a caller's special tokens: at their ids; those with PM_ID_NONE at the first reserved slot, else behind the last id. A text that
+ * is a special token already must have the same id. Errors: PM_INVALID_ARGUMENT (empty, twice, id taken). */
+pm_status pm_model_add_special_tokens(pm_model *model, const pm_special_token *tokens, size_t n, pm_error *err);
+/* Appends a "key=value\n" line to settings. */
+pm_status pm_model_setting(pm_model *model, const char *key, const char *value, pm_error *err);
+void pm_model_release(pm_model *model);
+
+/* ---- the finished thing ---- */
+
+typedef struct pm_vocab_slot {
+    uint32_t hash; /* high bits of the piece's hash */
+    pm_id id;      /* PM_ID_NONE: empty */
+} pm_vocab_slot;
+
+struct pm_tokenizer {
+    pm_model model;
+    uint32_t vocab_size;
+
+    /* bytes -> id of pieces (kind PM_KIND_PIECE): open addressing, power of two, at most half full. */
+    pm_vocab_slot *slots;
+    size_t slot_mask;
+    pm_id byte_id[256]; /* the id of each single byte, PM_ID_NONE where there is none */
+
+    pm_special_token *specials; /* in order of id */
+    size_t n_specials;
+
+    void *engine; /* what encode/ made from it, and how to free that */
+    void (*engine_free)(void *engine);
+};
+
+/* Checks a model, takes it over (it is empty afterwards, on failure too) and makes the tables above; without an engine. Checks: no two pieces with
+ * equal bytes, merges in range with result == left + right, BPE: each of the 256 bytes is a piece; no special token equal to another.
+ * Errors: PM_BAD_FORMAT with a sentence, PM_NO_MEMORY. Use pm_tokenizer_make (encode/engine.h). */
+pm_status pm_tokenizer_from_model(pm_tokenizer **out, pm_model *model, pm_error *err);
+
+/* The id of a piece (not a special token), or PM_ID_NONE. */
+pm_id pm_tokenizer_find_piece(const pm_tokenizer *tok, const uint8_t *data, size_t len);
+
+/* The order of the 256 bytes: 33-126, 161-172, 174-255, then the others ascending. byte_order[i] is the byte of rank i. */
+extern const uint8_t pm_byte_order[256];
+
+#endif

@@ -1,0 +1,22 @@
+/* names.h - the named patterns: their regexes as published, and the scanner that does the same without a regex engine. */
+#ifndef PM_PRETOK_NAMES_H
+#define PM_PRETOK_NAMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The end of the pre-token that begins at text[pos], pos < len. Pure: depends on text[pos..len) only. */
+typedef size_t (*pm_scan_fn)(const uint8_t *text, size_t len, size_t pos);
+
+typedef struct pm_named_pattern {
+    const char *name;
+    const char *const *regexes; /* one or more, ended by NULL */
+    pm_scan_fn scan;
+} pm_named_pattern;
+
+extern const pm_named_pattern pm_named_patterns[];
+extern const size_t pm_n_named_patterns;
+
+const pm_named_pattern *pm_named_pattern_find(const char *name); /* NULL: unknown */
+
+#endif

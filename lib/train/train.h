@@ -1,0 +1,22 @@
+/* train.h - what the two trainers share; pm_train (train.c) checks the options and calls one of them. */
+#ifndef PM_TRAIN_TRAIN_H
+#define PM_TRAIN_TRAIN_H
+
+#include "base/thread.h"
+#include "corpus/corpus.h"
+#include "model/model.h"
+
+/* Options after checking: defaults filled in, special tokens known to be distinct and not empty, sizes known to hold them. */
+typedef struct pm_train_job {
+    pm_train_options o;   /* threads, min_count, ... hold real values */
+    pm_splitter *splitter;/* BPE */
+    uint32_t extra;       /* ids beside pieces: special tokens + reserved slots */
+    pm_ticker ticker;
+    pm_train_summary summary;
+} pm_train_job;
+
+/* Each fills a pm_model per vocabulary size and hands it to pm_tokenizer_make; out[0..n_vocab_sizes) are NULL on failure. */
+pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err);
+pm_status pm_train_bytepiece(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err);
+
+#endif

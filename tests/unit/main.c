@@ -1,0 +1,126 @@
+/* main.c - runs every suite of suites.h (or those named as arguments), then prints one closing line.
+ *
+ * With CK_FORK=no (sanitizers) the tests run in this process; otherwise each in a child, so that a crash is one failure. Skipped tests are written to a
+ * file that the children share. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support.h"
+
+#ifndef PM_SUITES /* a development build may name fewer */
+#define PM_SUITES "suites.h"
+#endif
+
+#define SUITE(name) Suite *suite_##name(void);
+#include PM_SUITES
+#undef SUITE
+
+static char folder[64];
+static char skips[80];
+
+static void path_of(char *out, size_t room, const char *base, const char *name) { snprintf(out, room, "%s/%s", base, name); }
+
+const char *shared(const char *name) {
+    static char path[4096];
+    struct stat info;
+    const char *base = getenv("PM_SHARED");
+    path_of(path, sizeof path, base ? base : "../shared", name);
+    if (stat(path, &info) == 0) {
+        return path;
+    }
+    char reason[5000];
+    snprintf(reason, sizeof reason, "%s is not here", path);
+    skipped(reason);
+    return NULL;
+}
+
+void skipped(const char *reason) {
+    fprintf(stderr, "SKIPPED: %s\n", reason);
+    int fd = open(skips, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert(fd >= 0 && write(fd, "s", 1) == 1);
+    close(fd);
+}
+
+const char *source_path(const char *name) {
+    static char path[4096];
+    const char *base = getenv("PM_SOURCE");
+    path_of(path, sizeof path, base ? base : ".", name);
+    return path;
+}
+
+const char *temporary_path(const char *name) {
+    static char path[512];
+    path_of(path, sizeof path, folder, name);
+    return path;
+}
+
+const char *temporary_file(const char *name, const void *data, size_t len) {
+    const char *path = temporary_path(name);
+    FILE *f = fopen(path, "wb");
+    ck_assert(f && fwrite(data, 1, len, f) == len && fclose(f) == 0);
+    return path;
+}
+
+pm_buf read_file(const char *path) {
+    pm_buf buf = {0};
+    uint8_t piece[65536];
+    size_t n;
+    FILE *f = fopen(path, "rb");
+    ck_assert_msg(f != NULL, "cannot open %s", path);
+    while ((n = fread(piece, 1, sizeof piece, f)) > 0) {
+        ck_assert(pm_buf_append(&buf, piece, n, NULL) == PM_OK);
+    }
+    fclose(f);
+    return buf;
+}
+
+uint64_t random_word(uint64_t *state) {
+    uint64_t z = (*state += UINT64_C(0x9E3779B97F4A7C15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+static bool wanted(const char *name, int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], name) == 0) {
+            return true;
+        }
+    }
+    return argc < 2;
+}
+
+int main(int argc, char **argv) {
+    const char *base = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%.30s/piecemill-tests.XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(folder)) {
+        perror(folder);
+        return 99;
+    }
+    snprintf(skips, sizeof skips, "%s/skips", folder);
+
+    SRunner *runner = srunner_create(NULL);
+#define SUITE(name)                                    \
+    if (wanted(#name, argc, argv)) {                   \
+        srunner_add_suite(runner, suite_##name());     \
+    }
+#include PM_SUITES
+#undef SUITE
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    int run = srunner_ntests_run(runner);
+    srunner_free(runner);
+
+    struct stat info;
+    int n_skipped = stat(skips, &info) == 0 ? (int)info.st_size : 0;
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    if (system(command) != 0) {
+        fprintf(stderr, "could not remove %s\n", folder);
+    }
+    printf("unit: %d passed, %d failed, %d skipped\n", run - failed - n_skipped, failed, n_skipped);
+    return run == 0 || failed ? 1 : 0;
+}
