@@ -1,0 +1,296 @@
+/* tokenizer.c - the finished half of model.h: checks, look-up by bytes, and the accessors of the public header. */
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "model/model.h"
+
+/* ---------------------------------------------------------------- look-up by bytes ---- */
+
+static bool slot_matches(const pm_tokenizer *tok, const pm_vocab_slot *slot, uint32_t hash, const uint8_t *data, size_t len) {
+    if (slot->hash != hash) {
+        return false;
+    }
+    const pm_bytes *piece = &tok->model.pieces[slot->id];
+    return piece->len == len && memcmp(piece->data, data, len) == 0;
+}
+
+/* The slot of these bytes, or the empty one where they would go. */
+static pm_vocab_slot *find_slot(const pm_tokenizer *tok, const uint8_t *data, size_t len, uint32_t *high) {
+    uint64_t hash = pm_hash(data, len);
+    size_t i = hash & tok->slot_mask;
+
+    *high = (uint32_t)(hash >> 32);
+    while (tok->slots[i].id != PM_ID_NONE && !slot_matches(tok, &tok->slots[i], *high, data, len)) {
+        i = (i + 1) & tok->slot_mask;
+    }
+    return &tok->slots[i];
+}
+
+pm_id pm_tokenizer_find_piece(const pm_tokenizer *tok, const uint8_t *data, size_t len) {
+    uint32_t high;
+    return find_slot(tok, data, len, &high)->id;
+}
+
+static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
+    size_t n = 16;
+    while (n < 2 * (size_t)tok->vocab_size) {
+        n *= 2;
+    }
+    tok->slots = pm_alloc(n, sizeof *tok->slots);
+    if (!tok->slots) {
+        return pm_fail_memory(err);
+    }
+    memset(tok->slots, 0xFF, n * sizeof *tok->slots); /* PM_ID_NONE everywhere */
+    tok->slot_mask = n - 1;
+    memset(tok->byte_id, 0xFF, sizeof tok->byte_id);
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        if (tok->model.kinds[id] != PM_KIND_PIECE) {
+            continue;
+        }
+        pm_bytes piece = tok->model.pieces[id];
+        if (piece.len == 0) {
+            return pm_fail(err, PM_BAD_FORMAT, "piece %u is empty", id);
+        }
+        uint32_t high;
+        pm_vocab_slot *slot = find_slot(tok, piece.data, piece.len, &high);
+        if (slot->id != PM_ID_NONE) {
+            return pm_fail(err, PM_BAD_FORMAT, "pieces %u and %u have the same bytes", slot->id, id);
+        }
+        *slot = (pm_vocab_slot){high, id};
+        if (piece.len == 1) {
+            tok->byte_id[piece.data[0]] = id;
+        }
+    }
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- checks ---- */
+
+static int compare_bytes(pm_bytes a, pm_bytes b) {
+    size_t n = a.len < b.len ? a.len : b.len;
+    int order = n ? memcmp(a.data, b.data, n) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int by_text(const void *a, const void *b) {
+    return compare_bytes(((const pm_special_token *)a)->text, ((const pm_special_token *)b)->text);
+}
+
+static int by_id(const void *a, const void *b) {
+    pm_id x = ((const pm_special_token *)a)->id, y = ((const pm_special_token *)b)->id;
+    return (x > y) - (x < y);
+}
+
+static pm_status collect_specials(pm_tokenizer *tok, pm_error *err) {
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        tok->n_specials += tok->model.kinds[id] == PM_KIND_SPECIAL;
+    }
+    tok->specials = pm_alloc(tok->n_specials, sizeof *tok->specials);
+    if (!tok->specials) {
+        return pm_fail_memory(err);
+    }
+    size_t n = 0;
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        if (tok->model.kinds[id] == PM_KIND_SPECIAL) {
+            if (tok->model.pieces[id].len == 0) {
+                return pm_fail(err, PM_BAD_FORMAT, "special token %u is empty", id);
+            }
+            tok->specials[n++] = (pm_special_token){tok->model.pieces[id], id};
+        }
+    }
+    qsort(tok->specials, n, sizeof *tok->specials, by_text);
+    for (size_t i = 1; i < n; i++) {
+        if (by_text(&tok->specials[i - 1], &tok->specials[i]) == 0) {
+            return pm_fail(err, PM_BAD_FORMAT, "special tokens %u and %u have the same text", tok->specials[i - 1].id,
+                           tok->specials[i].id);
+        }
+    }
+    qsort(tok->specials, n, sizeof *tok->specials, by_id);
+    return PM_OK;
+}
+
+static bool is_piece(const pm_tokenizer *tok, pm_id id) {
+    return id < tok->vocab_size && tok->model.kinds[id] == PM_KIND_PIECE;
+}
+
+static bool joins(const pm_model *model, const pm_merge *m) {
+    pm_bytes a = model->pieces[m->left], b = model->pieces[m->right], c = model->pieces[m->result];
+    return a.len + b.len == c.len && memcmp(a.data, c.data, a.len) == 0 && memcmp(b.data, c.data + a.len, b.len) == 0;
+}
+
+static pm_status check_merges(const pm_tokenizer *tok, pm_error *err) {
+    const pm_model *model = &tok->model;
+    for (size_t i = 0; i < model->n_merges; i++) {
+        const pm_merge *m = &model->merges[i];
+        if (!is_piece(tok, m->left) || !is_piece(tok, m->right) || !is_piece(tok, m->result)) {
+            return pm_fail(err, PM_BAD_FORMAT, "merge %zu names an id that is not a piece", i);
+        }
+        if (!joins(model, m)) {
+            return pm_fail(err, PM_BAD_FORMAT, "merge %zu does not give the bytes of piece %u", i, m->result);
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status check_bytes(const pm_tokenizer *tok, pm_error *err) {
+    for (unsigned b = 0; b < 256; b++) {
+        if (tok->byte_id[b] == PM_ID_NONE) {
+            return pm_fail(err, PM_BAD_FORMAT, "the single byte 0x%02X is not a piece", b);
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status complete(pm_tokenizer *tok, pm_error *err) {
+    if (tok->model.n_merges > UINT32_MAX - 1) {
+        return pm_fail(err, PM_BAD_FORMAT, "too many merges");
+    }
+    if (tok->model.settings.len) { /* a string for people: end it */
+        PM_TRY(pm_buf_append(&tok->model.settings, "", 1, err));
+        tok->model.settings.len--;
+    }
+    PM_TRY(fill_slots(tok, err));
+    PM_TRY(collect_specials(tok, err));
+    PM_TRY(check_bytes(tok, err));
+    return check_merges(tok, err);
+}
+
+pm_status pm_tokenizer_from_model(pm_tokenizer **out, pm_model *model, pm_error *err) {
+    pm_tokenizer *tok = pm_calloc(1, sizeof *tok);
+    *out = NULL;
+    if (!tok) {
+        pm_model_release(model);
+        return pm_fail_memory(err);
+    }
+    tok->model = *model;
+    *model = (pm_model){0};
+    tok->vocab_size = tok->model.vocab_size;
+    pm_status status = complete(tok, err);
+    if (status != PM_OK) {
+        pm_tokenizer_free(tok);
+        return status;
+    }
+    *out = tok;
+    return PM_OK;
+}
+
+void pm_tokenizer_free(pm_tokenizer *tok) {
+    if (!tok) {
+        return;
+    }
+    if (tok->engine_free) {
+        tok->engine_free(tok->engine);
+    }
+    pm_free(tok->slots);
+    pm_free(tok->specials);
+    pm_model_release(&tok->model);
+    pm_free(tok);
+}
+
+/* ---------------------------------------------------------------- accessors ---- */
+
+pm_algorithm pm_tokenizer_algorithm(const pm_tokenizer *tok) { return tok->model.algorithm; }
+
+uint32_t pm_tokenizer_vocab_size(const pm_tokenizer *tok) { return tok->vocab_size; }
+
+bool pm_tokenizer_lossless(const pm_tokenizer *tok) { return !tok->model.normalize; }
+
+pm_kind pm_tokenizer_kind(const pm_tokenizer *tok, pm_id id) {
+    return id < tok->vocab_size ? (pm_kind)tok->model.kinds[id] : PM_KIND_HOLE;
+}
+
+pm_bytes pm_tokenizer_piece(const pm_tokenizer *tok, pm_id id) {
+    return id < tok->vocab_size ? tok->model.pieces[id] : (pm_bytes){NULL, 0};
+}
+
+pm_id pm_tokenizer_find(const pm_tokenizer *tok, pm_bytes piece) {
+    pm_id id = piece.len ? pm_tokenizer_find_piece(tok, piece.data, piece.len) : PM_ID_NONE;
+    for (pm_id i = 0; id == PM_ID_NONE && piece.len && i < tok->vocab_size; i++) {
+        bool named = tok->model.kinds[i] == PM_KIND_SPECIAL || tok->model.kinds[i] == PM_KIND_CONTROL;
+        if (named && compare_bytes(tok->model.pieces[i], piece) == 0) {
+            id = i;
+        }
+    }
+    return id;
+}
+
+uint64_t pm_tokenizer_count(const pm_tokenizer *tok, pm_id id) {
+    return id < tok->vocab_size ? tok->model.counts[id] : 0;
+}
+
+uint32_t pm_tokenizer_n_merges(const pm_tokenizer *tok) { return (uint32_t)tok->model.n_merges; }
+
+bool pm_tokenizer_merge(const pm_tokenizer *tok, uint32_t i, pm_id *left, pm_id *right, pm_id *result) {
+    if (i >= tok->model.n_merges) {
+        return false;
+    }
+    *left = tok->model.merges[i].left;
+    *right = tok->model.merges[i].right;
+    *result = tok->model.merges[i].result;
+    return true;
+}
+
+size_t pm_tokenizer_n_special_tokens(const pm_tokenizer *tok) { return tok->n_specials; }
+
+pm_special_token pm_tokenizer_special_token(const pm_tokenizer *tok, size_t i) {
+    return i < tok->n_specials ? tok->specials[i] : (pm_special_token){{NULL, 0}, PM_ID_NONE};
+}
+
+const char *pm_tokenizer_pattern_name(const pm_tokenizer *tok) {
+    return tok->model.splitter ? pm_splitter_name(tok->model.splitter) : "";
+}
+
+size_t pm_tokenizer_n_patterns(const pm_tokenizer *tok) {
+    return tok->model.splitter ? pm_splitter_n_regexes(tok->model.splitter) : 0;
+}
+
+const char *pm_tokenizer_pattern(const pm_tokenizer *tok, size_t i) {
+    return i < pm_tokenizer_n_patterns(tok) ? pm_splitter_regex(tok->model.splitter, i) : NULL;
+}
+
+const char *pm_tokenizer_settings(const pm_tokenizer *tok) {
+    return tok->model.settings.len ? (const char *)tok->model.settings.data : "";
+}
+
+/* ---------------------------------------------------------------- identity ---- */
+
+static void hash_number(XXH3_state_t *state, uint64_t n) {
+    uint8_t bytes[8];
+    for (int i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)(n >> (8 * i));
+    }
+    XXH3_128bits_update(state, bytes, sizeof bytes);
+}
+
+static void hash_string(XXH3_state_t *state, const void *data, size_t len) {
+    hash_number(state, len);
+    XXH3_128bits_update(state, data, len);
+}
+
+void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[33]) {
+    XXH3_state_t state;
+    const pm_model *model = &tok->model;
+
+    XXH3_128bits_reset(&state);
+    hash_number(&state, model->algorithm);
+    hash_number(&state, model->normalize);
+    hash_number(&state, tok->vocab_size);
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        hash_number(&state, model->kinds[id]);
+        hash_string(&state, model->pieces[id].data, model->pieces[id].len);
+        /* A BPE piece's count is a remark; a BytePiece piece's decides the segmentation. */
+        hash_number(&state, model->algorithm == PM_ALGORITHM_BYTEPIECE ? model->counts[id] : 0);
+    }
+    hash_number(&state, model->n_merges);
+    for (size_t i = 0; i < model->n_merges; i++) {
+        hash_number(&state, model->merges[i].left);
+        hash_number(&state, model->merges[i].right);
+        hash_number(&state, model->merges[i].result);
+    }
+    for (size_t i = 0; i < pm_tokenizer_n_patterns(tok); i++) {
+        const char *regex = pm_tokenizer_pattern(tok, i);
+        hash_string(&state, regex, strlen(regex));
+    }
+    XXH128_hash_t digest = XXH3_128bits_digest(&state);
+    snprintf(hex, 33, "%016llx%016llx", (unsigned long long)digest.high64, (unsigned long long)digest.low64);
+}
