@@ -4,6 +4,7 @@
 #ifndef PM_TEXT_UNICODE_H
 #define PM_TEXT_UNICODE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Classes as bits, so that a set is a mask. Every code point has exactly one of the first group. */
@@ -25,6 +26,16 @@ enum {
 
 extern const char pm_unicode_version[]; /* "16.0.0" */
 
-uint32_t pm_class(uint32_t cp); /* cp up to 0x10FFFF */
+/* The two stages of the table: the block of a code point, and the blocks' bytes (bit number of the class, plus 16 for Han). */
+#define PM_UNICODE_SHIFT 7
+extern const uint8_t pm_unicode_blocks[];
+extern const uint8_t pm_unicode_codes[];
+
+/* The class of a code point up to 0x10FFFF: two look-ups, no branch. */
+static inline uint32_t pm_class(uint32_t cp) {
+    uint32_t block = pm_unicode_blocks[cp >> PM_UNICODE_SHIFT];
+    uint32_t code = pm_unicode_codes[block << PM_UNICODE_SHIFT | (cp & ((1u << PM_UNICODE_SHIFT) - 1))];
+    return UINT32_C(1) << (code & 15) | (code & 16) << 6;
+}
 
 #endif

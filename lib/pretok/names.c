@@ -1,0 +1,87 @@
+/* names.c - the named patterns, their regexes to the letter as they were published.
+ *
+ * gpt2, cl100k_base, o200k_base: `pat_str` of the encodings of those names in OpenAI's tiktoken; r50k_base and p50k_base split as gpt2 does,
+ * o200k_harmony as o200k_base. llama3, qwen2, deepseek_v3: the Split steps of those models' tokenizer.json (the carriage return and line
+ * feed in deepseek_v3's third are the characters themselves). kimi_k2: `pat_str` of tokenization_kimi.py. tekken: `pattern` of Mistral's
+ * tekken.json, version 3.
+ *
+ * A regex is for people, files and the twin in tests; the scanner beside it does the work. */
+#include "pretok/names.h"
+
+#include <string.h>
+
+#include "pretok/scan.h"
+
+#define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define SPACES "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define UPPER_NOT_HAN "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]"
+#define LOWER_NOT_HAN "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]"
+#define PREFIX "[^\\r\\n\\p{L}\\p{N}]?"
+
+static const char *const gpt2[] = {
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
+    NULL,
+};
+
+static const char *const cl100k[] = {
+    CONTRACTION "|" PREFIX "\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES,
+    NULL,
+};
+
+static const char *const qwen2[] = {
+    CONTRACTION "|" PREFIX "\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES,
+    NULL,
+};
+
+static const char *const o200k[] = {
+    PREFIX UPPER "*" LOWER "+" CONTRACTION "?|" PREFIX UPPER "+" LOWER "*" CONTRACTION "?"
+           "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES,
+    NULL,
+};
+
+static const char *const tekken[] = {
+    PREFIX UPPER "*" LOWER "+|" PREFIX UPPER "+" LOWER "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES,
+    NULL,
+};
+
+static const char *const kimi_k2[] = {
+    "[\\p{Han}]+|" PREFIX UPPER_NOT_HAN "*" LOWER_NOT_HAN "+" CONTRACTION "?"
+    "|" PREFIX UPPER_NOT_HAN "+" LOWER_NOT_HAN "*" CONTRACTION "?"
+    "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES,
+    NULL,
+};
+
+static const char *const deepseek_v3[] = {
+    "\\p{N}{1,3}",
+    "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+",
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+    "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+    NULL,
+};
+
+const pm_named_pattern pm_named_patterns[] = {
+    {"gpt2", gpt2, pm_scan_gpt2},
+    {"r50k_base", gpt2, pm_scan_gpt2},
+    {"p50k_base", gpt2, pm_scan_gpt2},
+    {"cl100k_base", cl100k, pm_scan_cl100k},
+    {"o200k_base", o200k, pm_scan_o200k},
+    {"o200k_harmony", o200k, pm_scan_o200k},
+    {"llama3", cl100k, pm_scan_cl100k},
+    {"qwen2", qwen2, pm_scan_qwen2},
+    {"deepseek_v3", deepseek_v3, pm_scan_deepseek_v3},
+    {"kimi_k2", kimi_k2, pm_scan_kimi_k2},
+    {"tekken", tekken, pm_scan_tekken},
+};
+const size_t pm_n_named_patterns = sizeof pm_named_patterns / sizeof *pm_named_patterns;
+
+const pm_named_pattern *pm_named_pattern_find(const char *name) {
+    for (size_t i = 0; i < pm_n_named_patterns; i++) {
+        if (strcmp(name, pm_named_patterns[i].name) == 0) {
+            return &pm_named_patterns[i];
+        }
+    }
+    return NULL;
+}
