@@ -8,7 +8,8 @@
 typedef struct pm_format_ops {
     pm_format format;
     const char *name;
-    const char *ending; /* of a path, with its dot or whole ("tokenizer.json"); NULL: must be named */
+    const char *ending;   /* of a path, with its dot or whole ("tokenizer.json"); NULL: must be named */
+    const char *pattern;  /* NULL: the pattern comes from the load options; else why it cannot: "tokenizer.json holds its pattern" */
     /* Looks at the whole header (or content) of a file: may it be this format? */
     bool (*recognizes)(const uint8_t *data, size_t len);
     /* Fills an empty model (kinds, pieces, merges, pattern); `file` is moved into model->file when pieces are borrowed from it. Positions in errors

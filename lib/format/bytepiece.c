@@ -1,0 +1,227 @@
+/* bytepiece.c - the JSON of bytepiece 0.6.3.
+ *
+ * One object; a member for each piece, whose key is the base64 of the bytes and whose value is [id, text, count]:
+ *
+ *     {
+ *         "AA==": [
+ *             3,
+ *             "\u0000",
+ *             1
+ *         ],
+ *         ...
+ *
+ * The text is the bytes decoded as UTF-8 with everything else left out; it is for people, nothing reads it. Ids 0, 1 and 2 are <pad>, <bos>
+ * and <eos> and not in the file. The weight of a piece is log(count / sum of counts).
+ *
+ * Written byte for byte as Python's json.dump(dump, indent=4, ensure_ascii=False) writes it: four spaces a level, "," at line ends, ": ", no
+ * newline at the end. What it has no place for is refused: special tokens, reserved slots, a model without normalization. Whether digits were
+ * isolated in training is not in it either; that changes no id.
+ *
+ * Read: any order of members; ids as given, from 3. Python lets the later of two equal keys win and takes base64 with foreign characters in it;
+ * both are errors here, as is a single byte that is missing: no text holding it could be encoded. */
+#include "format/format.h"
+#include "format/json.h"
+#include "format/reader.h"
+#include "text/utf8.h"
+
+enum { CONTROLS = 3 };
+static const char *const control_names[CONTROLS] = {"<pad>", "<bos>", "<eos>"};
+
+/* ---------------------------------------------------------------- reading ---- */
+
+typedef struct reader {
+    pm_model *model;
+    pm_json json;
+    pm_piece_index index;
+    pm_buf bytes;
+    uint64_t total;
+} reader;
+
+/* Checks [id, text, count]. */
+static pm_status read_value(reader *r, const pm_json_value *array, uint64_t *id, uint64_t *count, pm_error *err) {
+    const pm_json_value *item = array + 1; /* three plain values follow each other */
+    if (array->type != PM_JSON_ARRAY || array->n != 3 || item[1].type != PM_JSON_STRING) {
+        return pm_fail_at(err, PM_BAD_FORMAT, array->offset, "expected [id, text, count]");
+    }
+    if (!pm_json_u64(&item[0], id) || *id < CONTROLS || !pm_id_is_near(*id, r->json.values[0].n)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, item[0].offset, "expected an id: a whole number from %d, not far beyond the number of pieces",
+                          CONTROLS);
+    }
+    if (*id < r->model->vocab_size && r->model->kinds[*id] != PM_KIND_HOLE) {
+        return pm_fail_at(err, PM_BAD_FORMAT, item[0].offset, "id %llu was given already", (unsigned long long)*id);
+    }
+    if (!pm_json_u64(&item[2], count) || *count == 0 || *count > INT64_MAX - r->total) {
+        return pm_fail_at(err, PM_BAD_FORMAT, item[2].offset, "expected a count: a whole number from 1, all of them below 2^63 in sum");
+    }
+    return PM_OK;
+}
+
+static pm_status read_member(reader *r, const pm_json_value *key, pm_error *err) {
+    uint64_t id, count;
+    size_t wrong;
+    PM_TRY(read_value(r, key + 1, &id, &count, err));
+    r->bytes.len = 0;
+    PM_TRY(pm_buf_reserve(&r->bytes, key->text.len + 3, err));
+    if (key->text.len == 0 || !pm_base64_decode(&r->bytes, key->text.data, key->text.len, &wrong)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, key->offset, "the key is not base64 as RFC 4648 writes it");
+    }
+    pm_bytes piece = {r->bytes.data, r->bytes.len};
+    if (pm_piece_index_find(&r->index, r->model, piece) != PM_ID_NONE) {
+        return pm_fail_at(err, PM_BAD_FORMAT, key->offset, "this piece was given already");
+    }
+    PM_TRY(pm_model_set(r->model, (pm_id)id, PM_KIND_PIECE, piece, count, false, err));
+    pm_piece_index_add(&r->index, r->model, (pm_id)id);
+    r->total += count;
+    return PM_OK;
+}
+
+static pm_status read_json(reader *r, const pm_file *file, pm_error *err) {
+    PM_TRY(pm_json_parse(&r->json, file->data, file->len, err));
+    const pm_json_value *values = r->json.values;
+    if (values[0].type != PM_JSON_OBJECT) {
+        return pm_fail_at(err, PM_BAD_FORMAT, values[0].offset, "expected an object of pieces");
+    }
+    PM_TRY(pm_piece_index_init(&r->index, values[0].n, err));
+    for (pm_id i = 0; i < CONTROLS; i++) {
+        pm_bytes name = {(const uint8_t *)control_names[i], strlen(control_names[i])};
+        PM_TRY(pm_model_set(r->model, i, PM_KIND_CONTROL, name, 0, false, err));
+    }
+    for (uint32_t i = 1; i < r->json.n; i = values[i + 1].next) {
+        PM_TRY(read_member(r, &values[i], err));
+    }
+    int missing = pm_missing_byte(&r->index, r->model);
+    if (missing >= 0) {
+        return pm_fail_at(err, PM_BAD_FORMAT, file->len, "no piece is the single byte 0x%02X", (unsigned)missing);
+    }
+    return PM_OK;
+}
+
+static pm_status read_bytepiece(pm_model *model, pm_file *file, const pm_load_options *options, pm_error *err) {
+    reader r = {.model = model};
+    (void)options;
+    model->algorithm = PM_ALGORITHM_BYTEPIECE;
+    model->normalize = true;
+    pm_status status = read_json(&r, file, err);
+    pm_json_release(&r.json);
+    pm_piece_index_release(&r.index);
+    pm_buf_release(&r.bytes);
+    return status;
+}
+
+static size_t skip_space(const uint8_t *data, size_t len, size_t i) {
+    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) {
+        i++;
+    }
+    return i;
+}
+
+/* An object whose first key is base64 with an array behind it. */
+static bool recognizes(const uint8_t *data, size_t len) {
+    size_t i = skip_space(data, len, 0);
+    if (i == len || data[i] != '{') {
+        return false;
+    }
+    i = skip_space(data, len, i + 1);
+    const uint8_t *quote = i < len && data[i] == '"' ? memchr(data + i + 1, '"', len - i - 1) : NULL;
+    if (!quote) {
+        return false;
+    }
+    size_t key = i + 1, end = (size_t)(quote - data), wrong;
+    uint8_t room[96];
+    pm_buf bytes = {room, 0, sizeof room};
+    if (end == key || end - key > sizeof room || !pm_base64_decode(&bytes, data + key, end - key, &wrong)) {
+        return false;
+    }
+    i = skip_space(data, len, end + 1);
+    if (i == len || data[i] != ':') {
+        return false;
+    }
+    i = skip_space(data, len, i + 1);
+    return i < len && data[i] == '[';
+}
+
+/* ---------------------------------------------------------------- writing ---- */
+
+static pm_status check_id(const pm_model *model, pm_id id, pm_error *err) {
+    pm_kind kind = (pm_kind)model->kinds[id];
+    if ((id < CONTROLS) != (kind == PM_KIND_CONTROL)) {
+        return pm_fail(err, PM_UNSUPPORTED, "bytepiece's <pad>, <bos> and <eos> are ids 0, 1 and 2; here id %u is otherwise", id);
+    }
+    if (kind == PM_KIND_SPECIAL || kind == PM_KIND_RESERVED) {
+        return pm_fail(err, PM_UNSUPPORTED, "bytepiece files have no place for special tokens and reserved slots, as id %u is", id);
+    }
+    if (kind == PM_KIND_PIECE && model->counts[id] == 0) {
+        return pm_fail(err, PM_UNSUPPORTED, "bytepiece files need the count of each piece; that of id %u is unknown", id);
+    }
+    return PM_OK;
+}
+
+static pm_status check_writable(const pm_tokenizer *tok, pm_error *err) {
+    if (tok->model.algorithm != PM_ALGORITHM_BYTEPIECE) {
+        return pm_fail(err, PM_UNSUPPORTED, "bytepiece files hold BytePiece models only");
+    }
+    if (!tok->model.normalize) {
+        return pm_fail(err, PM_UNSUPPORTED, "bytepiece always normalizes text; this model does not");
+    }
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        PM_TRY(check_id(&tok->model, id, err));
+    }
+    return PM_OK;
+}
+
+/* Python's bytes.decode(errors='ignore'). */
+static pm_status append_valid(pm_buf *out, pm_bytes bytes, pm_error *err) {
+    for (size_t i = 0; i < bytes.len;) {
+        unsigned len;
+        pm_utf8_read(bytes.data + i, bytes.data + bytes.len, &len);
+        if (len > 1 || bytes.data[i] < 0x80) {
+            PM_TRY(pm_buf_append(out, bytes.data + i, len, err));
+        }
+        i += len;
+    }
+    return PM_OK;
+}
+
+typedef struct member {
+    pm_buf line, text;
+} member;
+
+static pm_status format_member(member *m, const pm_model *model, pm_id id, const char *before, pm_error *err) {
+    m->line.len = m->text.len = 0;
+    PM_TRY(pm_buf_printf(&m->line, err, "%s    \"", before));
+    PM_TRY(pm_base64_append(&m->line, model->pieces[id], err));
+    PM_TRY(pm_buf_printf(&m->line, err, "\": [\n        %u,\n        ", id));
+    PM_TRY(append_valid(&m->text, model->pieces[id], err));
+    PM_TRY(pm_json_quote(&m->line, (pm_bytes){m->text.data, m->text.len}, err));
+    return pm_buf_printf(&m->line, err, ",\n        %llu\n    ]", (unsigned long long)model->counts[id]);
+}
+
+static pm_status write_bytepiece(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+    PM_TRY(check_writable(tok, err));
+    member m = {{0}, {0}};
+    const char *before = "{\n";
+    pm_status status = PM_OK;
+    for (pm_id id = CONTROLS; id < tok->vocab_size && status == PM_OK; id++) {
+        if (tok->model.kinds[id] == PM_KIND_PIECE) {
+            status = format_member(&m, &tok->model, id, before, err);
+            if (status == PM_OK) {
+                status = pm_writer_write(w, m.line.data, m.line.len, err);
+            }
+            before = ",\n";
+        }
+    }
+    pm_buf_release(&m.line);
+    pm_buf_release(&m.text);
+    PM_TRY(status);
+    return pm_writer_write(w, "\n}", 2, err);
+}
+
+const pm_format_ops pm_format_bytepiece = {
+    PM_FORMAT_BYTEPIECE,
+    "bytepiece",
+    NULL,
+    "BytePiece has no splitting pattern",
+    recognizes,
+    read_bytepiece,
+    write_bytepiece,
+};

@@ -1,0 +1,188 @@
+/* hf.c - tokenizer.json of Hugging Face tokenizers: recognizing and writing. hf_read.c reads.
+ *
+ * Written for byte-level BPE, and in the very bytes that tokenizers itself would write (Tokenizer.save, pretty): two spaces a level, fields in its order,
+ * entries by id. The pipeline is a Sequence of one Split a regex (Isolated: what no match covers is a pre-token too) and a ByteLevel that turns bytes
+ * into characters and splits no further; ByteLevel alone where there is no pattern.
+ *
+ * Special tokens stand in added_tokens and in the vocabulary: tokenizers gives an added token that is not in the vocabulary a number of its own, which is
+ * another one when ids have holes. So one whose text is also the byte-level form of a piece cannot be written. Reserved slots get no entry.
+ * Regexes are written as they are; Oniguruma reads those that pm_splitter_new accepts in the same way. Counts have no place. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem */
+#endif
+#include "format/hf.h"
+
+#include "format/json.h"
+#include "format/reader.h"
+
+/* An object that holds "model": {...}. */
+static bool recognizes(const uint8_t *data, size_t len) {
+    static const char key[] = "\"model\"";
+    size_t i = 0;
+    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) {
+        i++;
+    }
+    if (i == len || data[i] != '{') {
+        return false;
+    }
+    const uint8_t *p = data + i, *end = data + len;
+    while ((p = memmem(p, (size_t)(end - p), key, sizeof key - 1)) != NULL) {
+        p += sizeof key - 1;
+        const uint8_t *q = p;
+        while (q < end && (*q == ' ' || *q == '\n' || *q == '\r' || *q == '\t' || (*q == ':' && q[-1] != ':'))) {
+            q++;
+        }
+        if (q < end && *q == '{' && memchr(p, ':', (size_t)(q - p))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---------------------------------------------------------------- writing ---- */
+
+typedef struct output {
+    pm_writer *w;
+    pm_buf text; /* of the line that is being made */
+    pm_buf scratch;
+} output;
+
+static pm_status put(output *o, const char *text, pm_error *err) { return pm_buf_append(&o->text, text, strlen(text), err); }
+
+static pm_status put_string(output *o, pm_bytes text, pm_error *err) { return pm_json_quote(&o->text, text, err); }
+
+static pm_status put_byte_level(output *o, pm_bytes bytes, pm_error *err) {
+    o->scratch.len = 0;
+    PM_TRY(pm_byte_level_append(&o->scratch, bytes, err));
+    return put_string(o, (pm_bytes){o->scratch.data, o->scratch.len}, err);
+}
+
+/* Hands what was put to the writer. */
+static pm_status flush(output *o, pm_error *err) {
+    size_t len = o->text.len;
+    o->text.len = 0;
+    return pm_writer_write(o->w, o->text.data, len, err);
+}
+
+static pm_status write_added_tokens(output *o, const pm_tokenizer *tok, pm_error *err) {
+    PM_TRY(put(o, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": [", err));
+    for (size_t i = 0; i < tok->n_specials; i++) {
+        PM_TRY(pm_buf_printf(&o->text, err, "%s\n    {\n      \"id\": %u,\n      \"content\": ", i ? "," : "", tok->specials[i].id));
+        PM_TRY(put_string(o, tok->specials[i].text, err));
+        PM_TRY(put(o,
+                   ",\n      \"single_word\": false,\n      \"lstrip\": false,\n      \"rstrip\": false,\n"
+                   "      \"normalized\": false,\n      \"special\": true\n    }",
+                   err));
+        PM_TRY(flush(o, err));
+    }
+    PM_TRY(put(o, tok->n_specials ? "\n  ],\n" : "],\n", err));
+    return flush(o, err);
+}
+
+static pm_status write_split(output *o, const char *regex, pm_error *err) {
+    PM_TRY(put(o, "      {\n        \"type\": \"Split\",\n        \"pattern\": {\n          \"Regex\": ", err));
+    PM_TRY(put_string(o, (pm_bytes){(const uint8_t *)regex, strlen(regex)}, err));
+    return put(o, "\n        },\n        \"behavior\": \"Isolated\",\n        \"invert\": false\n      },\n", err);
+}
+
+static pm_status write_pre_tokenizer(output *o, const pm_splitter *splitter, pm_error *err) {
+    size_t n = splitter ? pm_splitter_n_regexes(splitter) : 0;
+    PM_TRY(put(o, "  \"normalizer\": null,\n  \"pre_tokenizer\": {\n", err));
+    if (n == 0) {
+        PM_TRY(put(o, "    \"type\": \"ByteLevel\",\n    \"add_prefix_space\": false,\n    \"trim_offsets\": true,\n    \"use_regex\": false\n  },\n", err));
+        return flush(o, err);
+    }
+    PM_TRY(put(o, "    \"type\": \"Sequence\",\n    \"pretokenizers\": [\n", err));
+    for (size_t i = 0; i < n; i++) {
+        PM_TRY(write_split(o, pm_splitter_regex(splitter, i), err));
+    }
+    PM_TRY(put(o,
+               "      {\n        \"type\": \"ByteLevel\",\n        \"add_prefix_space\": false,\n        \"trim_offsets\": true,\n"
+               "        \"use_regex\": false\n      }\n    ]\n  },\n",
+               err));
+    return flush(o, err);
+}
+
+static pm_status write_vocab(output *o, const pm_tokenizer *tok, pm_error *err) {
+    const char *before = "\n";
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        bool special = tok->model.kinds[id] == PM_KIND_SPECIAL;
+        if (!special && tok->model.kinds[id] != PM_KIND_PIECE) {
+            continue;
+        }
+        PM_TRY(pm_buf_printf(&o->text, err, "%s      ", before));
+        PM_TRY(special ? put_string(o, tok->model.pieces[id], err) : put_byte_level(o, tok->model.pieces[id], err));
+        PM_TRY(pm_buf_printf(&o->text, err, ": %u", id));
+        PM_TRY(flush(o, err));
+        before = ",\n";
+    }
+    return put(o, "\n    },\n", err);
+}
+
+static pm_status write_merges(output *o, const pm_model *model, pm_error *err) {
+    PM_TRY(put(o, "    \"merges\": [", err));
+    for (size_t i = 0; i < model->n_merges; i++) {
+        PM_TRY(put(o, i ? ",\n      [\n        " : "\n      [\n        ", err));
+        PM_TRY(put_byte_level(o, model->pieces[model->merges[i].left], err));
+        PM_TRY(put(o, ",\n        ", err));
+        PM_TRY(put_byte_level(o, model->pieces[model->merges[i].right], err));
+        PM_TRY(put(o, "\n      ]", err));
+        PM_TRY(flush(o, err));
+    }
+    PM_TRY(put(o, model->n_merges ? "\n    ]\n  }\n}" : "]\n  }\n}", err));
+    return flush(o, err);
+}
+
+static pm_status write_all(output *o, const pm_tokenizer *tok, pm_error *err) {
+    PM_TRY(write_added_tokens(o, tok, err));
+    PM_TRY(write_pre_tokenizer(o, tok->model.splitter, err));
+    PM_TRY(put(o,
+               "  \"post_processor\": null,\n  \"decoder\": {\n    \"type\": \"ByteLevel\",\n    \"add_prefix_space\": true,\n"
+               "    \"trim_offsets\": true,\n    \"use_regex\": true\n  },\n  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n"
+               "    \"unk_token\": null,\n    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
+               "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": ",
+               err));
+    PM_TRY(put(o, tok->model.whole_first ? "true,\n    \"vocab\": {" : "false,\n    \"vocab\": {", err));
+    PM_TRY(write_vocab(o, tok, err));
+    return write_merges(o, &tok->model, err);
+}
+
+/* A special token that JSON cannot hold, or that would be taken for a piece. */
+static pm_status check_special(const pm_tokenizer *tok, const pm_special_token *special, pm_buf *bytes, pm_error *err) {
+    size_t wrong;
+    if (!pm_is_utf8(special->text, &wrong)) {
+        return pm_fail(err, PM_UNSUPPORTED, "special token %u is not UTF-8: tokenizer.json cannot hold it", special->id);
+    }
+    bytes->len = 0;
+    PM_TRY(pm_buf_reserve(bytes, special->text.len, err));
+    if (pm_byte_level_decode(bytes, special->text) && pm_tokenizer_find_piece(tok, bytes->data, bytes->len) != PM_ID_NONE) {
+        return pm_fail(err, PM_UNSUPPORTED, "special token %u reads like a piece in byte-level characters: tokenizer.json cannot hold both",
+                       special->id);
+    }
+    return PM_OK;
+}
+
+static pm_status check_writable(const pm_tokenizer *tok, pm_buf *scratch, pm_error *err) {
+    if (tok->model.algorithm != PM_ALGORITHM_BPE) {
+        return pm_fail(err, PM_UNSUPPORTED, "tokenizer.json is written for BPE only; BytePiece has no form there");
+    }
+    for (size_t i = 0; i < tok->n_specials; i++) {
+        PM_TRY(check_special(tok, &tok->specials[i], scratch, err));
+    }
+    return PM_OK;
+}
+
+static pm_status write_hf(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+    output o = {.w = w};
+    pm_status status = check_writable(tok, &o.scratch, err);
+    if (status == PM_OK) {
+        status = write_all(&o, tok, err);
+    }
+    pm_buf_release(&o.text);
+    pm_buf_release(&o.scratch);
+    return status;
+}
+
+const pm_format_ops pm_format_hf = {
+    PM_FORMAT_HF, "hf", "tokenizer.json", "tokenizer.json holds its pattern", recognizes, pm_hf_read, write_hf,
+};

@@ -1,0 +1,484 @@
+/* native.c - .piecemill, the format that carries everything a model holds. docs/FORMAT.md describes it byte by byte.
+ *
+ * A header of 32 bytes with a checksum over all behind it, a table of sections, and the sections, each at a multiple of 64. All numbers are little-endian.
+ * The file is mapped and the pieces' bytes stay there. The same model gives the same bytes: nothing of time, place or machine is in them.
+ *
+ *     0   magic "\x89PML\r\n\x1a\n"     a transfer as text, or one cut to 7 bits, breaks it
+ *     8   u32 version, u32 zero
+ *     16  XXH3-128 of bytes 32 .. end, most significant byte first
+ *     32  u64 length of the file, u32 number of sections, u32 zero
+ *     48  sections: u32 tag, u32 flags, u64 offset, u64 length, u64 zero
+ *
+ * A later version of the library may add sections. One that this library does not know is skipped when its flag REQUIRED is clear and
+ * refused otherwise, so an old library never misreads a new model. The version changes only when the header or the table does.
+ *
+ * Nothing in a file is believed: every offset, length, id and flag is checked here or by pm_tokenizer_from_model before it is used, also
+ * when the checksum is right. */
+#include "base/hash.h"
+#include "format/format.h"
+
+enum {
+    VERSION = 1,
+    HEADER = 32,     /* up to the checksum's end */
+    TABLE = 48,      /* where the section table begins */
+    ENTRY = 32,      /* its entries' size */
+    ALIGNMENT = 64,
+    MAX_SECTIONS = 64,
+    MAX_REGEXES = 64,
+    MODEL_BYTES = 16,
+    REQUIRED = 1
+};
+
+static const uint8_t magic[8] = {0x89, 'P', 'M', 'L', '\r', '\n', 0x1A, '\n'};
+
+/* The sections of version 1, in their order in the file. */
+typedef enum section_id { MODEL, KINDS, LENGTHS, BYTES, COUNTS, MERGES, PATTERN, SETTINGS, N_SECTIONS } section_id;
+static const char tags[N_SECTIONS][5] = {"MODL", "KIND", "PLEN", "PBYT", "CNTS", "MRGS", "PTRN", "SETT"};
+static const bool required[N_SECTIONS] = {true, true, true, true, true, true, true, false};
+
+enum { WHOLE_FIRST = 1, NORMALIZE = 2, ISOLATE_DIGITS = 4, KNOWN_FLAGS = 7 };
+
+typedef struct section {
+    uint64_t offset, len;
+} section;
+
+/* ---------------------------------------------------------------- numbers ---- */
+
+static uint32_t get32(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
+
+static void set32(uint8_t *p, uint32_t n) {
+    for (int i = 0; i < 4; i++) {
+        p[i] = (uint8_t)(n >> 8 * i);
+    }
+}
+
+static void set64(uint8_t *p, uint64_t n) {
+    set32(p, (uint32_t)n);
+    set32(p + 4, (uint32_t)(n >> 32));
+}
+
+static uint64_t round_up(uint64_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+
+/* ---------------------------------------------------------------- reading: header and table ---- */
+
+static bool recognizes(const uint8_t *data, size_t len) { return len >= sizeof magic && memcmp(data, magic, sizeof magic) == 0; }
+
+static pm_status check_header(const uint8_t *data, size_t len, pm_error *err) {
+    XXH128_canonical_t sum;
+    if (!recognizes(data, len)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, 0, "not a .piecemill file: it does not begin as one");
+    }
+    if (len < TABLE) {
+        return pm_fail_at(err, PM_BAD_FORMAT, len, "truncated: the header has %d bytes", TABLE);
+    }
+    if (get32(data + 8) != VERSION) {
+        return pm_fail_at(err, PM_BAD_VERSION, 8, "version %u of the format; this library reads version %d", get32(data + 8), VERSION);
+    }
+    if (get64(data + 32) != len) {
+        return pm_fail_at(err, PM_BAD_FORMAT, get64(data + 32) > len ? len : 32, "%s: the header speaks of %llu bytes and there are %zu",
+                          get64(data + 32) > len ? "truncated" : "corrupted", (unsigned long long)get64(data + 32), len);
+    }
+    XXH128_canonicalFromHash(&sum, XXH3_128bits(data + HEADER, len - HEADER));
+    if (memcmp(&sum, data + 16, sizeof sum) != 0) {
+        return pm_fail_at(err, PM_BAD_FORMAT, 16, "corrupted: the checksum is another one");
+    }
+    if (get32(data + 12) != 0 || get32(data + 44) != 0) {
+        return pm_fail_at(err, PM_BAD_FORMAT, get32(data + 12) ? 12 : 44, "corrupted: a reserved field is not zero");
+    }
+    return PM_OK;
+}
+
+/* Notes one section of the table. `end` is where the last one ended; sections stand in the order of the table, each at the next multiple of 64. */
+static pm_status read_entry(section *sections, bool *seen, const uint8_t *data, size_t len, uint64_t at, uint64_t *end, pm_error *err) {
+    const uint8_t *entry = data + at;
+    uint32_t flags = get32(entry + 4);
+    section s = {get64(entry + 8), get64(entry + 16)};
+    if (s.offset != round_up(*end) || s.offset > len || s.len > len - s.offset) {
+        return pm_fail_at(err, PM_BAD_FORMAT, at + 8, "corrupted: a section lies outside its place");
+    }
+    if (flags & ~(uint32_t)REQUIRED || get64(entry + 24) != 0) {
+        return pm_fail_at(err, PM_BAD_FORMAT, at + 4, "corrupted: a reserved field of a section is not zero");
+    }
+    *end = s.offset + s.len;
+    for (int i = 0; i < N_SECTIONS; i++) {
+        if (memcmp(entry, tags[i], 4) == 0) {
+            if (seen[i]) {
+                return pm_fail_at(err, PM_BAD_FORMAT, at, "corrupted: section %s is there twice", tags[i]);
+            }
+            seen[i] = true;
+            sections[i] = s;
+            return PM_OK;
+        }
+    }
+    if (flags & REQUIRED) {
+        return pm_fail_at(err, PM_BAD_VERSION, at, "a later version of piecemill wrote this model: section 0x%08X is needed to read it and not known here",
+                          get32(entry));
+    }
+    return PM_OK;
+}
+
+static pm_status read_table(section sections[N_SECTIONS], const uint8_t *data, size_t len, pm_error *err) {
+    bool seen[N_SECTIONS] = {false};
+    uint32_t n = get32(data + 40);
+    if (n > MAX_SECTIONS || TABLE + (uint64_t)n * ENTRY > len) {
+        return pm_fail_at(err, PM_BAD_FORMAT, 40, "corrupted: %u sections", n);
+    }
+    uint64_t end = TABLE + (uint64_t)n * ENTRY;
+    memset(sections, 0, N_SECTIONS * sizeof *sections);
+    for (uint32_t i = 0; i < n; i++) {
+        PM_TRY(read_entry(sections, seen, data, len, TABLE + (uint64_t)i * ENTRY, &end, err));
+    }
+    if (end != len) {
+        return pm_fail_at(err, PM_BAD_FORMAT, end, "corrupted: something stands behind the last section");
+    }
+    for (int i = 0; i < N_SECTIONS; i++) {
+        if (required[i] && !seen[i] && i != COUNTS && i != MERGES && i != PATTERN) {
+            return pm_fail_at(err, PM_BAD_FORMAT, TABLE, "corrupted: section %s is missing", tags[i]);
+        }
+    }
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- reading: sections ---- */
+
+typedef struct reader {
+    pm_model *model;
+    const uint8_t *data;
+    section s[N_SECTIONS];
+    uint32_t vocab_size, n_merges;
+} reader;
+
+static pm_status demand_length(const reader *r, section_id id, uint64_t wanted, pm_error *err) {
+    return r->s[id].len == wanted ? PM_OK
+                                  : pm_fail_at(err, PM_BAD_FORMAT, r->s[id].offset, "corrupted: section %s has %llu bytes instead of %llu",
+                                               tags[id], (unsigned long long)r->s[id].len, (unsigned long long)wanted);
+}
+
+static pm_status read_model(reader *r, pm_error *err) {
+    PM_TRY(demand_length(r, MODEL, MODEL_BYTES, err));
+    const uint8_t *p = r->data + r->s[MODEL].offset;
+    uint32_t algorithm = get32(p), flags = get32(p + 4);
+    r->vocab_size = get32(p + 8);
+    r->n_merges = get32(p + 12);
+    if (algorithm != PM_ALGORITHM_BYTEPIECE && algorithm != PM_ALGORITHM_BPE) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset, "algorithm %u is not known", algorithm);
+    }
+    if (flags & ~(uint32_t)(algorithm == PM_ALGORITHM_BPE ? WHOLE_FIRST : NORMALIZE | ISOLATE_DIGITS)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 4, "flags 0x%X are not all known for this algorithm", flags);
+    }
+    if (algorithm == PM_ALGORITHM_BYTEPIECE && (r->n_merges || r->s[PATTERN].len)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 12, "BytePiece has no merges and no pattern");
+    }
+    r->model->algorithm = (pm_algorithm)algorithm;
+    r->model->whole_first = flags & WHOLE_FIRST;
+    r->model->normalize = flags & NORMALIZE;
+    r->model->isolate_digits = flags & ISOLATE_DIGITS;
+    return PM_OK;
+}
+
+/* What kind may have how many bytes, and which ids BytePiece's controls have. */
+static bool kind_fits(const reader *r, pm_id id, uint8_t kind, uint32_t len, uint64_t count) {
+    bool bytepiece = r->model->algorithm == PM_ALGORITHM_BYTEPIECE;
+    if (kind > PM_KIND_RESERVED || (len > 0) != (kind == PM_KIND_PIECE || kind == PM_KIND_SPECIAL || kind == PM_KIND_CONTROL)) {
+        return false;
+    }
+    if ((kind == PM_KIND_CONTROL) != (bytepiece && id < 3)) {
+        return false;
+    }
+    return kind != PM_KIND_PIECE || !bytepiece || count > 0;
+}
+
+static pm_status read_pieces(reader *r, pm_error *err) {
+    const uint8_t *kinds = r->data + r->s[KINDS].offset, *lengths = r->data + r->s[LENGTHS].offset;
+    const uint8_t *counts = r->s[COUNTS].len ? r->data + r->s[COUNTS].offset : NULL;
+    uint64_t at = 0, total = 0;
+    PM_TRY(demand_length(r, KINDS, r->vocab_size, err));
+    PM_TRY(demand_length(r, LENGTHS, (uint64_t)r->vocab_size * 4, err));
+    PM_TRY(demand_length(r, COUNTS, counts ? (uint64_t)r->vocab_size * 8 : 0, err));
+    if (r->vocab_size == 0 || kinds[r->vocab_size - 1] == PM_KIND_HOLE) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[KINDS].offset, "corrupted: the last id is a hole");
+    }
+    for (pm_id id = 0; id < r->vocab_size; id++) {
+        uint32_t len = get32(lengths + (size_t)id * 4);
+        uint64_t count = counts ? get64(counts + (size_t)id * 8) : 0;
+        bool fits = kind_fits(r, id, kinds[id], len, count) && len <= r->s[BYTES].len - at;
+        if (!fits || (kinds[id] == PM_KIND_PIECE && count > INT64_MAX - total)) {
+            return pm_fail_at(err, PM_BAD_FORMAT, r->s[KINDS].offset + id, "corrupted: kind %u, length %u and count %llu of id %u do not fit",
+                              kinds[id], len, (unsigned long long)count, id);
+        }
+        total += kinds[id] == PM_KIND_PIECE && r->model->algorithm == PM_ALGORITHM_BYTEPIECE ? count : 0;
+        if (kinds[id] != PM_KIND_HOLE) {
+            pm_bytes bytes = {len ? r->data + r->s[BYTES].offset + at : NULL, len};
+            PM_TRY(pm_model_set(r->model, id, (pm_kind)kinds[id], bytes, count, true, err));
+        }
+        at += len;
+    }
+    return demand_length(r, BYTES, at, err);
+}
+
+static pm_status read_merges(reader *r, pm_error *err) {
+    PM_TRY(demand_length(r, MERGES, (uint64_t)r->n_merges * 12, err));
+    const uint8_t *p = r->data + r->s[MERGES].offset;
+    for (uint32_t i = 0; i < r->n_merges; i++, p += 12) {
+        PM_TRY(pm_model_add_merge(r->model, get32(p), get32(p + 4), get32(p + 8), err));
+    }
+    return PM_OK;
+}
+
+/* The strings of the section: u32 n; the name, then n regexes, each a u32 length, its bytes and a NUL. NULL: malformed. */
+static bool read_strings(const uint8_t *p, uint64_t len, const char **strings, uint32_t *n) {
+    uint64_t at = 4;
+    if (len < 4 || (*n = get32(p)) > MAX_REGEXES) {
+        return false;
+    }
+    for (uint32_t i = 0; i <= *n; i++) {
+        if (len - at < 4) {
+            return false;
+        }
+        uint32_t bytes = get32(p + at);
+        at += 4;
+        if (len - at < (uint64_t)bytes + 1 || memchr(p + at, 0, (size_t)bytes + 1) != p + at + bytes) {
+            return false;
+        }
+        strings[i] = (const char *)p + at;
+        at += (uint64_t)bytes + 1;
+    }
+    return at == len;
+}
+
+/* A name stands for its scanner as long as the library's regexes under this name are those of the file. */
+static pm_status read_pattern(reader *r, pm_error *err) {
+    const char *strings[MAX_REGEXES + 1];
+    uint32_t n = 0;
+    if (r->s[PATTERN].len == 0) {
+        return r->model->algorithm == PM_ALGORITHM_BPE ? pm_splitter_new(&r->model->splitter, NULL, 0, err) : PM_OK;
+    }
+    if (!read_strings(r->data + r->s[PATTERN].offset, r->s[PATTERN].len, strings, &n) || n == 0) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[PATTERN].offset, "corrupted: section PTRN is not a list of strings");
+    }
+    bool same = strings[0][0] != '\0';
+    for (uint32_t i = 0; same && i <= n; i++) {
+        const char *regex = pm_pattern_regex(strings[0], i);
+        same = i < n ? regex && strcmp(regex, strings[i + 1]) == 0 : regex == NULL;
+    }
+    return same ? pm_splitter_new(&r->model->splitter, strings, 1, err) : pm_splitter_new(&r->model->splitter, strings + 1, n, err);
+}
+
+static pm_status read_settings(reader *r, pm_error *err) {
+    const uint8_t *p = r->data + r->s[SETTINGS].offset;
+    size_t len = (size_t)r->s[SETTINGS].len;
+    if (len == 0) {
+        return PM_OK;
+    }
+    if (memchr(p, 0, len)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[SETTINGS].offset, "corrupted: a NUL in section SETT");
+    }
+    return pm_buf_append(&r->model->settings, p, len, err); /* pm_tokenizer_from_model ends it with a NUL */
+}
+
+static pm_status read_native(pm_model *model, pm_file *file, const pm_load_options *options, pm_error *err) {
+    (void)options;
+    model->file = *file; /* the pieces are borrowed from it */
+    *file = (pm_file){0};
+    reader r = {.model = model, .data = model->file.data};
+    PM_TRY(check_header(r.data, model->file.len, err));
+    PM_TRY(read_table(r.s, r.data, model->file.len, err));
+    PM_TRY(read_model(&r, err));
+    PM_TRY(read_pieces(&r, err));
+    PM_TRY(read_merges(&r, err));
+    PM_TRY(read_pattern(&r, err));
+    return read_settings(&r, err);
+}
+
+/* ---------------------------------------------------------------- writing ---- */
+
+/* Sections are made in memory one after the other: the checksum at the front needs them all. */
+typedef struct image {
+    pm_buf buf;
+    uint32_t n;
+} image;
+
+static pm_status pad(image *m, pm_error *err) {
+    static const uint8_t zeros[ALIGNMENT];
+    return pm_buf_append(&m->buf, zeros, (size_t)(round_up(m->buf.len) - m->buf.len), err);
+}
+
+/* Begins a section at the next multiple of 64; end_section says how long it became. */
+static pm_status begin_section(image *m, section_id id, pm_error *err) {
+    PM_TRY(pad(m, err));
+    uint8_t *entry = m->buf.data + TABLE + (size_t)m->n * ENTRY;
+    memcpy(entry, tags[id], 4);
+    set32(entry + 4, required[id] ? REQUIRED : 0);
+    set64(entry + 8, m->buf.len);
+    return PM_OK;
+}
+
+static void end_section(image *m) {
+    uint8_t *entry = m->buf.data + TABLE + (size_t)m->n * ENTRY;
+    set64(entry + 16, m->buf.len - get64(entry + 8));
+    m->n++;
+}
+
+static pm_status append32(image *m, uint32_t n, pm_error *err) {
+    uint8_t bytes[4];
+    set32(bytes, n);
+    return pm_buf_append(&m->buf, bytes, sizeof bytes, err);
+}
+
+static pm_status append64(image *m, uint64_t n, pm_error *err) {
+    uint8_t bytes[8];
+    set64(bytes, n);
+    return pm_buf_append(&m->buf, bytes, sizeof bytes, err);
+}
+
+static pm_status write_model(image *m, const pm_model *model, pm_error *err) {
+    bool bpe = model->algorithm == PM_ALGORITHM_BPE;
+    uint32_t flags = bpe ? (model->whole_first ? WHOLE_FIRST : 0)
+                         : (model->normalize ? NORMALIZE : 0) | (uint32_t)(model->isolate_digits ? ISOLATE_DIGITS : 0);
+    PM_TRY(begin_section(m, MODEL, err));
+    PM_TRY(append32(m, (uint32_t)model->algorithm, err));
+    PM_TRY(append32(m, flags, err));
+    PM_TRY(append32(m, model->vocab_size, err));
+    PM_TRY(append32(m, (uint32_t)model->n_merges, err));
+    end_section(m);
+    return PM_OK;
+}
+
+static pm_status write_pieces(image *m, const pm_model *model, pm_error *err) {
+    PM_TRY(begin_section(m, KINDS, err));
+    PM_TRY(pm_buf_append(&m->buf, model->kinds, model->vocab_size, err));
+    end_section(m);
+    PM_TRY(begin_section(m, LENGTHS, err));
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->pieces[id].len > UINT32_MAX) {
+            return pm_fail(err, PM_UNSUPPORTED, "piece %u is longer than 4 GB", id);
+        }
+        PM_TRY(append32(m, (uint32_t)model->pieces[id].len, err));
+    }
+    end_section(m);
+    PM_TRY(begin_section(m, BYTES, err));
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        PM_TRY(pm_buf_append(&m->buf, model->pieces[id].data, model->pieces[id].len, err));
+    }
+    end_section(m);
+    return PM_OK;
+}
+
+/* Left out when all are 0. */
+static pm_status write_counts(image *m, const pm_model *model, pm_error *err) {
+    pm_id id = 0;
+    while (id < model->vocab_size && model->counts[id] == 0) {
+        id++;
+    }
+    if (id == model->vocab_size) {
+        return PM_OK;
+    }
+    PM_TRY(begin_section(m, COUNTS, err));
+    for (id = 0; id < model->vocab_size; id++) {
+        PM_TRY(append64(m, model->counts[id], err));
+    }
+    end_section(m);
+    return PM_OK;
+}
+
+static pm_status write_merges(image *m, const pm_model *model, pm_error *err) {
+    if (model->n_merges == 0) {
+        return PM_OK;
+    }
+    PM_TRY(begin_section(m, MERGES, err));
+    for (size_t i = 0; i < model->n_merges; i++) {
+        PM_TRY(append32(m, model->merges[i].left, err));
+        PM_TRY(append32(m, model->merges[i].right, err));
+        PM_TRY(append32(m, model->merges[i].result, err));
+    }
+    end_section(m);
+    return PM_OK;
+}
+
+static pm_status append_string(image *m, const char *text, pm_error *err) {
+    size_t len = strlen(text);
+    if (len > UINT32_MAX) {
+        return pm_fail(err, PM_UNSUPPORTED, "a regex is longer than 4 GB");
+    }
+    PM_TRY(append32(m, (uint32_t)len, err));
+    return pm_buf_append(&m->buf, text, len + 1, err);
+}
+
+static pm_status write_pattern(image *m, const pm_splitter *splitter, pm_error *err) {
+    size_t n = splitter ? pm_splitter_n_regexes(splitter) : 0;
+    if (n == 0) {
+        return PM_OK;
+    }
+    if (n > MAX_REGEXES) {
+        return pm_fail(err, PM_UNSUPPORTED, "a pattern of more than %d regexes", MAX_REGEXES);
+    }
+    PM_TRY(begin_section(m, PATTERN, err));
+    PM_TRY(append32(m, (uint32_t)n, err));
+    PM_TRY(append_string(m, pm_splitter_name(splitter), err));
+    for (size_t i = 0; i < n; i++) {
+        PM_TRY(append_string(m, pm_splitter_regex(splitter, i), err));
+    }
+    end_section(m);
+    return PM_OK;
+}
+
+static pm_status write_settings(image *m, const pm_model *model, pm_error *err) {
+    if (model->settings.len == 0) {
+        return PM_OK;
+    }
+    PM_TRY(begin_section(m, SETTINGS, err));
+    PM_TRY(pm_buf_append(&m->buf, model->settings.data, model->settings.len, err));
+    end_section(m);
+    return PM_OK;
+}
+
+/* How many sections there will be decides where the first one begins. */
+static uint32_t count_sections(const pm_model *model) {
+    uint32_t n = 4;
+    n += model->n_merges > 0;
+    n += model->settings.len > 0;
+    n += model->splitter && pm_splitter_n_regexes(model->splitter) > 0;
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->counts[id]) {
+            return n + 1;
+        }
+    }
+    return n;
+}
+
+static pm_status make_image(image *m, const pm_model *model, pm_error *err) {
+    XXH128_canonical_t sum;
+    uint32_t n = count_sections(model);
+    size_t front = TABLE + (size_t)n * ENTRY;
+    PM_TRY(pm_buf_reserve(&m->buf, front, err));
+    memset(m->buf.data, 0, front);
+    m->buf.len = front;
+    PM_TRY(write_model(m, model, err));
+    PM_TRY(write_pieces(m, model, err));
+    PM_TRY(write_counts(m, model, err));
+    PM_TRY(write_merges(m, model, err));
+    PM_TRY(write_pattern(m, model->splitter, err));
+    PM_TRY(write_settings(m, model, err));
+    memcpy(m->buf.data, magic, sizeof magic);
+    set32(m->buf.data + 8, VERSION);
+    set64(m->buf.data + 32, m->buf.len);
+    set32(m->buf.data + 40, n);
+    XXH128_canonicalFromHash(&sum, XXH3_128bits(m->buf.data + HEADER, m->buf.len - HEADER));
+    memcpy(m->buf.data + 16, &sum, sizeof sum);
+    return PM_OK;
+}
+
+static pm_status write_native(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+    image m = {0};
+    pm_status status = make_image(&m, &tok->model, err);
+    if (status == PM_OK) {
+        status = pm_writer_write(w, m.buf.data, m.buf.len, err);
+    }
+    pm_buf_release(&m.buf);
+    return status;
+}
+
+const pm_format_ops pm_format_native = {
+    PM_FORMAT_NATIVE, "native", ".piecemill", "a .piecemill file holds its pattern", recognizes, read_native, write_native,
+};
