@@ -1,10 +1,10 @@
-/* bpe.h - byte-pair encoding of one pre-token. Used by encode.c; format/tiktoken.c uses it to find each entry's merge. */
+/* bpe.h - byte-pair encoding of pre-tokens. */
 #ifndef PM_ENCODE_BPE_H
 #define PM_ENCODE_BPE_H
 
 #include "model/model.h"
 
-typedef struct pm_bpe pm_bpe;                 /* the tables; immutable */
+typedef struct pm_bpe pm_bpe;                 /* the tables; immutable, borrows the tokenizer's vocabulary */
 typedef struct pm_bpe_scratch pm_bpe_scratch; /* one thread's */
 
 pm_status pm_bpe_new(pm_bpe **out, const pm_tokenizer *tok, pm_error *err);
@@ -12,7 +12,15 @@ void pm_bpe_free(pm_bpe *bpe);
 pm_status pm_bpe_scratch_new(pm_bpe_scratch **out, pm_error *err);
 void pm_bpe_scratch_free(pm_bpe_scratch *scratch);
 
-/* The ids of one pre-token of len > 0 bytes, at most len of them, into ids. O(len log len). Error: PM_NO_MEMORY. */
+/* The ids of one pre-token of len > 0 bytes, at most len of them, into ids. O(len log len). Errors: PM_NO_MEMORY, PM_LIMIT (4 GiB or more). */
 pm_status pm_bpe_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids, size_t *n_ids, pm_error *err);
+
+/* The ids of the n pre-tokens text[start..ends[0]), text[ends[0]..ends[1]), ..., one after another, into ids, which has room for ends[n - 1] - start
+ * of them. All of text[0..len) may be read. */
+pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *text, size_t len, size_t start,
+                              const size_t *ends, size_t n, pm_id *ids, size_t *n_ids, pm_error *err);
+
+/* For tests: whether a piece encodes to itself by merges alone. */
+bool pm_bpe_reachable(const pm_bpe *bpe, pm_id id);
 
 #endif

@@ -1,0 +1,242 @@
+/* bpe.c - pre-tokens to ids: look the whole word up, merge only what is not there.
+ *
+ * Nine of ten pre-tokens of English are vocabulary entries. Their ids come from one look-up, and where that is allowed depends:
+ *
+ *   - whole_first: the vocabulary's own library looks first (tiktoken, Hugging Face's ignore_merges), so every piece may be
+ *     found so, whatever the merges say.
+ *   - otherwise a piece may be found so when merging its bytes gives that piece and nothing else ("reachable"); then both ways
+ *     give the same id. That is found out here, once, by merging each piece. A piece that is not reachable is never looked up.
+ *
+ * Words of up to 15 bytes are in the table of words.h, longer ones are looked up by the tokenizer's own hash table, if they are no longer than the
+ * longest piece. What is not found is merged (merge.h), beginning with its bytes; the answers for pairs of two bytes
+ * come from a table of all 65,536, without hashing.
+ *
+ * Work goes by groups of pre-tokens: first all keys and buckets are computed and their cache lines asked for, then they are looked at,
+ * so that the misses of a group overlap. */
+#include "encode/bpe.h"
+
+#include "encode/merge.h"
+#include "encode/words.h"
+
+enum { GROUP = 32, BYTE_PAIRS = 1 << 16 };
+
+struct pm_bpe {
+    const pm_tokenizer *tok;
+    pm_words words;
+    pm_pairs pairs;
+    uint64_t *byte_pairs; /* the answer for bytes a, b at [a << 8 | b] */
+    uint8_t *unreachable; /* a bit for each id; NULL: all pieces may be looked up */
+    size_t longest;       /* piece */
+};
+
+struct pm_bpe_scratch {
+    pm_merge_scratch merge;
+};
+
+/* ---------------------------------------------------------------- merging ---- */
+
+static pm_status merge_bytes(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
+                             size_t *n_ids, pm_error *err) {
+    uint64_t few[PM_MERGE_SHORT];
+    uint64_t *answers = few;
+
+    if (len > PM_MERGE_SHORT) {
+        PM_TRY(pm_merge_reserve(&scratch->merge, len, err));
+        answers = scratch->merge.answers;
+    }
+    ids[0] = bpe->tok->byte_id[word[0]];
+    for (size_t i = 1; i < len; i++) {
+        ids[i] = bpe->tok->byte_id[word[i]];
+        answers[i - 1] = bpe->byte_pairs[(unsigned)word[i - 1] << 8 | word[i]];
+    }
+    *n_ids = len > PM_MERGE_SHORT ? pm_merge_long(&bpe->pairs, &scratch->merge, ids, len)
+                                  : pm_merge_short(&bpe->pairs, ids, answers, len);
+    return PM_OK;
+}
+
+static bool may_look_up(const pm_bpe *bpe, pm_id id) { return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1); }
+
+/* A word that is not in the table of short ones. */
+static pm_status encode_other(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
+                              size_t *n_ids, pm_error *err) {
+    if (len > PM_WORD_MAX && len <= bpe->longest) {
+        pm_id id = pm_tokenizer_find_piece(bpe->tok, word, len);
+        if (id != PM_ID_NONE && may_look_up(bpe, id)) {
+            ids[0] = id;
+            *n_ids = 1;
+            return PM_OK;
+        }
+    }
+    return merge_bytes(bpe, scratch, word, len, ids, n_ids, err);
+}
+
+pm_status pm_bpe_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
+                        size_t *n_ids, pm_error *err) {
+    return pm_bpe_encode_words(bpe, scratch, word, len, 0, &len, 1, ids, n_ids, err);
+}
+
+typedef struct group {
+    pm_word_key keys[GROUP];
+    size_t buckets[GROUP];
+} group;
+
+/* Asks for the cache lines of n words. A long word's key is {0, 0}, which is never looked at. */
+static void prepare_group(const pm_bpe *bpe, group *g, const uint8_t *text, size_t len, size_t start, const size_t *ends, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        size_t size = ends[i] - start;
+        if (size <= PM_WORD_MAX) {
+            g->keys[i] = pm_word_key_of(text + start, size, len - start);
+            g->buckets[i] = pm_words_bucket(&bpe->words, g->keys[i]);
+            __builtin_prefetch(&bpe->words.buckets[g->buckets[i]]);
+        }
+        start = ends[i];
+    }
+}
+
+pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *text, size_t len, size_t start,
+                              const size_t *ends, size_t n, pm_id *ids, size_t *n_ids, pm_error *err) {
+    group g;
+    pm_id *out = ids;
+
+    while (n > 0) {
+        size_t size = n < GROUP ? n : GROUP;
+        prepare_group(bpe, &g, text, len, start, ends, size);
+        for (size_t i = 0; i < size; i++) {
+            size_t word_len = ends[i] - start;
+            pm_id id = word_len <= PM_WORD_MAX ? pm_words_find(&bpe->words, g.keys[i], g.buckets[i]) : PM_ID_NONE;
+            if (id != PM_ID_NONE) {
+                *out++ = id;
+            } else {
+                size_t more;
+                PM_TRY(encode_other(bpe, scratch, text + start, word_len, out, &more, err));
+                out += more;
+            }
+            start = ends[i];
+        }
+        ends += size;
+        n -= size;
+    }
+    *n_ids = (size_t)(out - ids);
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- building ---- */
+
+static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+
+    PM_TRY(pm_pairs_init(&bpe->pairs, model->n_merges, err));
+    if (model->n_merges >= UINT32_MAX) {
+        return pm_fail(err, PM_LIMIT, "%zu merges are too many", model->n_merges);
+    }
+    for (size_t i = 0; i < model->n_merges; i++) {
+        const pm_merge *m = &model->merges[i];
+        pm_pairs_add(&bpe->pairs, m->left, m->right, (uint32_t)i, m->result);
+    }
+    bpe->byte_pairs = pm_alloc(BYTE_PAIRS, sizeof *bpe->byte_pairs);
+    if (!bpe->byte_pairs) {
+        return pm_fail_memory(err);
+    }
+    const pm_id *byte_id = bpe->tok->byte_id;
+    for (unsigned i = 0; i < BYTE_PAIRS; i++) {
+        bpe->byte_pairs[i] = pm_pairs_find(&bpe->pairs, byte_id[i >> 8], byte_id[i & 0xFF]);
+    }
+    return PM_OK;
+}
+
+/* Marks the pieces that merging does not lead to. */
+static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+    pm_bpe_scratch scratch = {0};
+    pm_id *ids = pm_alloc(bpe->longest, sizeof *ids);
+    pm_status status = PM_OK;
+
+    bpe->unreachable = pm_calloc((size_t)model->vocab_size / 8 + 1, 1);
+    if (!bpe->unreachable || !ids) {
+        status = pm_fail_memory(err);
+    }
+    for (pm_id id = 0; id < model->vocab_size && status == PM_OK; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE) {
+            size_t n;
+            status = merge_bytes(bpe, &scratch, model->pieces[id].data, model->pieces[id].len, ids, &n, err);
+            if (status == PM_OK && (n != 1 || ids[0] != id)) {
+                bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7));
+            }
+        }
+    }
+    pm_free(ids);
+    pm_merge_scratch_release(&scratch.merge);
+    return status;
+}
+
+static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+    size_t n = 0;
+
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        n += model->kinds[id] == PM_KIND_PIECE;
+    }
+    PM_TRY(pm_words_init(&bpe->words, n, err));
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        pm_bytes piece = model->pieces[id];
+        if (model->kinds[id] == PM_KIND_PIECE && piece.len <= PM_WORD_MAX && may_look_up(bpe, id)) {
+            pm_words_add(&bpe->words, pm_word_key_of(piece.data, piece.len, piece.len), id);
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status build(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > bpe->longest) {
+            bpe->longest = model->pieces[id].len;
+        }
+    }
+    PM_TRY(fill_pairs(bpe, err));
+    if (!model->whole_first) {
+        PM_TRY(find_unreachable(bpe, err));
+    }
+    return fill_words(bpe, err);
+}
+
+pm_status pm_bpe_new(pm_bpe **out, const pm_tokenizer *tok, pm_error *err) {
+    *out = NULL;
+    pm_bpe *bpe = pm_calloc(1, sizeof *bpe);
+    if (!bpe) {
+        return pm_fail_memory(err);
+    }
+    bpe->tok = tok;
+    pm_status status = build(bpe, err);
+    if (status != PM_OK) {
+        pm_bpe_free(bpe);
+        return status;
+    }
+    *out = bpe;
+    return PM_OK;
+}
+
+void pm_bpe_free(pm_bpe *bpe) {
+    if (bpe) {
+        pm_words_release(&bpe->words);
+        pm_pairs_release(&bpe->pairs);
+        pm_free(bpe->byte_pairs);
+        pm_free(bpe->unreachable);
+        pm_free(bpe);
+    }
+}
+
+pm_status pm_bpe_scratch_new(pm_bpe_scratch **out, pm_error *err) {
+    *out = pm_calloc(1, sizeof **out);
+    return *out ? PM_OK : pm_fail_memory(err);
+}
+
+void pm_bpe_scratch_free(pm_bpe_scratch *scratch) {
+    if (scratch) {
+        pm_merge_scratch_release(&scratch->merge);
+        pm_free(scratch);
+    }
+}
+
+bool pm_bpe_reachable(const pm_bpe *bpe, pm_id id) { return may_look_up(bpe, id); }

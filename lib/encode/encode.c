@@ -1,0 +1,253 @@
+/* encode.c - one document to ids.
+ *
+ * A document is cut at the special tokens that are allowed; what lies between is encoded stretch by stretch, each as if it were a
+ * document of its own (a lookahead does not see past a special token, as in tiktoken). A stretch goes through the splitter and BPE in
+ * blocks of pre-tokens, or for BytePiece in chunks `[^\n]*\n+|[^\n]+` through NFC and the lattice.
+ *
+ * Ids are written where the caller wants them as long as they surely fit (a block gives at most as many as it has bytes), and
+ * through a buffer of the encoder's where they might not: so a caller may have room for exactly the ids there are, or for none. */
+#include "base/hash.h"
+#include "encode/inside.h"
+
+enum { BLOCK = 256 }; /* pre-tokens */
+
+struct pm_encoder {
+    const pm_tokenizer *tok;
+    const pm_engine *engine;
+    pm_split_scratch *split;
+    pm_bpe_scratch *bpe;
+    pm_lattice_scratch *lattice;
+    pm_buf normalized;
+    pm_id *spill; /* ids of a block that might not fit */
+    size_t spill_cap;
+};
+
+pm_status pm_encoder_new(pm_encoder **out, const pm_tokenizer *tok, pm_error *err) {
+    *out = NULL;
+    pm_encoder *enc = pm_calloc(1, sizeof *enc);
+    if (!enc) {
+        return pm_fail_memory(err);
+    }
+    enc->tok = tok;
+    enc->engine = tok->engine;
+    pm_status status = PM_OK;
+    if (enc->engine->lattice) {
+        status = pm_lattice_scratch_new(&enc->lattice, err);
+    } else {
+        status = pm_bpe_scratch_new(&enc->bpe, err);
+        if (status == PM_OK && tok->model.splitter) {
+            status = pm_split_scratch_new(&enc->split, tok->model.splitter, err);
+        }
+    }
+    if (status != PM_OK) {
+        pm_encoder_free(enc);
+        return status;
+    }
+    *out = enc;
+    return PM_OK;
+}
+
+void pm_encoder_free(pm_encoder *enc) {
+    if (enc) {
+        pm_split_scratch_free(enc->split);
+        pm_bpe_scratch_free(enc->bpe);
+        pm_lattice_scratch_free(enc->lattice);
+        pm_buf_release(&enc->normalized);
+        pm_free(enc->spill);
+        pm_free(enc);
+    }
+}
+
+/* ---------------------------------------------------------------- output ---- */
+
+static size_t room(const pm_out *out) { return out->n < out->cap ? out->cap - out->n : 0; }
+
+static void put(pm_out *out, const pm_id *ids, size_t n) {
+    size_t fits = n < room(out) ? n : room(out);
+    if (fits) {
+        memcpy(out->ids + out->n, ids, fits * sizeof *ids);
+    }
+    out->n += n;
+}
+
+/* ---------------------------------------------------------------- BPE ---- */
+
+static pm_status encode_block(pm_encoder *enc, const uint8_t *text, size_t len, size_t start, const size_t *ends, size_t n,
+                              pm_out *out, pm_error *err) {
+    size_t most = ends[n - 1] - start, n_ids;
+
+    if (most <= room(out)) {
+        PM_TRY(pm_bpe_encode_words(enc->engine->bpe, enc->bpe, text, len, start, ends, n, out->ids + out->n, &n_ids, err));
+        out->n += n_ids;
+        return PM_OK;
+    }
+    PM_TRY(pm_grow((void **)&enc->spill, &enc->spill_cap, most, sizeof *enc->spill, err));
+    PM_TRY(pm_bpe_encode_words(enc->engine->bpe, enc->bpe, text, len, start, ends, n, enc->spill, &n_ids, err));
+    put(out, enc->spill, n_ids);
+    return PM_OK;
+}
+
+static pm_status encode_bpe(pm_encoder *enc, const uint8_t *text, size_t len, pm_out *out, pm_error *err) {
+    size_t ends[BLOCK], start = 0, n;
+
+    if (!enc->split) {
+        return len ? encode_block(enc, text, len, 0, &len, 1, out, err) : PM_OK;
+    }
+    pm_split_begin(enc->split, text, len);
+    for (;;) {
+        PM_TRY(pm_split_next(enc->split, ends, BLOCK, &n, err));
+        if (n == 0) {
+            return PM_OK;
+        }
+        PM_TRY(encode_block(enc, text, len, start, ends, n, out, err));
+        start = ends[n - 1];
+    }
+}
+
+/* ---------------------------------------------------------------- BytePiece ---- */
+
+typedef struct lattice_sink {
+    const pm_id *ids;
+    pm_out *out;
+} lattice_sink;
+
+static pm_status take_pieces(void *user, const uint32_t *pieces, size_t n, pm_error *err) {
+    lattice_sink *sink = user;
+    pm_out *out = sink->out;
+    size_t fits = n < room(out) ? n : room(out);
+
+    (void)err;
+    for (size_t i = 0; i < fits; i++) {
+        out->ids[out->n + i] = sink->ids[pieces[i]];
+    }
+    out->n += n;
+    return PM_OK;
+}
+
+/* The end of the chunk that begins at text[start]: behind its first run of newlines. */
+static size_t chunk_end(const uint8_t *text, size_t len, size_t start) {
+    const uint8_t *newline = memchr(text + start, '\n', len - start);
+    if (!newline) {
+        return len;
+    }
+    size_t end = (size_t)(newline - text);
+    while (end < len && text[end] == '\n') {
+        end++;
+    }
+    return end;
+}
+
+/* The draws of a chunk depend on the seed, the document's number and the chunk's place, not on the thread. */
+static uint64_t chunk_key(uint64_t seed, uint64_t number, uint64_t place) {
+    uint64_t key = pm_hash_word(seed + UINT64_C(0x9E3779B97F4A7C15));
+    key = pm_hash_word(key ^ (number + UINT64_C(0xD1B54A32D192ED03)));
+    return pm_hash_word(key ^ (place + UINT64_C(0x8CB92BA72F3D8DD7)));
+}
+
+static pm_status encode_chunk(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, uint64_t key, pm_out *out,
+                              pm_error *err) {
+    const pm_engine *engine = enc->engine;
+    lattice_sink sink = {engine->lattice_ids, out};
+
+    if (plan->normalize && !pm_nfc_quick_check(text, len)) {
+        enc->normalized.len = 0;
+        PM_TRY(pm_nfc_append(&enc->normalized, text, len, err));
+        text = enc->normalized.data;
+        len = enc->normalized.len;
+    }
+    return plan->sample ? pm_lattice_sample(engine->lattice, enc->lattice, text, len, plan->alpha, key, take_pieces, &sink, err)
+                        : pm_lattice_best(engine->lattice, enc->lattice, text, len, take_pieces, &sink, err);
+}
+
+static pm_status encode_bytepiece(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, size_t place,
+                                  uint64_t number, pm_out *out, pm_error *err) {
+    for (size_t start = 0, end; start < len; start = end) {
+        end = chunk_end(text, len, start);
+        uint64_t key = plan->sample ? chunk_key(plan->seed, number, place + start) : 0;
+        PM_TRY(encode_chunk(enc, plan, text + start, end - start, key, out, err));
+    }
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- documents ---- */
+
+/* A stretch without special tokens, text[start..end). Positions in errors become positions in the document. */
+static pm_status encode_stretch(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t start, size_t end,
+                                uint64_t number, pm_out *out, pm_error *err) {
+    if (start == end) {
+        return PM_OK;
+    }
+    pm_status status = enc->engine->lattice
+                           ? encode_bytepiece(enc, plan, text + start, end - start, start, number, out, err)
+                           : encode_bpe(enc, text + start, end - start, out, err);
+    if (status == PM_LIMIT && err && err->offset != PM_NO_OFFSET) {
+        err->offset += start;
+    }
+    return status;
+}
+
+static pm_status refuse(pm_bytes text, size_t at, pm_error *err) {
+    return pm_fail_at(err, PM_SPECIAL_IN_TEXT, at, "the text holds the special token '%.*s', which is not allowed",
+                      (int)(text.len < 200 ? text.len : 200), (const char *)text.data);
+}
+
+/* Cuts at special tokens. A refused one counts wherever it begins, an allowed one where no other reaches. */
+static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, pm_bytes text, uint64_t number, pm_out *out,
+                                bool *noticed, pm_error *err) {
+    const pm_special_token *tokens = enc->tok->specials;
+    pm_special_hit hit;
+    size_t start = 0; /* of the stretch that is not encoded yet; no token matches before */
+
+    for (size_t from = 0; plan->scan && pm_specials_next(enc->engine->specials, plan->rules, text.data, text.len, from, &hit);
+         from = hit.at + 1) {
+        if (hit.refuse != PM_ID_NONE) {
+            return refuse(tokens[hit.refuse].text, hit.at, err);
+        }
+        if (hit.at < start) {
+            continue;
+        }
+        if (hit.match != PM_ID_NONE) {
+            PM_TRY(encode_stretch(enc, plan, text.data, start, hit.at, number, out, err));
+            put(out, &tokens[hit.match].id, 1);
+            start = hit.at + tokens[hit.match].text.len;
+        } else {
+            *noticed = true;
+        }
+    }
+    return encode_stretch(enc, plan, text.data, start, text.len, number, out, err);
+}
+
+pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_bytes text, uint64_t number, pm_out *out, bool *noticed,
+                             pm_error *err) {
+    *noticed = false;
+    if (plan->add_special_tokens && enc->engine->bos != PM_ID_NONE) {
+        put(out, &enc->engine->bos, 1);
+    }
+    PM_TRY(encode_between(enc, plan, text, number, out, noticed, err));
+    if (plan->add_special_tokens && enc->engine->eos != PM_ID_NONE) {
+        put(out, &enc->engine->eos, 1);
+    }
+    return PM_OK;
+}
+
+pm_status pm_encode(pm_encoder *enc, pm_bytes text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids,
+                    pm_error *err) {
+    pm_plan plan;
+    pm_out out = {ids, ids ? cap : 0, 0};
+    bool noticed;
+
+    *n_ids = 0;
+    pm_status status = pm_plan_init(&plan, enc->tok, options, false, err);
+    if (status == PM_OK) {
+        status = pm_encode_document(enc, &plan, text, 0, &out, &noticed, err);
+    }
+    pm_plan_release(&plan);
+    if (status != PM_OK) {
+        return status;
+    }
+    *n_ids = out.n;
+    if (out.n > out.cap && ids) {
+        return pm_fail(err, PM_NO_SPACE, "the text gives %zu ids, there is room for %zu", out.n, cap);
+    }
+    return PM_OK;
+}

@@ -1,0 +1,140 @@
+/* engine.c - see engine.h. */
+#include "encode/engine.h"
+
+#include <math.h>
+
+#include "base/log.h"
+#include "encode/inside.h"
+
+static void engine_free(void *p) {
+    pm_engine *engine = p;
+    if (engine) {
+        pm_bpe_free(engine->bpe);
+        pm_lattice_free(engine->lattice);
+        pm_specials_free(engine->specials);
+        pm_free(engine->lattice_ids);
+        pm_free(engine->decoded);
+        pm_free(engine);
+    }
+}
+
+/* ---------------------------------------------------------------- BytePiece ---- */
+
+static pm_id find_control(const pm_model *model, const char *name) {
+    size_t len = strlen(name);
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        pm_bytes piece = model->pieces[id];
+        if (model->kinds[id] == PM_KIND_CONTROL && piece.len == len && memcmp(piece.data, name, len) == 0) {
+            return id;
+        }
+    }
+    return PM_ID_NONE;
+}
+
+/* Sums the counts; bytepiece's models hold each byte, with a count, so that every text has a segmentation. */
+static pm_status check_counts(const pm_tokenizer *tok, size_t *n, uint64_t *total, pm_error *err) {
+    const pm_model *model = &tok->model;
+
+    *n = 0;
+    *total = 0;
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE) {
+            ++*n;
+            if (__builtin_add_overflow(*total, model->counts[id], total)) {
+                return pm_fail(err, PM_BAD_FORMAT, "the pieces' counts add up to 2^64 or more");
+            }
+        }
+    }
+    for (unsigned b = 0; b < 256; b++) {
+        pm_id id = tok->byte_id[b];
+        if (id == PM_ID_NONE || model->counts[id] == 0) {
+            return pm_fail(err, PM_BAD_FORMAT, "the single byte 0x%02X is not a piece with a count", b);
+        }
+    }
+    return PM_OK;
+}
+
+/* A piece's log-probability is log(count) - log(total), rounded after each operation, as bytepiece computes it. */
+static pm_status make_lattice(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
+    const pm_model *model = &tok->model;
+    size_t n;
+    uint64_t total;
+
+    PM_TRY(check_counts(tok, &n, &total, err));
+    double log_total = pm_log_u64(total);
+    pm_bytes *pieces = pm_alloc(n, sizeof *pieces);
+    double *logp = pm_alloc(n, sizeof *logp);
+    engine->lattice_ids = pm_alloc(n, sizeof *engine->lattice_ids);
+    pm_status status = pieces && logp && engine->lattice_ids ? PM_OK : pm_fail_memory(err);
+    if (status == PM_OK) {
+        size_t i = 0;
+        for (pm_id id = 0; id < model->vocab_size; id++) {
+            if (model->kinds[id] == PM_KIND_PIECE) {
+                pieces[i] = model->pieces[id];
+                logp[i] = model->counts[id] ? pm_log_u64(model->counts[id]) - log_total : -INFINITY;
+                engine->lattice_ids[i++] = id;
+            }
+        }
+        status = pm_lattice_new(&engine->lattice, pieces, logp, n, err);
+    }
+    pm_free(pieces);
+    pm_free(logp);
+    engine->bos = find_control(model, "<bos>");
+    engine->eos = find_control(model, "<eos>");
+    return status;
+}
+
+/* ---------------------------------------------------------------- both ---- */
+
+static pm_status fill_decoded(pm_engine *engine, const pm_model *model, pm_error *err) {
+    engine->decoded = pm_calloc(model->vocab_size, sizeof *engine->decoded);
+    if (!engine->decoded) {
+        return pm_fail_memory(err);
+    }
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        pm_decoded *d = &engine->decoded[id];
+        pm_bytes piece = model->pieces[id];
+        if (model->kinds[id] == PM_KIND_HOLE) {
+            d->len = PM_NO_PIECE;
+        } else if (model->kinds[id] == PM_KIND_PIECE || model->kinds[id] == PM_KIND_SPECIAL) {
+            d->len = piece.len <= PM_SHORT_PIECE ? (uint8_t)piece.len : PM_LONG_PIECE;
+            if (d->len <= PM_SHORT_PIECE) {
+                memcpy(d->bytes, piece.data, piece.len);
+            }
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
+    PM_TRY(fill_decoded(engine, &tok->model, err));
+    if (tok->n_specials) {
+        PM_TRY(pm_specials_new(&engine->specials, tok->specials, tok->n_specials, err));
+    }
+    if (tok->model.algorithm == PM_ALGORITHM_BPE) {
+        return pm_bpe_new(&engine->bpe, tok, err);
+    }
+    return make_lattice(engine, tok, err);
+}
+
+pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err) {
+    pm_tokenizer *tok;
+
+    *out = NULL;
+    PM_TRY(pm_tokenizer_from_model(&tok, model, err));
+    pm_engine *engine = pm_calloc(1, sizeof *engine);
+    if (!engine) {
+        pm_tokenizer_free(tok);
+        return pm_fail_memory(err);
+    }
+    engine->bos = engine->eos = PM_ID_NONE;
+    tok->engine = engine;
+    tok->engine_free = engine_free;
+    pm_status status = fill_engine(engine, tok, err);
+    if (status != PM_OK) {
+        pm_tokenizer_free(tok);
+        return status;
+    }
+    *out = tok;
+    return PM_OK;
+}

@@ -1,0 +1,58 @@
+/* inside.h - what the files of encode/ share: the engine behind a tokenizer, the plan of a call, one document's encoding. */
+#ifndef PM_ENCODE_INSIDE_H
+#define PM_ENCODE_INSIDE_H
+
+#include "encode/bpe.h"
+#include "encode/lattice.h"
+#include "encode/special.h"
+#include "model/model.h"
+#include "text/nfc.h"
+
+/* What an id decodes to: its bytes in one 16-byte word, so that a copy is a load and a store. */
+enum { PM_SHORT_PIECE = 15, PM_LONG_PIECE = 254, PM_NO_PIECE = 255 };
+typedef struct pm_decoded {
+    uint8_t bytes[PM_SHORT_PIECE];
+    uint8_t len; /* or PM_LONG_PIECE: see the model; PM_NO_PIECE: a hole */
+} pm_decoded;
+
+/* Made by pm_tokenizer_make; immutable. */
+typedef struct pm_engine {
+    pm_bpe *bpe;           /* BPE, else NULL */
+    pm_lattice *lattice;   /* BytePiece, else NULL */
+    pm_id *lattice_ids;    /* the id of the lattice's piece i */
+    pm_id bos, eos;        /* BytePiece; PM_ID_NONE where there is none */
+    pm_specials *specials; /* NULL: there are none */
+    pm_decoded *decoded;   /* for each id */
+} pm_engine;
+
+/* The options of a call, checked. */
+typedef struct pm_plan {
+    pm_special_rules rules;
+    uint8_t *each; /* owned; rules.each */
+    bool scan;     /* some token has a bit */
+    bool normalize;
+    bool add_special_tokens;
+    bool sample;
+    double alpha;
+    uint64_t seed;
+    unsigned threads;
+} pm_plan;
+
+/* `batch`: the defaults of pm_encode_batch. Released with pm_plan_release, on failure too. */
+pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_options *options, bool batch, pm_error *err);
+void pm_plan_release(pm_plan *plan);
+
+/* The most ids that a document of len bytes can give; SIZE_MAX: more than a size_t holds. */
+size_t pm_plan_bound(const pm_plan *plan, size_t len);
+
+/* Where ids go: the first `cap` of them are written, all are counted. */
+typedef struct pm_out {
+    pm_id *ids;
+    size_t cap, n;
+} pm_out;
+
+/* Appends one document's ids. `number` is its place in a batch (it seeds sampling). *noticed: it held a token with PM_SPECIAL_NOTICE. */
+pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_bytes text, uint64_t number, pm_out *out, bool *noticed,
+                             pm_error *err);
+
+#endif

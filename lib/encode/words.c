@@ -1,0 +1,32 @@
+/* words.c - see words.h. */
+#include "encode/words.h"
+
+pm_status pm_words_init(pm_words *words, size_t n, pm_error *err) {
+    unsigned bits = 1;
+    while (bits < 40 && (size_t)2 << bits < n + n / 4) { /* 1.6 words a bucket at most */
+        bits++;
+    }
+    size_t buckets = (size_t)1 << bits;
+    *words = (pm_words){.mask = buckets - 1, .shift = 64 - bits};
+    words->buckets = pm_pages_alloc(buckets * sizeof *words->buckets);
+    return words->buckets ? PM_OK : pm_fail_memory(err);
+}
+
+void pm_words_release(pm_words *words) {
+    pm_pages_free(words->buckets, (words->mask + 1) * sizeof *words->buckets);
+    *words = (pm_words){0};
+}
+
+void pm_words_add(pm_words *words, pm_word_key key, pm_id id) {
+    for (size_t at = pm_words_bucket(words, key);; at = (at + 1) & words->mask) {
+        pm_word_bucket *b = &words->buckets[at];
+        for (int i = 0; i < PM_WORDS_IN_BUCKET; i++) {
+            if (b->keys[i].high == 0) {
+                b->keys[i] = key;
+                b->ids[i] = id;
+                return;
+            }
+        }
+        b->more = 1;
+    }
+}

@@ -1,0 +1,780 @@
+/* test_encode.c - byte-pair encoding against its twin, special tokens, batches, decoding. */
+#include <stdio.h>
+
+#include "base/thread.h"
+#include "bpe_encode.h"
+#include "encode/derive.h"
+#include "encode/inside.h"
+#include "support.h"
+
+static pm_bytes bytes_of(const char *s) { return (pm_bytes){(const uint8_t *)s, strlen(s)}; }
+
+/* A tokenizer and what it was made from (the twin needs a model that was not taken over). */
+typedef struct pair {
+    pm_model model;
+    pm_tokenizer *tok;
+    pm_encoder *enc;
+} pair;
+
+static pair make_pair(uint64_t seed, size_t n, const char *alphabet, bool shuffled, bool whole_first) {
+    pm_error err = {0};
+    pm_model taken;
+    pair p;
+    ck_assert(oracle_random_model(&p.model, seed, n, alphabet, shuffled));
+    ck_assert(oracle_random_model(&taken, seed, n, alphabet, shuffled));
+    taken.whole_first = p.model.whole_first = whole_first;
+    assert_ok(pm_tokenizer_make(&p.tok, &taken, &err));
+    assert_ok(pm_encoder_new(&p.enc, p.tok, &err));
+    return p;
+}
+
+static void free_pair(pair *p) {
+    pm_encoder_free(p->enc);
+    pm_tokenizer_free(p->tok);
+    pm_model_release(&p->model);
+}
+
+static void random_text(uint8_t *text, size_t len, const char *alphabet, uint64_t *state) {
+    size_t letters = strlen(alphabet);
+    for (size_t i = 0; i < len; i++) {
+        text[i] = (uint8_t)alphabet[random_word(state) % letters];
+    }
+}
+
+/* A copy that ends where the memory does, so that a sanitizer sees a read past it. */
+static uint8_t *exact_copy(const uint8_t *text, size_t len) {
+    uint8_t *copy = malloc(len + (len == 0));
+    ck_assert_ptr_nonnull(copy);
+    memcpy(copy, text, len);
+    return copy;
+}
+
+static void compare_one(const pair *p, const uint8_t *text, size_t len) {
+    pm_error err = {0};
+    pm_id *ids = malloc((len + 1) * sizeof *ids), *wanted = malloc((len + 1) * sizeof *wanted);
+    uint8_t *copy = exact_copy(text, len), *back = malloc(len + 1);
+    size_t n, n_back;
+    size_t n_wanted = oracle_bpe_encode(&p->model, p->model.whole_first, text, len, wanted);
+
+    assert_ok(pm_encode(p->enc, (pm_bytes){copy, len}, NULL, ids, len, &n, &err));
+    ck_assert_uint_eq(n, n_wanted);
+    ck_assert_mem_eq(ids, wanted, n * sizeof *ids);
+    assert_ok(pm_decode(p->tok, ids, n, back, len, &n_back, &err));
+    ck_assert_uint_eq(n_back, len);
+    ck_assert_mem_eq(back, text, len);
+    free(ids);
+    free(wanted);
+    free(copy);
+    free(back);
+}
+
+static void compare_lengths(const pair *p, const char *alphabet, uint64_t *state) {
+    uint8_t text[10000];
+    for (size_t len = 1; len <= 300; len++) {
+        random_text(text, len, alphabet, state);
+        compare_one(p, text, len);
+    }
+    random_text(text, sizeof text, alphabet, state);
+    compare_one(p, text, sizeof text);
+    memset(text, alphabet[0], sizeof text);
+    compare_one(p, text, 3000 + random_word(state) % 100);
+}
+
+START_TEST(ids_equal_the_definition) {
+    static const char *const alphabets[] = {"ab", "abcdef", "a\x80\xff "};
+    uint64_t state = 7;
+    for (int round = 0; round < 4; round++) {
+        for (size_t i = 0; i < sizeof alphabets / sizeof *alphabets; i++) {
+            pair p = make_pair(random_word(&state), 60 + 40 * (size_t)round, alphabets[i], round % 2, false);
+            compare_lengths(&p, alphabets[i], &state);
+            free_pair(&p);
+        }
+    }
+}
+END_TEST
+
+START_TEST(ids_equal_the_definition_with_whole_words_first) {
+    uint64_t state = 8;
+    for (int round = 0; round < 4; round++) {
+        pair p = make_pair(random_word(&state), 250, "abc", round % 2, true);
+        for (pm_id id = 0; id < p.model.vocab_size; id++) {
+            compare_one(&p, p.model.pieces[id].data, p.model.pieces[id].len);
+        }
+        compare_lengths(&p, "abc", &state);
+        free_pair(&p);
+    }
+}
+END_TEST
+
+/* Words of exactly the lengths where the way of merging or of looking up changes, made of pieces, all starts in a block. */
+START_TEST(pieces_are_found_exactly_when_they_are_reachable) {
+    uint64_t state = 9;
+    size_t unreachable = 0;
+    for (int round = 0; round < 6; round++) {
+        pair p = make_pair(random_word(&state), 250, "ab", true, false);
+        const pm_engine *engine = p.tok->engine;
+        for (pm_id id = 0; id < p.model.vocab_size; id++) {
+            pm_id ids[24];
+            size_t n = oracle_bpe_encode(&p.model, false, p.model.pieces[id].data, p.model.pieces[id].len, ids);
+            ck_assert_int_eq(pm_bpe_reachable(engine->bpe, id), n == 1 && ids[0] == id);
+            unreachable += n != 1;
+            compare_one(&p, p.model.pieces[id].data, p.model.pieces[id].len);
+        }
+        free_pair(&p);
+    }
+    ck_assert_uint_gt(unreachable, 100); /* the test is about these */
+}
+END_TEST
+
+START_TEST(words_of_a_block_are_encoded_one_by_one) {
+    pm_error err = {0};
+    uint64_t state = 10;
+    pair p = make_pair(3, 200, "abc", false, true);
+    const pm_engine *engine = p.tok->engine;
+    pm_bpe_scratch *scratch;
+    uint8_t text[3000];
+    assert_ok(pm_bpe_scratch_new(&scratch, &err));
+    for (int round = 0; round < 300; round++) {
+        size_t ends[300], n = 1 + random_word(&state) % 300, at = 0, n_ids, n_wanted = 0;
+        pm_id ids[sizeof text], wanted[sizeof text];
+        random_text(text, sizeof text, "abc", &state);
+        for (size_t i = 0; i < n; i++) {
+            size_t start = at;
+            at += 1 + random_word(&state) % (random_word(&state) % 50 ? 9 : 40);
+            at = at > sizeof text - (n - i) ? start + 1 : at;
+            ends[i] = at;
+            n_wanted += oracle_bpe_encode(&p.model, true, text + start, at - start, wanted + n_wanted);
+        }
+        uint8_t *copy = exact_copy(text, at);
+        assert_ok(pm_bpe_encode_words(engine->bpe, scratch, copy, at, 0, ends, n, ids, &n_ids, &err));
+        ck_assert_uint_eq(n_ids, n_wanted);
+        ck_assert_mem_eq(ids, wanted, n_ids * sizeof *ids);
+        free(copy);
+    }
+    pm_bpe_scratch_free(scratch);
+    free_pair(&p);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- derived merges ---- */
+
+/* The ids of the pieces of a random model are put in random order: then some entries' merges have parts of a higher rank, and some have none. */
+START_TEST(derived_merges_encode_as_ranks_do) {
+    pm_error err = {0};
+    uint64_t state = 11;
+    size_t without = 0, higher = 0;
+    for (int round = 0; round < 40; round++) {
+        pm_model random, model = {.algorithm = PM_ALGORITHM_BPE};
+        pm_id order[512];
+        ck_assert(oracle_random_model(&random, random_word(&state), 120, "abc", false));
+        for (pm_id i = 0; i < random.vocab_size; i++) {
+            order[i] = i;
+        }
+        for (pm_id i = random.vocab_size; round % 4 && i > 257; i--) {
+            pm_id j = 256 + (pm_id)(random_word(&state) % (i - 256)), swap = order[i - 1];
+            order[i - 1] = order[j];
+            order[j] = swap;
+        }
+        for (pm_id i = 0; i < random.vocab_size; i++) {
+            assert_ok(pm_model_set(&model, i, PM_KIND_PIECE, random.pieces[order[i]], 0, false, &err));
+        }
+        assert_ok(pm_bpe_derive_merges(&model, &err));
+        ck_assert(model.whole_first);
+        without += random.n_merges - model.n_merges;
+        for (size_t i = 0; i < model.n_merges; i++) {
+            ck_assert(i == 0 || model.merges[i - 1].result < model.merges[i].result);
+            higher += model.merges[i].left > model.merges[i].result || model.merges[i].right > model.merges[i].result;
+        }
+        for (size_t len = 1; len < 200; len++) {
+            uint8_t text[200];
+            pm_id ids[200], wanted[200];
+            random_text(text, len, "abc", &state);
+            size_t n = oracle_bpe_encode(&model, false, text, len, ids);
+            ck_assert_uint_eq(n, oracle_rank_encode(&model, text, len, wanted));
+            ck_assert_mem_eq(ids, wanted, n * sizeof *ids);
+        }
+        pm_model_release(&random);
+        pm_model_release(&model);
+    }
+    ck_assert_uint_gt(without, 100);
+    ck_assert_uint_gt(higher, 100);
+}
+END_TEST
+
+START_TEST(derived_merges_need_each_byte) {
+    pm_error err;
+    pm_model model = {.algorithm = PM_ALGORITHM_BPE};
+    for (unsigned b = 0; b < 255; b++) {
+        uint8_t byte = (uint8_t)b;
+        assert_ok(pm_model_set(&model, b, PM_KIND_PIECE, (pm_bytes){&byte, 1}, 0, false, &err));
+    }
+    assert_fails(pm_bpe_derive_merges(&model, &err), PM_BAD_FORMAT, "0xFF is not an entry");
+    pm_model_release(&model);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- hostile texts ---- */
+
+/* Merges that double a run: aa, aaaa, ..., and steps of other sizes, for each of the bytes. */
+static pm_tokenizer *doubling(void) {
+    pm_error err = {0};
+    pm_model model;
+    pm_tokenizer *tok;
+    ck_assert(oracle_random_model(&model, 5, 400, "a^ ", false));
+    uint8_t run[256];
+    for (const char *c = "a^ \xE4" "0"; *c; c++) {
+        memset(run, *c == '0' ? 0 : *c, sizeof run);
+        pm_id last = run[0];
+        for (size_t len = 2; len <= 256; len *= 2) {
+            pm_id id = PM_ID_NONE;
+            for (pm_id i = 256; i < model.vocab_size; i++) {
+                id = model.pieces[i].len == len && memcmp(model.pieces[i].data, run, len) == 0 ? i : id;
+            }
+            if (id == PM_ID_NONE) {
+                id = model.vocab_size;
+                assert_ok(pm_model_set(&model, id, PM_KIND_PIECE, (pm_bytes){run, len}, 0, false, &err));
+            }
+            assert_ok(pm_model_add_merge(&model, last, last, id, &err));
+            last = id;
+        }
+    }
+    assert_ok(pm_tokenizer_make(&tok, &model, &err));
+    return tok;
+}
+
+START_TEST(no_text_takes_quadratic_time) {
+    static const char *const patterns[] = {"a", "^", "\xE4\xB8\xAD", " ", "\0", "ab", "a^ ", "a\xCC\x81\xCC\xA3"};
+    static const size_t lengths[] = {1, 1, 3, 1, 1, 2, 3, 5};
+    enum { SIZE = 1 << 20 };
+    pm_error err = {0};
+    pm_tokenizer *tok = doubling();
+    pm_encoder *enc;
+    uint8_t *text = malloc(SIZE), *back = malloc(SIZE);
+    pm_id *ids = malloc(SIZE * sizeof *ids);
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t n, n_back;
+        for (size_t k = 0; k < SIZE; k++) {
+            text[k] = (uint8_t)patterns[i][k % lengths[i]];
+        }
+        double start = pm_now();
+        assert_ok(pm_encode(enc, (pm_bytes){text, SIZE}, NULL, ids, SIZE, &n, &err));
+        double seconds = pm_now() - start;
+        ck_assert_msg(seconds < 5, "text %zu took %.1f s", i, seconds); /* 0.1 to 0.3 s without a sanitizer; quadratic would be hours */
+        assert_ok(pm_decode(tok, ids, n, back, SIZE, &n_back, &err));
+        ck_assert_uint_eq(n_back, SIZE);
+        ck_assert_mem_eq(back, text, SIZE);
+    }
+    free(text);
+    free(back);
+    free(ids);
+    pm_encoder_free(enc);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- special tokens ---- */
+
+static pm_tokenizer *with_specials(const char *const *specials, size_t n) {
+    pm_error err = {0};
+    pm_model model;
+    pm_tokenizer *tok;
+    ck_assert(oracle_random_model(&model, 1, 0, "a", false));
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(pm_model_set(&model, 1000 + (pm_id)i, PM_KIND_SPECIAL, bytes_of(specials[i]), 0, false, &err));
+    }
+    assert_ok(pm_tokenizer_make(&tok, &model, &err));
+    return tok;
+}
+
+static const char *const specials[] = {"<|a|>", "<|a|>b", "<|aa|>", "xyx", "\xE4\xB8\xAD!", "<"};
+enum { N_SPECIALS = 6 };
+
+/* One call: lists of token numbers in `allowed` and `refused` ("*" all, NULL the default, "-" none), the ids in decimal, or an error at a position. */
+typedef struct special_case {
+    const char *text, *allowed, *refused, *ids;
+    int at;
+} special_case;
+
+static const special_case special_cases[] = {
+    /* The default: each token in the text is an error, the leftmost is named. */
+    {"ab", NULL, NULL, "97 98", 0},
+    {"", NULL, NULL, "", 0},
+    {"ab<|a|>", NULL, NULL, NULL, 2},
+    {"xyxyx", NULL, NULL, NULL, 0},
+    {"<|", NULL, NULL, NULL, 0},
+    /* Nothing refused, nothing allowed: ordinary text. */
+    {"<|a|>", NULL, "-", "60 124 97 124 62", 0},
+    {"xyx", "-", "-", "120 121 120", 0},
+    /* Allowed: leftmost, longest; what overlaps it is text again. */
+    {"<|a|>", "0", "-", "1000", 0},
+    {"<|a|><|a|>", "0", "-", "1000 1000", 0},
+    {"<|a|>b", "01", "-", "1001", 0},
+    {"<|a|>b", "0", "-", "1000 98", 0},
+    {"<|a|>b", "1", "-", "1001", 0},
+    {"<|a|>c", "*", "-", "1000 99", 0},
+    {"<|aa|>", "*", "-", "1002", 0},
+    {"<|ab", "*", "-", "1005 124 97 98", 0},
+    {"<<|a|>", "0", "-", "60 1000", 0},
+    {"xyxyx", "3", "-", "1003 121 120", 0},
+    {"xxyx", "3", "-", "120 1003", 0},
+    {"xyxxyx", "3", "-", "1003 1003", 0},
+    {"xy", "3", "-", "120 121", 0},
+    {"\xE4\xB8\xAD!a", "4", "-", "1004 97", 0},
+    {"\xE4\xB8\xAD", "4", "-", "228 184 173", 0},
+    /* Some allowed, the others refused. */
+    {"<|a|>xyx", "0", "*", NULL, 0}, /* "<" is refused, and begins there */
+    {"xyx<|a|>", "3", NULL, NULL, 3},
+    {"xyx", "3", NULL, "1003", 0},
+    {"xyx", "*", "*", "1003", 0},
+    {"xyx", "*", NULL, "1003", 0},
+    {"xyx", "3", "3", NULL, 0}, /* listed in both: refused, as tiktoken does */
+    {"a<|aa|>", "0", "3", "97 60 124 97 97 124 62", 0},
+    {"<|a|>xyx", "0", "3", NULL, 5},
+    {"<|a|>b", "0", "1", NULL, 0}, /* a refused one counts where it overlaps an allowed one */
+    {"xyxyx", "3", "5", "1003 121 120", 0},
+    {"x<yx", "3", "5", NULL, 1},
+};
+
+static size_t list_of(const char *numbers, pm_special_mode *mode, pm_bytes *list) {
+    size_t n = 0;
+    if (!numbers) {
+        *mode = PM_SPECIAL_DEFAULT;
+    } else if (*numbers == '*' || *numbers == '-') {
+        *mode = *numbers == '*' ? PM_SPECIAL_ALL : PM_SPECIAL_NONE;
+    } else {
+        *mode = PM_SPECIAL_LIST;
+        for (; *numbers; numbers++) {
+            list[n++] = bytes_of(specials[*numbers - '0']);
+        }
+    }
+    return n;
+}
+
+static void print_ids(char *out, size_t room, const pm_id *ids, size_t n) {
+    *out = '\0';
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(out);
+        snprintf(out + used, room - used, "%s%u", i ? " " : "", ids[i]);
+    }
+}
+
+START_TEST(special_tokens_are_matched_refused_or_text) {
+    pm_error err = {0};
+    pm_tokenizer *tok = with_specials(specials, N_SPECIALS);
+    pm_encoder *enc;
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    for (size_t i = 0; i < sizeof special_cases / sizeof *special_cases; i++) {
+        const special_case *c = &special_cases[i];
+        pm_bytes allowed[N_SPECIALS], refused[N_SPECIALS];
+        pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+        pm_id ids[100];
+        size_t n;
+        char got[500];
+        o.n_allowed = list_of(c->allowed, &o.allowed, allowed);
+        o.allowed_list = allowed;
+        o.n_disallowed = list_of(c->refused, &o.disallowed, refused);
+        o.disallowed_list = refused;
+        size_t len = strlen(c->text);
+        uint8_t *copy = exact_copy((const uint8_t *)c->text, len);
+        pm_status status = pm_encode(enc, (pm_bytes){copy, len}, &o, ids, 100, &n, &err);
+        free(copy);
+        if (c->ids) {
+            ck_assert_msg(status == PM_OK, "case %zu: %s", i, err.message);
+            print_ids(got, sizeof got, ids, n);
+            ck_assert_msg(strcmp(got, c->ids) == 0, "case %zu: %s instead of %s", i, got, c->ids);
+        } else {
+            ck_assert_msg(status == PM_SPECIAL_IN_TEXT, "case %zu: %s", i, pm_status_name(status));
+            ck_assert_msg(err.offset == (uint64_t)c->at, "case %zu: at %llu", i, (unsigned long long)err.offset);
+            ck_assert_uint_eq(n, 0);
+        }
+    }
+    pm_encoder_free(enc);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+START_TEST(special_token_errors_name_the_token) {
+    pm_error err = {0};
+    pm_tokenizer *tok = with_specials(specials, N_SPECIALS);
+    pm_encoder *enc;
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    pm_bytes unknown = bytes_of("<|z|>");
+    size_t n;
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    assert_fails(pm_encode(enc, bytes_of("--<|a|>b"), NULL, NULL, 0, &n, &err), PM_SPECIAL_IN_TEXT, "'<|a|>b'");
+    o.allowed = PM_SPECIAL_LIST;
+    o.allowed_list = &unknown;
+    o.n_allowed = 1;
+    assert_fails(pm_encode(enc, bytes_of("a"), &o, NULL, 0, &n, &err), PM_INVALID_ARGUMENT, "'<|z|>'");
+    o = (pm_encode_options)PM_ENCODE_OPTIONS_INIT;
+    o.alpha = 0.5;
+    assert_fails(pm_encode(enc, bytes_of("a"), &o, NULL, 0, &n, &err), PM_INVALID_ARGUMENT, "alpha");
+    o = (pm_encode_options)PM_ENCODE_OPTIONS_INIT;
+    o.size = 3;
+    assert_fails(pm_encode(enc, bytes_of("a"), &o, NULL, 0, &n, &err), PM_INVALID_ARGUMENT, "size 3");
+    o.size = offsetof(pm_encode_options, alpha); /* of an older header: the rest is the default */
+    o.alpha = 0.5;
+    assert_ok(pm_encode(enc, bytes_of("a"), &o, NULL, 0, &n, &err));
+    ck_assert_uint_eq(n, 1);
+    pm_encoder_free(enc);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+/* The finder against a search by hand, over texts made of the tokens' own bytes. */
+START_TEST(special_tokens_are_found_wherever_they_are) {
+    pm_error err = {0};
+    uint64_t state = 12;
+    for (int round = 0; round < 200; round++) {
+        pm_special_token tokens[8];
+        char texts[8][8];
+        uint8_t bits[8], text[200];
+        size_t n = 0;
+        for (int i = 0; i < 8; i++) {
+            size_t len = 1 + random_word(&state) % 7;
+            bool twice = false;
+            random_text((uint8_t *)texts[n], len, round % 3 ? "<|a" : "<", &state);
+            if (round % 2) {
+                texts[n][0] = '<';
+            }
+            for (size_t k = 0; k < n; k++) {
+                twice |= tokens[k].text.len == len && memcmp(texts[k], texts[n], len) == 0;
+            }
+            if (!twice) {
+                tokens[n] = (pm_special_token){{(uint8_t *)texts[n], len}, (pm_id)n};
+                bits[n++] = (uint8_t)(random_word(&state) % 8);
+            }
+        }
+        pm_specials *s;
+        assert_ok(pm_specials_new(&s, tokens, n, &err));
+        random_text(text, sizeof text, "<|ab", &state);
+        pm_special_rules rules = {bits, 0};
+        size_t from = 0;
+        for (size_t at = 0; at <= sizeof text; at++) {
+            pm_special_hit wanted = {at, PM_ID_NONE, PM_ID_NONE, PM_ID_NONE}, hit;
+            size_t longest[3] = {0};
+            uint32_t *which[3] = {&wanted.match, &wanted.refuse, &wanted.notice};
+            for (size_t k = 0; k < n; k++) {
+                size_t len = tokens[k].text.len;
+                for (int b = 0; b < 3; b++) {
+                    if (len <= sizeof text - at && memcmp(text + at, texts[k], len) == 0 && (bits[k] >> b & 1) && len > longest[b]) {
+                        longest[b] = len;
+                        *which[b] = (uint32_t)k;
+                    }
+                }
+            }
+            bool here = longest[0] || longest[1] || longest[2];
+            if (here || at == sizeof text) {
+                ck_assert_int_eq(pm_specials_next(s, rules, text, sizeof text, from, &hit), here);
+                ck_assert(!here || (hit.at == at && hit.match == wanted.match && hit.refuse == wanted.refuse && hit.notice == wanted.notice));
+                from = at + 1;
+            }
+        }
+        pm_specials_free(s);
+    }
+}
+END_TEST
+
+START_TEST(a_text_of_half_tokens_is_scanned_once) {
+    pm_error err = {0};
+    char names[1000][40];
+    const char *list[1000];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(names[i], sizeof names[i], "<|reserved_special_token_%d|>", i);
+        list[i] = names[i];
+    }
+    pm_tokenizer *tok = with_specials(list, 1000);
+    pm_encoder *enc;
+    enum { SIZE = 1 << 20 };
+    uint8_t *text = malloc(SIZE);
+    static const char *const fill[] = {"<", "<|", "<|reserved_special_token_"};
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    for (int i = 0; i < 3; i++) {
+        size_t n, len = strlen(fill[i]);
+        for (size_t k = 0; k < SIZE; k++) {
+            text[k] = (uint8_t)fill[i][k % len];
+        }
+        double start = pm_now();
+        assert_ok(pm_encode(enc, (pm_bytes){text, SIZE}, NULL, NULL, 0, &n, &err));
+        ck_assert_uint_eq(n, SIZE);
+        ck_assert_msg(pm_now() - start < 5, "%s: %.1f s", fill[i], pm_now() - start);
+    }
+    free(text);
+    pm_encoder_free(enc);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- arrays ---- */
+
+START_TEST(ids_that_do_not_fit_are_counted) {
+    pm_error err = {0};
+    uint64_t state = 13;
+    pair p = make_pair(2, 100, "ab", false, false);
+    uint8_t text[500];
+    random_text(text, sizeof text, "ab", &state);
+    pm_bytes doc = {text, sizeof text};
+    pm_id all[500], some[501];
+    size_t need, n;
+    assert_ok(pm_encode(p.enc, doc, NULL, NULL, 0, &need, &err));
+    assert_ok(pm_encode(p.enc, doc, NULL, all, 500, &n, &err));
+    ck_assert_uint_eq(n, need);
+    for (size_t cap = 0; cap < need + 2; cap++) {
+        memset(some, 0xAA, sizeof some);
+        pm_status status = pm_encode(p.enc, doc, NULL, some, cap, &n, &err);
+        ck_assert_int_eq(status, cap < need ? PM_NO_SPACE : PM_OK);
+        ck_assert_uint_eq(n, need);
+        size_t written = cap < need ? cap : need;
+        ck_assert_mem_eq(some, all, written * sizeof *all);
+        for (size_t i = cap; i < 501; i++) {
+            ck_assert_uint_eq(some[i], 0xAAAAAAAA);
+        }
+    }
+    assert_ok(pm_encode(p.enc, (pm_bytes){NULL, 0}, NULL, some, 0, &n, &err));
+    ck_assert_uint_eq(n, 0);
+    free_pair(&p);
+}
+END_TEST
+
+START_TEST(decode_writes_what_fits_and_refuses_what_is_not_there) {
+    pm_error err = {0};
+    pm_model model;
+    pm_tokenizer *tok;
+    uint8_t long_piece[40], out[200], all[200];
+    memset(long_piece, 'l', sizeof long_piece);
+    ck_assert(oracle_random_model(&model, 1, 0, "a", false));
+    assert_ok(pm_model_set(&model, 256, PM_KIND_SPECIAL, bytes_of("<s>"), 0, false, &err));
+    assert_ok(pm_model_set(&model, 258, PM_KIND_RESERVED, (pm_bytes){NULL, 0}, 0, false, &err));
+    assert_ok(pm_model_set(&model, 259, PM_KIND_SPECIAL, (pm_bytes){long_piece, 40}, 0, false, &err));
+    assert_ok(pm_model_set(&model, 260, PM_KIND_SPECIAL, bytes_of("123456789012345"), 0, false, &err));
+    assert_ok(pm_model_set(&model, 261, PM_KIND_SPECIAL, bytes_of("1234567890123456"), 0, false, &err));
+    assert_ok(pm_tokenizer_make(&tok, &model, &err));
+    pm_id ids[] = {'a', 256, 258, 259, 'b', 260, 261, 'c', 'd'};
+    const char *wanted = "a<s>llllllllllllllllllllllllllllllllllllllllb1234567890123451234567890123456cd";
+    size_t need = strlen(wanted), n;
+    for (size_t cap = 0; cap <= need + 20; cap++) {
+        memset(out, 0xAA, sizeof out);
+        ck_assert_int_eq(pm_decode(tok, ids, 9, out, cap, &n, &err), cap < need ? PM_NO_SPACE : PM_OK);
+        ck_assert_uint_eq(n, need);
+        ck_assert_mem_eq(out, wanted, cap < need ? cap : need);
+        memset(all, 0xAA, sizeof all);
+        ck_assert_mem_eq(out + cap, all, sizeof all - cap); /* nothing behind cap */
+    }
+    assert_ok(pm_decode(tok, ids, 9, NULL, 0, &n, &err));
+    ck_assert_uint_eq(n, need);
+    assert_ok(pm_decode(tok, NULL, 0, NULL, 0, &n, &err));
+    ck_assert_uint_eq(n, 0);
+    static const pm_id bad[] = {257, 262, 1u << 31, PM_ID_NONE};
+    for (size_t i = 0; i < 4; i++) {
+        pm_id some[3] = {'a', 'b', bad[i]};
+        assert_fails(pm_decode(tok, some, 3, out, sizeof out, &n, &err), PM_BAD_ID, "not in the vocabulary");
+        ck_assert_uint_eq(err.offset, 2);
+        ck_assert_uint_eq(n, 0);
+    }
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- batches ---- */
+
+enum { N_DOCS = 700 };
+
+/* Documents of all lengths, many empty ones, one large, some that hold the text of a special token. */
+static pm_bytes *make_docs(uint8_t **text, uint64_t *n_special) {
+    static pm_bytes docs[N_DOCS];
+    uint64_t state = 14;
+    size_t len = 1 << 20, at = 0;
+    *text = malloc(len);
+    *n_special = 0;
+    random_text(*text, len, "abcd", &state);
+    for (size_t i = 0; i < N_DOCS; i++) {
+        size_t size = i == 300 ? 400000 : random_word(&state) % 3 ? random_word(&state) % 1500 : 0;
+        size = size < len - at ? size : len - at;
+        docs[i] = (pm_bytes){*text + at, size};
+        if (size > 20 && i % 10 == 0) {
+            memcpy(*text + at + size / 2, "<s>", 3);
+            ++*n_special;
+        }
+        at += size;
+    }
+    return docs;
+}
+
+static pm_tokenizer *batch_tokenizer(void) {
+    pm_error err = {0};
+    pm_model model;
+    pm_tokenizer *tok;
+    ck_assert(oracle_random_model(&model, 6, 200, "abcd", false));
+    assert_ok(pm_model_set(&model, 1000, PM_KIND_SPECIAL, bytes_of("<s>"), 0, false, &err));
+    assert_ok(pm_tokenizer_make(&tok, &model, &err));
+    return tok;
+}
+
+static void check_batch(const pm_tokenizer *tok, const pm_bytes *docs, size_t n_docs, const pm_encode_options *o, uint64_t with_special) {
+    pm_error err = {0};
+    pm_batch batch;
+    pm_encoder *enc;
+    pm_encode_options single = *o;
+    single.disallowed = PM_SPECIAL_NONE;
+    assert_ok(pm_encode_batch(tok, docs, n_docs, o, &batch, &err));
+    ck_assert_uint_eq(batch.n_docs, n_docs);
+    ck_assert_uint_eq(batch.offsets[0], 0);
+    ck_assert_uint_eq(batch.documents_with_special, with_special);
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    for (size_t i = 0; i < n_docs; i++) {
+        size_t n, got = batch.offsets[i + 1] - batch.offsets[i];
+        pm_id *ids = malloc((docs[i].len + 1) * sizeof *ids);
+        assert_ok(pm_encode(enc, docs[i], &single, ids, docs[i].len, &n, &err));
+        ck_assert_uint_eq(n, got);
+        ck_assert_mem_eq(ids, batch.ids + batch.offsets[i], n * sizeof *ids);
+        free(ids);
+    }
+    pm_encoder_free(enc);
+    pm_batch_release(&batch);
+    ck_assert_ptr_null(batch.ids);
+}
+
+START_TEST(a_batch_equals_its_documents) {
+    uint8_t *text;
+    uint64_t n_special;
+    pm_bytes *docs = make_docs(&text, &n_special);
+    pm_tokenizer *tok = batch_tokenizer();
+    for (unsigned threads = 0; threads <= 4; threads++) {
+        pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+        o.threads = threads;
+        check_batch(tok, docs, N_DOCS, &o, n_special);
+        o.allowed = PM_SPECIAL_ALL;
+        check_batch(tok, docs, N_DOCS, &o, 0);
+        check_batch(tok, docs, 1, &o, 0);
+        check_batch(tok, docs, 0, &o, 0);
+        check_batch(tok, docs + 300, 1, &o, 0);
+    }
+    free(text);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+static int refuse_after;
+static bool refuse_once(void) { return refuse_after-- != 0; }
+
+/* The address space for all bounds is refused: the documents are counted first. Every single allocation is refused in turn, too. */
+START_TEST(a_batch_goes_on_without_address_space_and_fails_cleanly_without_memory) {
+    pm_error err = {0};
+    uint8_t *text;
+    uint64_t n_special;
+    pm_bytes *docs = make_docs(&text, &n_special);
+    pm_tokenizer *tok = batch_tokenizer();
+    pm_batch wanted;
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    o.threads = 1;
+    assert_ok(pm_encode_batch(tok, docs, N_DOCS, &o, &wanted, &err));
+    int n, failed = 0, good = 0;
+    for (n = 0; good < 3; n++) { /* one success without the address space, then allocations that never come */
+        pm_batch batch;
+        refuse_after = n;
+        pm_alloc_test_hook = refuse_once;
+        pm_status status = pm_encode_batch(tok, docs, N_DOCS, &o, &batch, &err);
+        pm_alloc_test_hook = NULL;
+        if (status == PM_OK) {
+            good++;
+            ck_assert_mem_eq(batch.ids, wanted.ids, wanted.offsets[N_DOCS] * sizeof *batch.ids);
+            ck_assert_mem_eq(batch.offsets, wanted.offsets, (N_DOCS + 1) * sizeof *batch.offsets);
+            ck_assert_uint_eq(batch.documents_with_special, n_special);
+        } else {
+            ck_assert_int_eq(status, PM_NO_MEMORY);
+            ck_assert_ptr_null(batch.ids);
+            failed++;
+        }
+        pm_batch_release(&batch);
+    }
+    ck_assert_int_gt(failed, 3);
+    pm_batch_release(&wanted);
+    free(text);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+START_TEST(a_batch_names_the_first_document_that_fails) {
+    pm_error err = {0};
+    uint8_t *text;
+    uint64_t n_special;
+    pm_bytes *docs = make_docs(&text, &n_special);
+    pm_tokenizer *tok = batch_tokenizer();
+    pm_batch batch;
+    for (unsigned threads = 1; threads <= 4; threads++) {
+        pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+        char wanted[60];
+        size_t i = 0;
+        while (docs[i].len <= 20 || i % 10) {
+            i++;
+        }
+        o.threads = threads;
+        o.disallowed = PM_SPECIAL_ALL;
+        snprintf(wanted, sizeof wanted, "document %zu: the text holds", i);
+        assert_fails(pm_encode_batch(tok, docs, N_DOCS, &o, &batch, &err), PM_SPECIAL_IN_TEXT, wanted);
+        ck_assert_uint_eq(err.offset, docs[i].len / 2);
+        ck_assert_ptr_null(batch.ids);
+        ck_assert_ptr_null(batch.offsets);
+    }
+    free(text);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+/* Fails one allocation after the other while a tokenizer is made and a text encoded; a sanitizer sees what leaks. */
+START_TEST(making_and_encoding_survive_every_failed_allocation) {
+    pm_error err = {0};
+    uint8_t text[300];
+    memset(text, 'a', sizeof text);
+    bool done = false;
+    for (int n = 0; !done; n++) {
+        pm_model model;
+        pm_tokenizer *tok = NULL;
+        pm_encoder *enc = NULL;
+        size_t n_ids;
+        ck_assert(oracle_random_model(&model, 1, 30, "ab", true));
+        assert_ok(pm_model_set(&model, 1000, PM_KIND_SPECIAL, bytes_of("<s>"), 0, false, &err));
+        refuse_after = n;
+        pm_alloc_test_hook = refuse_once;
+        pm_status status = pm_tokenizer_make(&tok, &model, &err);
+        if (status == PM_OK) {
+            status = pm_encoder_new(&enc, tok, &err);
+        }
+        if (status == PM_OK) {
+            status = pm_encode(enc, (pm_bytes){text, sizeof text}, NULL, NULL, 0, &n_ids, &err);
+        }
+        done = refuse_after >= 0;
+        pm_alloc_test_hook = NULL;
+        ck_assert_int_eq(status, done ? PM_OK : PM_NO_MEMORY);
+        pm_encoder_free(enc);
+        pm_tokenizer_free(tok);
+    }
+}
+END_TEST
+
+Suite *suite_encode(void);
+Suite *suite_encode(void) {
+    Suite *suite = suite_create("encode");
+    TCase *tc = tcase_create("encode");
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, ids_equal_the_definition);
+    tcase_add_test(tc, ids_equal_the_definition_with_whole_words_first);
+    tcase_add_test(tc, pieces_are_found_exactly_when_they_are_reachable);
+    tcase_add_test(tc, words_of_a_block_are_encoded_one_by_one);
+    tcase_add_test(tc, derived_merges_encode_as_ranks_do);
+    tcase_add_test(tc, derived_merges_need_each_byte);
+    tcase_add_test(tc, no_text_takes_quadratic_time);
+    tcase_add_test(tc, special_tokens_are_matched_refused_or_text);
+    tcase_add_test(tc, special_token_errors_name_the_token);
+    tcase_add_test(tc, special_tokens_are_found_wherever_they_are);
+    tcase_add_test(tc, a_text_of_half_tokens_is_scanned_once);
+    tcase_add_test(tc, ids_that_do_not_fit_are_counted);
+    tcase_add_test(tc, decode_writes_what_fits_and_refuses_what_is_not_there);
+    tcase_add_test(tc, a_batch_equals_its_documents);
+    tcase_add_test(tc, a_batch_goes_on_without_address_space_and_fails_cleanly_without_memory);
+    tcase_add_test(tc, a_batch_names_the_first_document_that_fails);
+    tcase_add_test(tc, making_and_encoding_survive_every_failed_allocation);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
