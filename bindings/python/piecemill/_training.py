@@ -1,0 +1,166 @@
+"""train and train_from_iterator: the arguments of both, checked and handed to the C side."""
+
+import os
+from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Union, overload
+
+from . import _piecemill
+from ._errors import InvalidArgumentError
+from ._piecemill import Progress, Tokenizer
+
+Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+Text = Union[str, bytes, bytearray, memoryview]
+Pattern = Union[str, Sequence[str]]
+SpecialTokens = Union[Sequence[str], Mapping[str, int]]
+ProgressArgument = Union[None, bool, Callable[[Progress], object]]
+
+_OPTIONS = {
+    "bpe": ("layout", "reserve", "round_to", "split", "field", "tmpdir"),
+    "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
+                  "reserve", "round_to", "split", "field", "tmpdir"),
+}
+_OF_FILES = ("split", "field")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def _memory(value: Union[None, int, str]) -> Optional[int]:
+    """Bytes from an int or from "512M", "2G", "2GB", "2GiB" (powers of 1024); None is no limit."""
+    if value is None or not isinstance(value, str):
+        return value
+    text = value.strip().upper()
+    number = text.rstrip("KMGTIB")
+    unit = text[len(number):]
+    if unit.endswith("IB"):
+        unit = unit[:-2]
+    elif unit.endswith("B"):
+        unit = unit[:-1]
+    try:
+        size = float(number) * _UNITS[unit]
+        if not 0 <= size < 1 << 63:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise InvalidArgumentError(f"memory_limit {value!r} is not a size such as 2G or 512M", 1) from None
+    return int(size)
+
+
+def _options(algorithm: str, given: Mapping[str, Any], from_files: bool) -> Mapping[str, Any]:
+    if algorithm not in _OPTIONS:
+        raise InvalidArgumentError(f"algorithm must be 'bytepiece' or 'bpe', not {algorithm!r}", 1)
+    known = [name for name in _OPTIONS[algorithm] if from_files or name not in _OF_FILES]
+    for name in given:
+        if name not in known:
+            where = "" if from_files else " from an iterator"
+            raise TypeError(f"training {algorithm}{where} has no option {name!r}; it has {', '.join(known)}")
+    return given
+
+
+def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Iterable[int]], pattern: Optional[Pattern],
+           special_tokens: SpecialTokens, threads: int, memory_limit: Union[None, int, str], min_count: Optional[int],
+           progress: ProgressArgument, options: Mapping[str, Any]) -> Union[Tokenizer, List[Tokenizer]]:
+    options = _options(algorithm, options, "files" in source)
+    if algorithm == "bytepiece" and pattern is not None:
+        raise InvalidArgumentError("bytepiece takes no pattern", 1)
+    single = hasattr(vocab_size, "__index__")
+    sizes = [vocab_size] if single else list(vocab_size)  # type: ignore[arg-type]
+    if not sizes:
+        raise InvalidArgumentError("vocab_size is an empty list", 1)
+    if progress is True:
+        from ._progress import Bar
+
+        report: Any = Bar()
+    else:
+        report = progress or None
+    if report is not None and not callable(report):
+        raise TypeError("progress must be None, a bool or a callable")
+    try:
+        made: List[Tokenizer] = _piecemill.train(
+            algorithm=algorithm, vocab_sizes=sizes, pattern=pattern, special_tokens=special_tokens, threads=threads,
+            memory_limit=_memory(memory_limit), min_count=min_count, progress=report, **source, **options)
+    finally:
+        if progress is True:
+            report.close()
+    return made[0] if single else made
+
+
+def _paths(files: Union[Path, Iterable[Path]]) -> List[bytes]:
+    if isinstance(files, (str, bytes, os.PathLike)):
+        files = [files]
+    paths = [os.fsencode(path) for path in files]
+    if not paths:
+        raise InvalidArgumentError("files is empty", 1)
+    return paths
+
+
+@overload
+def train(files: Union[Path, Iterable[Path]], algorithm: str = ..., vocab_size: int = ..., pattern: Optional[Pattern] = ...,
+          special_tokens: SpecialTokens = ..., threads: int = ..., memory_limit: Union[None, int, str] = ...,
+          min_count: Optional[int] = ..., progress: ProgressArgument = ..., **algorithm_options: Any) -> Tokenizer: ...
+@overload
+def train(files: Union[Path, Iterable[Path]], algorithm: str = ..., vocab_size: Sequence[int] = ...,
+          pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
+          memory_limit: Union[None, int, str] = ..., min_count: Optional[int] = ..., progress: ProgressArgument = ...,
+          **algorithm_options: Any) -> List[Tokenizer]: ...
+def train(files, algorithm="bytepiece", vocab_size=32000, pattern=None, special_tokens=(), threads=0, memory_limit=None,
+          min_count=None, progress=None, **algorithm_options):
+    """Trains a tokenizer from text files and returns it; the same input and options give the same result on any machine.
+
+    files: one path or an iterable of them, "-" for standard input; .txt and others are text, .jsonl is one JSON object a line,
+    .gz and .zst are decompressed.
+    algorithm: "bytepiece" or "bpe".
+    vocab_size: entries in all, special tokens and reserved slots included. BytePiece takes a list too and gives a list back, for
+    little more than the time of one.
+    pattern (bpe): how text is split first: a name ("o200k_base", the default; see piecemill.pattern_names), a regex, a list of
+    regexes applied in turn, or "" for no splitting.
+    special_tokens: their texts; they get the ids behind the pieces. Where a document holds such text, training takes it as
+    ordinary text, and tok.training_summary["documents_with_special"] counts the documents.
+    threads: 0 is as many as the machine gives (1 in a worker process). memory_limit: bytes, or "2G", above what the process
+    holds at the start.
+    min_count: what is seen less often is not used; None is 0 for bpe and 2 for bytepiece.
+    progress: True draws a bar on standard error; a callable is called with a Progress some ten times a second. An exception
+    that it raises ends the training and reaches the caller, as Ctrl-C does.
+
+    More options, by name. Of both: split ("line", the default: each line of a text file is a document, its newline kept;
+    "paragraph"; "document": the file), field (the field of JSONL records that holds the text, "text"), reserve (slots for
+    special tokens to come), round_to (more such slots until the size is a multiple), tmpdir. Of bpe: layout ("default", or "hf":
+    special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True), isolate_digits
+    (False).
+
+    Raises NotFoundError, FileError, CorpusError (no text, or a damaged file), PatternError with the .offset in the regex,
+    InvalidArgumentError (a size too small, a special token twice), LimitError, TypeError (no such option).
+
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "corpus.txt")
+    >>> with open(path, "w") as f:
+    ...     _ = f.write("low lower lowest\\n" * 9)
+    >>> piecemill.train(path, algorithm="bpe", vocab_size=262, pattern="gpt2").vocab_size
+    262
+    """
+    return _train({"files": _paths(files)}, algorithm, vocab_size, pattern, special_tokens, threads, memory_limit, min_count,
+                  progress, algorithm_options)
+
+
+@overload
+def train_from_iterator(documents: Iterable[Text], algorithm: str = ..., vocab_size: int = ...,
+                        pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
+                        memory_limit: Union[None, int, str] = ..., min_count: Optional[int] = ...,
+                        progress: ProgressArgument = ..., **algorithm_options: Any) -> Tokenizer: ...
+@overload
+def train_from_iterator(documents: Iterable[Text], algorithm: str = ..., vocab_size: Sequence[int] = ...,
+                        pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
+                        memory_limit: Union[None, int, str] = ..., min_count: Optional[int] = ...,
+                        progress: ProgressArgument = ..., **algorithm_options: Any) -> List[Tokenizer]: ...
+def train_from_iterator(documents, algorithm="bytepiece", vocab_size=32000, pattern=None, special_tokens=(), threads=0,
+                        memory_limit=None, min_count=None, progress=None, **algorithm_options):
+    """Trains a tokenizer from an iterable of documents (str, bytes or buffers); each is whole and is not split further.
+
+    Arguments, result and errors are those of train, without split and field. The documents are read once, on the calling thread;
+    an exception that the iterator raises ends the training and reaches the caller. A str with a lone surrogate raises
+    UnicodeEncodeError.
+
+    >>> tok = piecemill.train_from_iterator(["low lower lowest"] * 9, algorithm="bpe", vocab_size=262, pattern="gpt2")
+    >>> tok.training_summary["documents"]
+    9
+    """
+    if isinstance(documents, (str, bytes)):
+        raise TypeError("documents must be an iterable of documents, not one str or bytes")
+    return _train({"documents": documents}, algorithm, vocab_size, pattern, special_tokens, threads, memory_limit, min_count,
+                  progress, algorithm_options)

@@ -1,0 +1,371 @@
+/* train.c - training from files or from an iterator of documents, with progress and Ctrl-C.
+ *
+ * The whole of pm_train runs without the GIL. It calls back on this thread, ten times a second for progress and for each group
+ * of documents of an iterator; a callback takes the GIL again (the thread state is kept in `run`), and when it leaves with an
+ * exception set it tells the library to stop. The library then ends with PM_CANCELLED, releases what it made, and the exception
+ * reaches the user as it is. The progress callback is installed always: it is where Ctrl-C is seen. */
+#include "binding.h"
+
+#define GROUP_DOCUMENTS 256
+#define GROUP_UNITS ((size_t)64 << 10)
+
+typedef struct run {
+    pmpy_state *state;
+    PyThreadState *thread; /* while the GIL is released */
+    PyObject *callback;    /* progress, or NULL */
+    PyObject *iterator;    /* documents, or NULL */
+    pmpy_texts group;      /* documents taken from the iterator and not yet given */
+    size_t next;
+    bool ended;
+} run;
+
+/* ---- progress ---- */
+
+static PyStructSequence_Field progress_fields[] = {
+    {"phase", "what is being done: 'read', 'merge', ..."},
+    {"done", "how much of it, in units"},
+    {"total", "of how much; 0 when it is not known"},
+    {"unit", "'bytes', 'merges', 'pieces', ..."},
+    {"seconds", "since the call began"},
+    {"memory", "resident bytes now less those at the start of the call; 0 when not known"},
+    {NULL, NULL},
+};
+
+PyStructSequence_Desc pmpy_progress_desc = {
+    "piecemill.Progress",
+    "How far a training is: what the callable given as progress= is called with.\n\n"
+    ">>> seen = []\n"
+    ">>> _ = piecemill.train_from_iterator(['low lower lowest'] * 9, algorithm='bpe', vocab_size=262, progress=seen.append)\n"
+    ">>> isinstance(seen[0].phase, str) and seen[0].seconds >= 0\n"
+    "True\n",
+    progress_fields,
+    6,
+};
+
+static PyObject *progress_object(pmpy_state *state, const pm_progress *p) {
+    PyObject *items[6] = {
+        PyUnicode_FromString(p->phase ? p->phase : ""),
+        PyLong_FromUnsignedLongLong(p->done),
+        PyLong_FromUnsignedLongLong(p->total),
+        PyUnicode_FromString(p->unit ? p->unit : ""),
+        PyFloat_FromDouble(p->seconds),
+        PyLong_FromUnsignedLongLong(p->memory),
+    };
+    PyObject *object = PyStructSequence_New(state->progress);
+    bool complete = object != NULL;
+    for (Py_ssize_t i = 0; i < 6; i++) {
+        complete = complete && items[i];
+    }
+    for (Py_ssize_t i = 0; i < 6; i++) {
+        if (complete) {
+            PyStructSequence_SetItem(object, i, items[i]);
+        } else {
+            Py_XDECREF(items[i]);
+        }
+    }
+    if (!complete) {
+        Py_CLEAR(object);
+    }
+    return object;
+}
+
+/* Calls the user's progress. -1: an exception is set. Holds the GIL. */
+static int report(run *r, const pm_progress *progress) {
+    if (PyErr_Occurred() || PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    if (!r->callback) {
+        return 0;
+    }
+    PyObject *object = progress_object(r->state, progress);
+    PyObject *answer = object ? PyObject_CallFunctionObjArgs(r->callback, object, NULL) : NULL;
+    Py_XDECREF(object);
+    Py_XDECREF(answer);
+    return answer ? 0 : -1;
+}
+
+static int on_progress(void *user, const pm_progress *progress) {
+    run *r = user;
+    PyEval_RestoreThread(r->thread);
+    int rc = report(r, progress);
+    r->thread = PyEval_SaveThread();
+    return rc;
+}
+
+/* ---- documents ---- */
+
+/* Takes the next documents from the iterator, so that small ones do not cost a change of the GIL each. Holds the GIL. */
+static int fill_group(run *r) {
+    pmpy_texts_clear(&r->group);
+    r->next = 0;
+    if (PyErr_Occurred() || PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    while (!r->ended && r->group.n < GROUP_DOCUMENTS && r->group.total < GROUP_UNITS) {
+        PyObject *document = PyIter_Next(r->iterator);
+        if (!document) {
+            if (PyErr_Occurred()) {
+                return -1;
+            }
+            r->ended = true;
+            break;
+        }
+        int rc = pmpy_texts_add(&r->group, document, true);
+        Py_DECREF(document);
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    size_t bad;
+    if (pmpy_texts_convert(&r->group, &bad) < 0) {
+        pmpy_texts_raise(&r->group, bad, bad < r->group.n ? r->group.held[bad] : NULL);
+        return -1;
+    }
+    return 0;
+}
+
+static int on_next(void *user, pm_bytes *document) {
+    run *r = user;
+    if (r->next == r->group.n && !r->ended) {
+        PyEval_RestoreThread(r->thread);
+        int rc = fill_group(r);
+        r->thread = PyEval_SaveThread();
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    if (r->next == r->group.n) {
+        return 0;
+    }
+    *document = r->group.items[r->next++];
+    return 1;
+}
+
+/* ---- arguments ---- */
+
+enum {
+    FILES, DOCUMENTS, ALGORITHM, VOCAB_SIZES, PATTERN, SPECIAL_TOKENS, THREADS, MEMORY_LIMIT, MIN_COUNT, NGRAM_ORDER,
+    MAX_PIECE_LENGTH, ENSURE_UNICODE, ISOLATE_DIGITS, SPLIT, FIELD, LAYOUT, RESERVE, ROUND_TO, TMPDIR, PROGRESS, N_ARGUMENTS
+};
+
+static const char *const argument_names[N_ARGUMENTS] = {
+    "files",       "documents",        "algorithm",      "vocab_sizes",    "pattern", "special_tokens", "threads",
+    "memory_limit", "min_count",       "ngram_order",    "max_piece_length", "ensure_unicode", "isolate_digits", "split",
+    "field",       "layout",           "reserve",        "round_to",       "tmpdir",  "progress",
+};
+
+typedef struct arguments {
+    pmpy_strings files, patterns, field, tmpdir;
+    pmpy_special_tokens special;
+    uint32_t *sizes;
+    pm_train_options options;
+    pm_corpus_options corpus;
+    pm_train_summary summary;
+} arguments;
+
+static void arguments_release(arguments *a) {
+    pmpy_strings_release(&a->files);
+    pmpy_strings_release(&a->patterns);
+    pmpy_strings_release(&a->field);
+    pmpy_strings_release(&a->tmpdir);
+    pmpy_special_tokens_release(&a->special);
+    PyMem_Free(a->sizes);
+}
+
+static bool given(PyObject *value) { return value && value != Py_None; }
+
+/* The index of a word among `words`; -1: an exception was set. */
+static int parse_word(pmpy_state *state, PyObject *value, const char *name, const char *const *words, int n) {
+    char sentence[128];
+    for (int i = 0; PyUnicode_Check(value) && i < n; i++) {
+        if (PyUnicode_CompareWithASCIIString(value, words[i]) == 0) {
+            return i;
+        }
+    }
+    if (n == 2) {
+        snprintf(sentence, sizeof sentence, "%s must be '%s' or '%s'", name, words[0], words[1]);
+    } else {
+        snprintf(sentence, sizeof sentence, "%s must be '%s', '%s' or '%s'", name, words[0], words[1], words[2]);
+    }
+    pmpy_raise_status(state, PM_INVALID_ARGUMENT, PM_NO_OFFSET, sentence);
+    return -1;
+}
+
+static int parse_words(pmpy_state *state, arguments *a, PyObject **values) {
+    static const char *const algorithms[] = {"bytepiece", "bpe"};
+    static const char *const splits[] = {"line", "paragraph", "document"};
+    static const char *const layouts[] = {"default", "hf"};
+    int algorithm = parse_word(state, values[ALGORITHM] ? values[ALGORITHM] : Py_None, "algorithm", algorithms, 2);
+    int split = given(values[SPLIT]) ? parse_word(state, values[SPLIT], "split", splits, 3) : 0;
+    int layout = given(values[LAYOUT]) ? parse_word(state, values[LAYOUT], "layout", layouts, 2) : 0;
+    if (algorithm < 0 || split < 0 || layout < 0) {
+        return -1;
+    }
+    a->options.algorithm = algorithm ? PM_ALGORITHM_BPE : PM_ALGORITHM_BYTEPIECE;
+    a->options.layout = layout ? PM_LAYOUT_HF : PM_LAYOUT_DEFAULT;
+    a->corpus.split = split == 0 ? PM_SPLIT_LINE : split == 1 ? PM_SPLIT_PARAGRAPH : PM_SPLIT_DOCUMENT;
+    return 0;
+}
+
+static int parse_sizes(pmpy_state *state, arguments *a, PyObject *value) {
+    PyObject *tuple = PySequence_Tuple(value);
+    if (!tuple) {
+        return -1;
+    }
+    Py_ssize_t n = PyTuple_Size(tuple);
+    a->sizes = PyMem_Calloc((size_t)n + 1, sizeof *a->sizes);
+    int rc = a->sizes ? 0 : -1;
+    for (Py_ssize_t i = 0; rc == 0 && i < n; i++) {
+        uint64_t size;
+        rc = pmpy_unsigned(state, PyTuple_GetItem(tuple, i), "vocab_size", UINT32_MAX - 1, &size);
+        a->sizes[i] = rc == 0 ? (uint32_t)size : 0;
+    }
+    Py_DECREF(tuple);
+    a->options.vocab_sizes = a->sizes;
+    a->options.n_vocab_sizes = (size_t)n;
+    return rc;
+}
+
+static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
+    static const struct {
+        int argument;
+        uint64_t max;
+    } numbers[] = {{THREADS, 4096},         {MEMORY_LIMIT, UINT64_MAX},     {MIN_COUNT, UINT64_MAX - 1}, {NGRAM_ORDER, UINT32_MAX},
+                   {MAX_PIECE_LENGTH, UINT32_MAX}, {RESERVE, UINT32_MAX - 1}, {ROUND_TO, UINT32_MAX - 1}};
+    uint64_t got[N_ARGUMENTS] = {0};
+    got[MIN_COUNT] = PM_MIN_COUNT_DEFAULT;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        int k = numbers[i].argument;
+        if (given(values[k]) && pmpy_unsigned(state, values[k], argument_names[k], numbers[i].max, &got[k]) < 0) {
+            return -1;
+        }
+    }
+    int unicode = given(values[ENSURE_UNICODE]) ? PyObject_IsTrue(values[ENSURE_UNICODE]) : 1;
+    int digits = given(values[ISOLATE_DIGITS]) ? PyObject_IsTrue(values[ISOLATE_DIGITS]) : 0;
+    a->options.threads = pmpy_threads(state, (unsigned)got[THREADS]);
+    a->options.memory_limit = got[MEMORY_LIMIT];
+    a->options.min_count = got[MIN_COUNT];
+    a->options.ngram_order = (uint32_t)got[NGRAM_ORDER];
+    a->options.max_piece_length = (uint32_t)got[MAX_PIECE_LENGTH];
+    a->options.reserve = (uint32_t)got[RESERVE];
+    a->options.round_to = (uint32_t)got[ROUND_TO];
+    a->options.ensure_unicode = unicode > 0;
+    a->options.isolate_digits = digits > 0;
+    return unicode < 0 || digits < 0 ? -1 : 0;
+}
+
+static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
+    if (pmpy_strings_init(&a->files, values[FILES], "a file", false) < 0 ||
+        pmpy_strings_init(&a->patterns, values[PATTERN], "pattern", false) < 0 ||
+        pmpy_strings_init(&a->field, values[FIELD], "field", false) < 0 ||
+        pmpy_strings_init(&a->tmpdir, values[TMPDIR], "tmpdir", false) < 0 ||
+        pmpy_special_tokens_init(state, &a->special, values[SPECIAL_TOKENS]) < 0) {
+        return -1;
+    }
+    a->options.patterns = a->patterns.c;
+    a->options.n_patterns = a->patterns.n;
+    a->options.special_tokens = a->special.tokens;
+    a->options.n_special_tokens = a->special.n;
+    a->options.tmpdir = a->tmpdir.n ? a->tmpdir.c[0] : NULL;
+    a->corpus.field = a->field.n ? a->field.c[0] : NULL;
+    return 0;
+}
+
+static int arguments_init(pmpy_state *state, arguments *a, PyObject **values) {
+    memset(a, 0, sizeof *a);
+    a->options = (pm_train_options)PM_TRAIN_OPTIONS_INIT;
+    a->corpus = (pm_corpus_options)PM_CORPUS_OPTIONS_INIT;
+    a->options.summary = &a->summary;
+    if (parse_words(state, a, values) < 0 || parse_numbers(state, a, values) < 0 || parse_strings(state, a, values) < 0 ||
+        parse_sizes(state, a, values[VOCAB_SIZES] ? values[VOCAB_SIZES] : Py_None) < 0) {
+        arguments_release(a);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- the call ---- */
+
+/* Without the GIL. */
+static pm_status train_tokenizers(run *r, arguments *a, pm_tokenizer **toks, pm_error *err) {
+    pm_corpus *corpus = NULL;
+    pm_status status = pm_corpus_new(&corpus, &a->corpus, err);
+    for (size_t i = 0; status == PM_OK && i < a->files.n; i++) {
+        status = pm_corpus_add_file(corpus, a->files.c[i], err);
+    }
+    if (status == PM_OK && r->iterator) {
+        status = pm_corpus_add_callback(corpus, on_next, r, err);
+    }
+    if (status == PM_OK) {
+        a->options.progress = on_progress;
+        a->options.progress_user = r;
+        status = pm_train(toks, a->options.n_vocab_sizes, corpus, &a->options, err);
+    }
+    pm_corpus_free(corpus);
+    return status;
+}
+
+/* A list of Tokenizers that takes all of toks over, on failure too. */
+static PyObject *wrap_tokenizers(pmpy_state *state, const arguments *a, pm_tokenizer **toks) {
+    size_t n = a->options.n_vocab_sizes;
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; i < n; i++) {
+        pm_train_summary summary = a->summary;
+        if (i > 0) { /* the library's summary speaks of the first */
+            summary.vocab_size = pm_tokenizer_vocab_size(toks[i]);
+            summary.smaller_than_asked = summary.vocab_size < a->sizes[i];
+        }
+        PyObject *tok = list ? pmpy_tokenizer_wrap(state, toks[i], &summary) : NULL;
+        if (!list) {
+            pm_tokenizer_free(toks[i]);
+        } else if (!tok) {
+            Py_CLEAR(list);
+        } else {
+            PMPY_LIST_SET(list, (Py_ssize_t)i, tok);
+        }
+    }
+    return list;
+}
+
+static PyObject *run_train(run *r, arguments *a) {
+    pm_error err = {0};
+    size_t n = a->options.n_vocab_sizes;
+    pm_tokenizer **toks = PyMem_Calloc(n + 1, sizeof *toks);
+    if (!toks) {
+        return PyErr_NoMemory();
+    }
+    r->thread = PyEval_SaveThread();
+    pm_status status = train_tokenizers(r, a, toks, &err);
+    PyEval_RestoreThread(r->thread);
+    PyObject *list = NULL;
+    if (PyErr_Occurred() || PyErr_CheckSignals() < 0) { /* the user's own exception goes first, even when training got through */
+        for (size_t i = 0; status == PM_OK && i < n; i++) {
+            pm_tokenizer_free(toks[i]);
+        }
+    } else {
+        list = status == PM_OK ? wrap_tokenizers(r->state, a, toks) : pmpy_raise(r->state, &err);
+    }
+    PyMem_Free(toks);
+    return list;
+}
+
+const char pmpy_train_doc[] = "Trains tokenizers: the inside of piecemill.train, which checks and documents the arguments.";
+
+PyObject *pmpy_train(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    pmpy_state *state = pmpy_module_state(module);
+    PyObject *values[N_ARGUMENTS];
+    arguments a;
+    run r = {.state = state};
+    if (pmpy_arguments("train", args, n_args, keywords, argument_names, N_ARGUMENTS, 0, 0, values) < 0 ||
+        arguments_init(state, &a, values) < 0) {
+        return NULL;
+    }
+    r.callback = given(values[PROGRESS]) ? values[PROGRESS] : NULL;
+    r.iterator = given(values[DOCUMENTS]) ? PyObject_GetIter(values[DOCUMENTS]) : NULL;
+    pmpy_texts_init(&r.group);
+    PyObject *list = given(values[DOCUMENTS]) && !r.iterator ? NULL : run_train(&r, &a);
+    pmpy_texts_release(&r.group);
+    Py_XDECREF(r.iterator);
+    arguments_release(&a);
+    return list;
+}
