@@ -1,0 +1,369 @@
+/* bytepiece.c - training BytePiece vocabularies: Su Jianlin's method, with the result of his package bytepiece 0.6.3.
+ *
+ * The method (https://kexue.fm/archives/9752, /9768; code: github.com/bojone/bytepiece, bytepiece.py and faster.pyx of 0.6.3):
+ *
+ *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c).
+ *   2. All n-grams of 0 .. order bytes are counted, and become conditional log-probabilities (count/ngrams.c).
+ *   3. Each chunk is cut where, by those probabilities, beginning anew is likelier than going on (segment.c). The parts are counted: they are the
+ *      pieces (count/pieces.c).
+ *   4. Rare and superfluous pieces are split into others until a vocabulary of the wanted size is left (prune.c).
+ *
+ * What equality with bytepiece depends on, beside what segment.c, prune.c and encode/lattice.c list:
+ *   - chunks: `.{,10000}\n{1,100}|.{1,10000}` on characters after NFC; with isolate_digits a digit (category Nd) is a chunk of its own and ends the one
+ *     before. No n-gram and no piece crosses the end of a chunk. (Python 3.11 has the digits and compositions of Unicode 14, newer ones of later versions:
+ *     for characters assigned since, bytepiece itself differs between Pythons.)
+ *   - the n-gram of j bytes that begins at i is text[i:i+j], and where the chunk ends sooner it is shorter: those are counted and then removed, so a
+ *     count is the number of places where all j bytes lie in the chunk. The empty n-gram is counted once a byte: its count is the number of bytes.
+ *   - a byte that never occurs gets count 1, and the count of the empty n-gram grows by 1 for each such byte, before any logarithm.
+ *   - min_count removes n-grams of two bytes and more. A longer n-gram is never more frequent than its prefix, so the prefix is always there.
+ *   - values are log(count(k)) - log(count(k without its last byte)): two rounded doubles and one subtraction, not the log of a quotient. The logarithm
+ *     here is correctly rounded (base/log.c); NumPy's, which bytepiece uses, is not everywhere (it differs in the last bit for some hundred of the integers below
+ *     two million, and between processors); no model was seen where that made a difference.
+ *   - vocabulary sizes: bytepiece keeps max_vocab_size - 3 pieces; here special tokens and reserved slots count too, so size - 3 - those.
+ *   - ids: 0 <pad>, 1 <bos>, 2 <eos>, then pieces by (length, bytes).
+ *
+ * Text that is no UTF-8, which bytepiece refuses: NFC works on the well-formed stretches, any other byte is a character of its own.
+ *
+ * One pass over the corpus: an iterator cannot be rewound, so chunks are spooled (count/spool.c) for step 3. Threads take blocks of documents, and later
+ * runs of chunks, in any order; all that comes of it are sums of integers and sets, so the model does not depend on it. */
+#include <stdio.h>
+
+#include "count/ngrams.h"
+#include "count/pieces.h"
+#include "count/spool.h"
+#include "encode/engine.h"
+#include "encode/special.h"
+#include "text/chunk.h"
+#include "text/nfc.h"
+#include "text/unicode.h"
+#include "train/prune.h"
+#include "train/segment.h"
+#include "train/train.h"
+
+enum { BLOCK_BYTES = 1 << 18, RUN_BYTES = 1 << 18, CONTROLS = 3 };
+static const uint64_t spool_memory = UINT64_C(1) << 30; /* without a limit */
+
+typedef struct crafter { /* one thread's */
+    pm_chunks run;
+    pm_buf normal;
+    pm_segmenter segmenter;
+    pm_piece_feeder feeder;
+    uint64_t documents, bytes, chunks, with_special;
+} crafter;
+
+typedef struct trainer {
+    pm_corpus *corpus;
+    pm_train_job *job;
+    pm_specials *specials; /* NULL: none */
+    pm_ngram_counter *counter;
+    pm_ngram_model *model;
+    pm_spool *spool;
+    pm_piece_table *pieces;
+    crafter *crafters;
+} trainer;
+
+/* ---------------------------------------------------------------- reading and counting n-grams ---- */
+
+static pm_status finish_run(trainer *t, unsigned thread, pm_error *err) {
+    crafter *c = &t->crafters[thread];
+    if (!c->run.n) {
+        return PM_OK;
+    }
+    PM_TRY(pm_ngram_count(t->counter, thread, c->run.text, c->run.ends, c->run.n, err));
+    return pm_spool_put(t->spool, &c->run, err);
+}
+
+static pm_status take_document(trainer *t, unsigned thread, pm_bytes doc, pm_error *err) {
+    crafter *c = &t->crafters[thread];
+    pm_special_hit hit;
+    pm_bytes text = doc;
+
+    c->documents++;
+    c->bytes += doc.len;
+    if (t->specials) {
+        c->with_special += pm_specials_next(t->specials, (pm_special_rules){NULL, PM_SPECIAL_NOTICE}, doc.data, doc.len, 0, &hit);
+    }
+    if (!pm_nfc_quick_check(doc.data, doc.len)) {
+        c->normal.len = 0;
+        PM_TRY(pm_nfc_append(&c->normal, doc.data, doc.len, err));
+        text = (pm_bytes){c->normal.data, c->normal.len};
+    }
+    for (size_t at = 0; at < text.len;) {
+        size_t len = pm_chunk_next(text.data + at, text.len - at, t->job->o.isolate_digits);
+        PM_TRY(pm_chunks_add(&c->run, text.data + at, len, err));
+        c->chunks++;
+        at += len;
+        if (c->run.len >= RUN_BYTES) {
+            PM_TRY(finish_run(t, thread, err));
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status produce(void *ctx, void *block, bool *filled, bool *more, pm_error *err) {
+    trainer *t = ctx;
+    pm_block *b = block;
+    uint64_t done, total;
+
+    PM_TRY(pm_corpus_fill(t->corpus, b, BLOCK_BYTES, err));
+    *filled = *more = b->n > 0;
+    pm_corpus_position(t->corpus, &done, &total);
+    t->job->ticker.now.total = total;
+    return pm_ticker_tick(&t->job->ticker, done, err);
+}
+
+static pm_status consume(void *ctx, unsigned thread, void *block, pm_error *err) {
+    const pm_block *b = block;
+    for (size_t i = 0; i < b->n; i++) {
+        size_t begin = i ? b->ends[i - 1] : 0;
+        PM_TRY(take_document(ctx, thread, (pm_bytes){b->text.data + begin, b->ends[i] - begin}, err));
+    }
+    return PM_OK;
+}
+
+static pm_status stream_corpus(trainer *t, pm_error *err) {
+    unsigned threads = t->job->o.threads;
+    size_t n = threads > 1 ? 2 * (size_t)threads : 1;
+    static const pm_stream_ops ops = {produce, consume};
+    pm_block *blocks = pm_calloc(n, sizeof *blocks);
+    void **pointers = pm_alloc(n, sizeof *pointers);
+    pm_status status = blocks && pointers ? PM_OK : pm_fail_memory(err);
+
+    for (size_t i = 0; status == PM_OK && i < n; i++) {
+        pointers[i] = &blocks[i];
+    }
+    if (status == PM_OK) {
+        status = pm_stream(threads, pointers, n, &ops, t, err);
+    }
+    for (size_t i = 0; blocks && i < n; i++) {
+        pm_block_release(&blocks[i]);
+    }
+    pm_free(blocks);
+    pm_free(pointers);
+    return status;
+}
+
+static pm_status count_ngrams(trainer *t, pm_error *err) {
+    pm_train_summary *sum = &t->job->summary;
+
+    PM_TRY(pm_ticker_phase(&t->job->ticker, "count n-grams", "bytes", 0, err));
+    PM_TRY(stream_corpus(t, err));
+    for (unsigned i = 0; i < t->job->o.threads; i++) {
+        crafter *c = &t->crafters[i];
+        PM_TRY(finish_run(t, i, err));
+        pm_chunks_release(&c->run);
+        pm_buf_release(&c->normal);
+        sum->documents += c->documents;
+        sum->bytes += c->bytes;
+        sum->words += c->chunks;
+        sum->documents_with_special += c->with_special;
+    }
+    return sum->bytes ? PM_OK
+                      : pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %llu documents, all empty", (unsigned long long)sum->documents);
+}
+
+/* ---------------------------------------------------------------- counting pieces ---- */
+
+static pm_status task_segment(void *ctx, unsigned thread, size_t i, pm_error *err) {
+    trainer *t = ctx;
+    crafter *c = &t->crafters[thread];
+    PM_TRY(pm_spool_take(t->spool, i, &c->run, err));
+    PM_TRY(pm_segment(&c->segmenter, t->model, t->job->o.ensure_unicode, c->run.text, c->run.ends, c->run.n, err));
+    return pm_piece_table_add(t->pieces, &c->feeder, c->run.text, c->segmenter.spans, c->segmenter.n, err);
+}
+
+static pm_status count_pieces(trainer *t, pm_error *err) {
+    const pm_train_options *o = &t->job->o;
+    size_t runs = pm_spool_size(t->spool);
+
+    PM_TRY(pm_ngram_model_new(&t->model, t->counter, o->min_count, o->threads, &t->job->ticker, err));
+    pm_ngram_counter_free(t->counter);
+    t->counter = NULL;
+    PM_TRY(pm_piece_table_new(&t->pieces, err));
+    PM_TRY(pm_ticker_phase(&t->job->ticker, "count pieces", "runs", runs, err));
+    PM_TRY(pm_parallel(o->threads, runs, task_segment, t, &t->job->ticker, err));
+    t->job->summary.distinct = pm_piece_table_size(t->pieces);
+    return PM_OK;
+}
+
+static void release_crafters(trainer *t) {
+    for (unsigned i = 0; t->crafters && i < t->job->o.threads; i++) {
+        crafter *c = &t->crafters[i];
+        pm_chunks_release(&c->run);
+        pm_buf_release(&c->normal);
+        pm_segmenter_release(&c->segmenter);
+        pm_piece_feeder_release(&c->feeder);
+    }
+    pm_free(t->crafters);
+    t->crafters = NULL;
+}
+
+/* All that is not needed for pruning. */
+static void release_text(trainer *t) {
+    release_crafters(t);
+    pm_ngram_counter_free(t->counter);
+    pm_ngram_model_free(t->model);
+    pm_spool_free(t->spool);
+    pm_specials_free(t->specials);
+    t->counter = NULL;
+    t->model = NULL;
+    t->spool = NULL;
+    t->specials = NULL;
+}
+
+static pm_status find_pieces(trainer *t, pm_error *err) {
+    const pm_train_options *o = &t->job->o;
+
+    t->crafters = pm_calloc(o->threads, sizeof *t->crafters);
+    if (!t->crafters) {
+        return pm_fail_memory(err);
+    }
+    if (o->n_special_tokens) {
+        PM_TRY(pm_specials_new(&t->specials, o->special_tokens, o->n_special_tokens, err));
+    }
+    PM_TRY(pm_spool_new(&t->spool, o->memory_limit ? o->memory_limit / 4 : spool_memory, o->tmpdir, err));
+    PM_TRY(pm_ngram_counter_new(&t->counter, o->ngram_order, o->threads, err));
+    PM_TRY(count_ngrams(t, err));
+    return count_pieces(t, err);
+}
+
+/* ---------------------------------------------------------------- the models ---- */
+
+typedef struct entry {
+    pm_bytes piece;
+    uint64_t count;
+} entry;
+
+static int by_length(const void *left, const void *right) {
+    const entry *a = left, *b = right;
+    return a->piece.len != b->piece.len ? (a->piece.len > b->piece.len ? 1 : -1) : memcmp(a->piece.data, b->piece.data, a->piece.len);
+}
+
+static pm_status set_reserved(pm_model *model, uint32_t n, pm_error *err) {
+    for (uint32_t i = 0; i < n; i++) {
+        PM_TRY(pm_model_set(model, model->vocab_size, PM_KIND_RESERVED, (pm_bytes){0}, 0, false, err));
+    }
+    return PM_OK;
+}
+
+static pm_status set_ids(pm_model *model, const pm_train_options *o, const entry *entries, size_t n, pm_error *err) {
+    static const char *const controls[CONTROLS] = {"<pad>", "<bos>", "<eos>"};
+    for (pm_id id = 0; id < CONTROLS; id++) {
+        PM_TRY(pm_model_set(model, id, PM_KIND_CONTROL, (pm_bytes){(const uint8_t *)controls[id], 5}, 0, false, err));
+    }
+    for (size_t i = 0; i < n; i++) {
+        PM_TRY(pm_model_set(model, CONTROLS + (pm_id)i, PM_KIND_PIECE, entries[i].piece, entries[i].count, false, err));
+    }
+    PM_TRY(set_reserved(model, (uint32_t)o->n_special_tokens + o->reserve, err));
+    PM_TRY(pm_model_add_special_tokens(model, o->special_tokens, o->n_special_tokens, err));
+    uint32_t over = o->round_to > 1 ? model->vocab_size % o->round_to : 0;
+    return set_reserved(model, over ? o->round_to - over : 0, err);
+}
+
+static pm_status set_number(pm_model *model, const char *key, uint64_t value, pm_error *err) {
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    return pm_model_setting(model, key, text, err);
+}
+
+static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) {
+    const pm_train_options *o = &t->job->o;
+    PM_TRY(pm_model_setting(model, "algorithm", "bytepiece", err));
+    PM_TRY(set_number(model, "ngram_order", o->ngram_order, err));
+    PM_TRY(set_number(model, "min_count", o->min_count, err));
+    PM_TRY(set_number(model, "max_piece_length", o->max_piece_length, err));
+    PM_TRY(pm_model_setting(model, "ensure_unicode", o->ensure_unicode ? "true" : "false", err));
+    PM_TRY(pm_model_setting(model, "isolate_digits", o->isolate_digits ? "true" : "false", err));
+    PM_TRY(pm_model_setting(model, "split", pm_corpus_split_name(t->corpus), err));
+    PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
+    PM_TRY(set_number(model, "documents", t->job->summary.documents, err));
+    return set_number(model, "bytes", t->job->summary.bytes, err);
+}
+
+static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_pruned *pruned, const uint64_t *counts, pm_error *err) {
+    pm_model model = {.algorithm = PM_ALGORITHM_BYTEPIECE, .normalize = true, .isolate_digits = t->job->o.isolate_digits};
+    entry *entries = pm_alloc(pruned->n, sizeof *entries);
+    size_t n = 0;
+
+    if (!entries) {
+        return pm_fail_memory(err);
+    }
+    for (size_t i = 0; i < pruned->n; i++) {
+        if (counts[i]) {
+            entries[n++] = (entry){pruned->pieces[i], counts[i]};
+        }
+    }
+    qsort(entries, n, sizeof *entries, by_length);
+    pm_status status = set_ids(&model, &t->job->o, entries, n, err);
+    pm_free(entries);
+    if (status == PM_OK) {
+        status = set_settings(&model, t, err);
+    }
+    if (status != PM_OK) {
+        pm_model_release(&model);
+        return status;
+    }
+    return pm_tokenizer_make(out, &model, err);
+}
+
+/* The sizes asked for as numbers of pieces, largest first; which[i] is the place of the i-th in the caller's order. */
+static void sort_sizes(const pm_train_job *job, size_t *sizes, size_t *which) {
+    size_t n = job->o.n_vocab_sizes;
+    for (size_t i = 0; i < n; i++) {
+        size_t size = job->o.vocab_sizes[i] - CONTROLS - job->extra, k = i;
+        for (; k > 0 && sizes[k - 1] < size; k--) {
+            sizes[k] = sizes[k - 1];
+            which[k] = which[k - 1];
+        }
+        sizes[k] = size;
+        which[k] = i;
+    }
+}
+
+static pm_status make_all(pm_tokenizer **out, trainer *t, size_t *sizes, size_t *which, pm_error *err) {
+    const pm_train_options *o = &t->job->o;
+    pm_pruned pruned;
+    pm_status status = PM_OK;
+
+    sort_sizes(t->job, sizes, which);
+    PM_TRY(pm_ticker_phase(&t->job->ticker, "prune pieces", "tasks", 0, err));
+    PM_TRY(pm_prune(&pruned, t->pieces, sizes, o->n_vocab_sizes, o->max_piece_length, o->min_count, o->threads, &t->job->ticker, err));
+    for (size_t i = 0; status == PM_OK && i < o->n_vocab_sizes; i++) {
+        status = make_tokenizer(&out[which[i]], t, &pruned, pruned.counts[i], err);
+    }
+    pm_pruned_release(&pruned);
+    return status;
+}
+
+static pm_status make_tokenizers(pm_tokenizer **out, trainer *t, pm_error *err) {
+    size_t n = t->job->o.n_vocab_sizes;
+    size_t *sizes = pm_alloc(n, sizeof *sizes), *which = pm_alloc(n, sizeof *which);
+    pm_status status = sizes && which ? make_all(out, t, sizes, which, err) : pm_fail_memory(err);
+    pm_free(sizes);
+    pm_free(which);
+    return status;
+}
+
+pm_status pm_train_bytepiece(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    trainer t = {.corpus = corpus, .job = job};
+    size_t n = job->o.n_vocab_sizes;
+
+    for (size_t i = 0; i < n; i++) {
+        out[i] = NULL;
+    }
+    pm_status status = find_pieces(&t, err);
+    release_text(&t);
+    if (status == PM_OK) {
+        status = make_tokenizers(out, &t, err);
+    }
+    pm_piece_table_free(t.pieces);
+    for (size_t i = 0; status != PM_OK && i < n; i++) {
+        pm_tokenizer_free(out[i]);
+        out[i] = NULL;
+    }
+    for (size_t i = 0; status == PM_OK && i < n; i++) {
+        const pm_tokenizer *tok = out[i];
+        job->summary.smaller_than_asked |= tok->vocab_size < job->o.vocab_sizes[i];
+    }
+    return status;
+}
