@@ -70,7 +70,7 @@ static void compare_one(const pair *p, const uint8_t *text, size_t len) {
 
 static void compare_lengths(const pair *p, const char *alphabet, uint64_t *state) {
     uint8_t text[10000];
-    for (size_t len = 1; len <= 300; len++) {
+    for (size_t len = 1; len <= 300; len += 1 + len / 100) {
         random_text(text, len, alphabet, state);
         compare_one(p, text, len);
     }
@@ -185,7 +185,7 @@ START_TEST(derived_merges_encode_as_ranks_do) {
             ck_assert(i == 0 || model.merges[i - 1].result < model.merges[i].result);
             higher += model.merges[i].left > model.merges[i].result || model.merges[i].right > model.merges[i].result;
         }
-        for (size_t len = 1; len < 200; len++) {
+        for (size_t len = 1; len < 200; len += 1 + len / 8) {
             uint8_t text[200];
             pm_id ids[200], wanted[200];
             random_text(text, len, "abc", &state);
@@ -771,6 +771,9 @@ Suite *suite_encode(void) {
     tcase_add_test(tc, a_text_of_half_tokens_is_scanned_once);
     tcase_add_test(tc, ids_that_do_not_fit_are_counted);
     tcase_add_test(tc, decode_writes_what_fits_and_refuses_what_is_not_there);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("batch");
+    tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_batch_equals_its_documents);
     tcase_add_test(tc, a_batch_goes_on_without_address_space_and_fails_cleanly_without_memory);
     tcase_add_test(tc, a_batch_names_the_first_document_that_fails);
