@@ -150,7 +150,7 @@ PM_API void pm_corpus_free(pm_corpus *corpus);
 
 /* Adds a file, or standard input for "-". The kind goes by the ending: .txt and any other is text, .jsonl (.ndjson) one JSON
  * object a line; .gz and .zst behind either is decompressed through all members and frames (text and standard input without an ending are recognised
- * by their first bytes). The file is opened here, so that a missing one is known at once: PM_NOT_FOUND, PM_IO (a folder, no permission). */
+ * by their first bytes). Standard input holds JSONL when the options name a field, else text. The file is opened here, so that a missing one is known at once: PM_NOT_FOUND, PM_IO (a folder, no permission). */
 PM_API pm_status pm_corpus_add_file(pm_corpus *corpus, const char *path, pm_error *err);
 
 /* Adds one document in memory. The bytes are borrowed until the corpus is freed. */

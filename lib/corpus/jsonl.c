@@ -1,0 +1,383 @@
+/* jsonl.c - one pass over a line of JSON that checks all of it and keeps one string.
+ *
+ * A corpus of JSONL is read for one field of each line; the rest (urls, dates, scores) is thrown away. A parser that builds what it
+ * reads spends its time on that rest, so this one builds nothing: it walks the line with a stack of one bit for each open bracket,
+ * remembers where the value of the wanted top-level field lies, and decodes that alone at the end of the line.
+ *
+ *     {"id": [1, {"text": "no"}], "t\u0065xt": "a\tb"}
+ *      depth 1: key "id"     a value that is not ours: brackets are pushed and popped, "text" at depth 3 is not looked at
+ *      depth 1: key "text"   its escape is decoded to compare it; the value's place is kept
+ *      end of line           a, tab, b are appended
+ *
+ * What is JSON here is what Python's json.loads takes for the same line (a fuzzer compares): RFC 8259, besides NaN, Infinity and
+ * -Infinity, which Python writes; of equal keys the last counts. Two things differ on purpose: half a surrogate pair in the wanted value is an error, because
+ * it cannot become UTF-8 (in other strings nobody needs it to), and bytes that are no UTF-8 are kept, as everywhere in this library.
+ *
+ * Strings are passed eight bytes at a time; a bracket costs a bit, so nesting is limited by memory only. */
+#include "corpus/jsonl.h"
+
+#include "text/utf8.h"
+
+typedef struct scan {
+    pm_jsonl *j;
+    const uint8_t *line;
+    size_t len, at;
+    size_t depth;
+    pm_error *err;
+    bool ours;               /* the value that comes next belongs to the wanted field */
+    bool found, is_string;   /* the wanted field was seen; its last value is a string */
+    size_t value, value_end; /* that value: within the quotes */
+    bool value_escaped;
+} scan;
+
+typedef enum step { STEP_VALUE, STEP_KEY, STEP_AFTER, STEP_DONE } step;
+
+void pm_jsonl_init(pm_jsonl *j, const char *field) { *j = (pm_jsonl){.field = field, .field_len = strlen(field)}; }
+
+void pm_jsonl_release(pm_jsonl *j) {
+    pm_buf_release(&j->stack);
+    pm_buf_release(&j->key);
+}
+
+static pm_status wrong(const scan *s, size_t at, const char *what) {
+    return pm_fail_at(s->err, PM_BAD_INPUT, at, "not JSON: %s", at < s->len ? what : "the line ends too early");
+}
+
+static void skip_space(scan *s) {
+    while (s->at < s->len) {
+        uint8_t c = s->line[s->at];
+        if (c != ' ' && c != '\t' && c != '\r' && c != '\n') {
+            break;
+        }
+        s->at++;
+    }
+}
+
+static bool next_is(const scan *s, uint8_t c) { return s->at < s->len && s->line[s->at] == c; }
+
+/* ---------------------------------------------------------------- strings ---- */
+
+static uint64_t load_word(const uint8_t *p) {
+    uint64_t w;
+    memcpy(&w, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    return w;
+}
+
+/* The first of '"', '\\' and the control characters in p .. end. A byte's top bit in `hits` says that it is one; carries can make
+ * false hits above a true one only, and the lowest is what is asked for. */
+static const uint8_t *find_end_of_plain(const uint8_t *p, const uint8_t *end) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    for (; end - p >= 8; p += 8) {
+        uint64_t w = load_word(p), quote = w ^ ones * '"', slash = w ^ ones * '\\';
+        uint64_t hits = (((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & tops;
+        if (hits) {
+            return p + (__builtin_ctzll(hits) >> 3);
+        }
+    }
+    while (p < end && *p >= 0x20 && *p != '"' && *p != '\\') {
+        p++;
+    }
+    return p;
+}
+
+static int hex_digit(uint8_t c) {
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Four hexadecimal digits, known to be there and good. */
+static uint32_t hex4(const uint8_t *p) {
+    return (uint32_t)hex_digit(p[0]) << 12 | (uint32_t)hex_digit(p[1]) << 8 | (uint32_t)hex_digit(p[2]) << 4 | (uint32_t)hex_digit(p[3]);
+}
+
+/* Passes an escape, s->at at its backslash. */
+static pm_status pass_escape(scan *s) {
+    size_t slash = s->at++;
+    if (s->at >= s->len) {
+        return wrong(s, s->at, "");
+    }
+    uint8_t c = s->line[s->at++];
+    if (c == 'u') {
+        for (int i = 0; i < 4; i++, s->at++) {
+            if (s->at >= s->len || hex_digit(s->line[s->at]) < 0) {
+                return wrong(s, s->at, "expected four hexadecimal digits after \\u");
+            }
+        }
+        return PM_OK;
+    }
+    return c && strchr("\"\\/bfnrt", c) ? PM_OK : wrong(s, slash, "unknown escape in a string");
+}
+
+/* Passes a string, s->at at its first quote: line[*start .. *end) is what stands between the quotes. */
+static pm_status pass_string(scan *s, size_t *start, size_t *end, bool *escaped) {
+    *start = ++s->at;
+    *escaped = false;
+    for (;;) {
+        s->at = (size_t)(find_end_of_plain(s->line + s->at, s->line + s->len) - s->line);
+        if (s->at >= s->len) {
+            return wrong(s, s->at, "");
+        }
+        uint8_t c = s->line[s->at];
+        if (c == '"') {
+            *end = s->at++;
+            return PM_OK;
+        }
+        if (c != '\\') {
+            return wrong(s, s->at, "a control character in a string must be escaped");
+        }
+        *escaped = true;
+        PM_TRY(pass_escape(s));
+    }
+}
+
+/* Decodes the escape at p (known to be good) into out: returns its length in the line, *n that of its UTF-8; *n is 0 for half a
+ * surrogate pair. */
+static size_t decode_escape(const uint8_t *p, const uint8_t *end, uint8_t out[4], unsigned *n) {
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    if (p[1] != 'u') {
+        out[0] = (uint8_t)to[strchr(from, p[1]) - from];
+        *n = 1;
+        return 2;
+    }
+    uint32_t cp = hex4(p + 2);
+    if ((cp & 0xF800) != 0xD800) {
+        *n = pm_utf8_write(cp, out);
+        return 6;
+    }
+    *n = 0;
+    if (cp < 0xDC00 && end - p >= 12 && p[6] == '\\' && p[7] == 'u') {
+        uint32_t low = hex4(p + 8);
+        if ((low & 0xFC00) == 0xDC00) {
+            *n = pm_utf8_write(0x10000 + ((cp & 0x3FF) << 10 | (low & 0x3FF)), out);
+            return 12;
+        }
+    }
+    return 6;
+}
+
+/* Appends the decoded string line[start .. end) to *out. No escape is shorter than what it stands for. */
+static pm_status decode(const scan *s, size_t start, size_t end, pm_buf *out) {
+    const uint8_t *p = s->line + start, *stop = s->line + end;
+    PM_TRY(pm_buf_reserve(out, end - start + 4, s->err));
+    uint8_t *to = out->data + out->len;
+    while (p < stop) {
+        const uint8_t *slash = memchr(p, '\\', (size_t)(stop - p));
+        size_t plain = (size_t)((slash ? slash : stop) - p);
+        memcpy(to, p, plain);
+        to += plain;
+        p += plain;
+        while (p < stop && *p == '\\') { /* where one escape is, there are often more */
+            unsigned n;
+            size_t used = decode_escape(p, stop, to, &n);
+            if (n == 0) {
+                return pm_fail_at(s->err, PM_BAD_INPUT, (uint64_t)(p - s->line), "half a surrogate pair cannot be written as UTF-8");
+            }
+            to += n;
+            p += used;
+        }
+    }
+    out->len = (size_t)(to - out->data);
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- numbers and words ---- */
+
+static bool pass_digits(scan *s) {
+    size_t start = s->at;
+    while (s->at < s->len && s->line[s->at] >= '0' && s->line[s->at] <= '9') {
+        s->at++;
+    }
+    return s->at > start;
+}
+
+static pm_status pass_number(scan *s) {
+    s->at += next_is(s, '-');
+    if (next_is(s, '0')) {
+        s->at++;
+    } else if (!pass_digits(s)) {
+        return wrong(s, s->at, "expected a value");
+    }
+    if (next_is(s, '.')) {
+        s->at++;
+        if (!pass_digits(s)) {
+            return wrong(s, s->at, "expected a digit");
+        }
+    }
+    if (next_is(s, 'e') || next_is(s, 'E')) {
+        s->at++;
+        s->at += next_is(s, '+') || next_is(s, '-');
+        if (!pass_digits(s)) {
+            return wrong(s, s->at, "expected a digit");
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status pass_scalar(scan *s) {
+    static const char *const words[] = {"null", "true", "false", "NaN", "Infinity", "-Infinity"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i]);
+        if (s->len - s->at >= n && memcmp(s->line + s->at, words[i], n) == 0) {
+            s->at += n;
+            return PM_OK;
+        }
+    }
+    return pass_number(s);
+}
+
+/* ---------------------------------------------------------------- structure ---- */
+
+static pm_status push(scan *s, bool object) {
+    pm_buf *stack = &s->j->stack;
+    size_t byte = s->depth / 8;
+    if (byte >= stack->cap) {
+        PM_TRY(pm_grow((void **)&stack->data, &stack->cap, byte + 1, 1, s->err));
+    }
+    uint8_t bit = (uint8_t)(1u << s->depth % 8);
+    if (s->depth % 8 == 0) {
+        stack->data[byte] = 0;
+    }
+    stack->data[byte] = (uint8_t)(object ? stack->data[byte] | bit : stack->data[byte] & ~bit);
+    s->depth++;
+    return PM_OK;
+}
+
+static bool in_object(const scan *s) { return s->j->stack.data[(s->depth - 1) / 8] >> (s->depth - 1) % 8 & 1; }
+
+static pm_status open_bracket(scan *s, step *next) {
+    bool object = s->line[s->at++] == '{';
+    PM_TRY(push(s, object));
+    skip_space(s);
+    if (next_is(s, object ? '}' : ']')) {
+        *next = STEP_AFTER; /* which closes it */
+    } else {
+        *next = object ? STEP_KEY : STEP_VALUE;
+    }
+    return PM_OK;
+}
+
+static pm_status pass_value(scan *s, step *next) {
+    bool ours = s->ours;
+    s->ours = false;
+    *next = STEP_AFTER;
+    if (ours) {
+        s->found = true;
+        s->is_string = next_is(s, '"');
+        s->value = s->at;
+    }
+    if (next_is(s, '{') || next_is(s, '[')) {
+        return open_bracket(s, next);
+    }
+    if (next_is(s, '"')) {
+        size_t start, end;
+        bool escaped;
+        PM_TRY(pass_string(s, &start, &end, &escaped));
+        if (ours) {
+            s->value = start;
+            s->value_end = end;
+            s->value_escaped = escaped;
+        }
+        return PM_OK;
+    }
+    return pass_scalar(s);
+}
+
+static pm_status is_wanted(scan *s, size_t start, size_t end, bool escaped, bool *wanted) {
+    const uint8_t *key = s->line + start;
+    size_t len = end - start;
+    *wanted = false;
+    if (escaped) {
+        scan quiet = *s;
+        quiet.err = NULL;
+        s->j->key.len = 0;
+        pm_status status = decode(&quiet, start, end, &s->j->key);
+        if (status != PM_OK) {
+            /* Half a surrogate pair is no error in a key: no field has that name. */
+            return status == PM_BAD_INPUT ? PM_OK : pm_fail_memory(s->err);
+        }
+        key = s->j->key.data;
+        len = s->j->key.len;
+    }
+    *wanted = len == s->j->field_len && memcmp(key, s->j->field, len) == 0;
+    return PM_OK;
+}
+
+static pm_status pass_key(scan *s, step *next) {
+    size_t start, end;
+    bool escaped;
+    if (!next_is(s, '"')) {
+        return wrong(s, s->at, "expected a key in double quotes");
+    }
+    PM_TRY(pass_string(s, &start, &end, &escaped));
+    if (s->depth == 1) {
+        PM_TRY(is_wanted(s, start, end, escaped, &s->ours));
+    }
+    skip_space(s);
+    if (!next_is(s, ':')) {
+        return wrong(s, s->at, "expected a colon after the key");
+    }
+    s->at++;
+    *next = STEP_VALUE;
+    return PM_OK;
+}
+
+static pm_status after_value(scan *s, step *next) {
+    if (s->depth == 0) {
+        *next = STEP_DONE;
+        return s->at == s->len ? PM_OK : wrong(s, s->at, "something follows the object");
+    }
+    bool object = in_object(s);
+    if (next_is(s, object ? '}' : ']')) {
+        s->at++;
+        s->depth--;
+        return PM_OK;
+    }
+    if (!next_is(s, ',')) {
+        return wrong(s, s->at, object ? "expected a comma or a closing brace" : "expected a comma or a closing bracket");
+    }
+    s->at++;
+    *next = object ? STEP_KEY : STEP_VALUE;
+    return PM_OK;
+}
+
+static pm_status walk(scan *s) {
+    step next = STEP_VALUE;
+    while (next != STEP_DONE) {
+        skip_space(s);
+        switch (next) {
+        case STEP_VALUE: PM_TRY(pass_value(s, &next)); break;
+        case STEP_KEY: PM_TRY(pass_key(s, &next)); break;
+        case STEP_AFTER: PM_TRY(after_value(s, &next)); break;
+        case STEP_DONE: break;
+        }
+    }
+    return PM_OK;
+}
+
+pm_status pm_jsonl_read(pm_jsonl *j, const uint8_t *line, size_t len, pm_buf *out, bool *found, pm_error *err) {
+    scan s = {.j = j, .line = line, .len = len, .err = err};
+    *found = false;
+    skip_space(&s);
+    if (s.at == len) {
+        return PM_OK;
+    }
+    if (line[s.at] != '{') {
+        return pm_fail_at(err, PM_BAD_INPUT, s.at, "each line must be a JSON object");
+    }
+    PM_TRY(walk(&s));
+    if (!s.found) {
+        return pm_fail_at(err, PM_BAD_INPUT, 0, "the object has no field \"%s\"", j->field);
+    }
+    if (!s.is_string) {
+        return pm_fail_at(err, PM_BAD_INPUT, s.value, "the field \"%s\" is not a string", j->field);
+    }
+    *found = true;
+    size_t n = s.value_end - s.value;
+    return s.value_escaped ? decode(&s, s.value, s.value_end, out) : pm_buf_append(out, line + s.value, n, err);
+}
