@@ -21,6 +21,9 @@ void pm_splitter_free(pm_splitter *splitter);
 const char *pm_splitter_name(const pm_splitter *splitter);              /* "" for other patterns and none */
 size_t pm_splitter_n_regexes(const pm_splitter *splitter);              /* 0: no splitting */
 const char *pm_splitter_regex(const pm_splitter *splitter, size_t i);   /* as the user wrote it, or the name's */
+/* The Unicode version of PCRE2's tables ("14.0.0") when the pattern asks for a property that only those know (dialect.h): the same pattern may
+ * cut otherwise with another version. "" for named patterns and all others. Models and count files record it. */
+const char *pm_splitter_engine_unicode(const pm_splitter *splitter);
 
 pm_status pm_split_scratch_new(pm_split_scratch **out, const pm_splitter *splitter, pm_error *err);
 void pm_split_scratch_free(pm_split_scratch *scratch);

@@ -1,0 +1,438 @@
+/* split.c - see split.h.
+ *
+ * A splitter is a chain of stages: a scanner, or one or more regexes applied in turn to the pieces of the former. Every stage knows the piece it works on and
+ * how far it is; the next pre-token comes from the last stage whose piece is not used up, and each piece that a stage gives is handed down
+ * to the next. So stages advance lazily, nothing is stored per piece, and a stage sees its piece as a text of its own: lookaheads end and
+ * lookbehinds begin with it.
+ *
+ *     patterns   \p{N}{1,3}  then  [a-z]+             text   "ab12345c"
+ *     stage 1    "ab" | "123" | "45" | "c"
+ *     stage 2    "ab"   "1" "2" "3" are not matched: what no match covers is a pre-token of its own: "123"   "45"   "c"
+ *
+ * An empty match gives no pre-token, but it ends the uncovered stretch before it: `(?=[A-Z])` cuts "helloWorld" in two, as it does in
+ * Hugging Face tokenizers.
+ *
+ * Scanners read any bytes. PCRE2 needs well-formed UTF-8, so where a stage is a regex the document is looked through once, when its first pre-token is asked
+ * for, and one that is not well-formed is copied with U+FFFD in place of each bad byte: at most 3 times its size. Positions
+ * go back by walking both texts side by side, once. This copy, and PCRE2's own memory (regex.c), are all that grows with a document. */
+#include "pretok/split.h"
+
+#include "pretok/names.h"
+#include "pretok/property.h"
+#include "pretok/regex.h"
+#include "text/utf8.h"
+
+typedef struct stage_plan {
+    pm_scan_fn scan; /* NULL: regex */
+    pm_regex *regex;
+} stage_plan;
+
+struct pm_splitter {
+    char *name;
+    char **regexes;
+    size_t n_regexes, cap_regexes;
+    stage_plan *stages;
+    size_t n_stages, cap_stages;
+    bool has_regex;
+    char engine_version[24]; /* "": PCRE2's tables decide nothing */
+};
+
+/* ---- compiling ---- */
+
+static pm_status add_regex_text(pm_splitter *s, const char *regex, pm_error *err) {
+    PM_TRY(pm_grow((void **)&s->regexes, &s->cap_regexes, s->n_regexes + 1, sizeof *s->regexes, err));
+    char *copy = pm_strdup(regex);
+    if (!copy) {
+        return pm_fail_memory(err);
+    }
+    s->regexes[s->n_regexes++] = copy;
+    return PM_OK;
+}
+
+static pm_status add_stage(pm_splitter *s, pm_scan_fn scan, pm_regex *regex, pm_error *err) {
+    pm_status status = pm_grow((void **)&s->stages, &s->cap_stages, s->n_stages + 1, sizeof *s->stages, err);
+    if (status != PM_OK) {
+        pm_regex_free(regex);
+        return status;
+    }
+    s->stages[s->n_stages++] = (stage_plan){scan, regex};
+    s->has_regex |= regex != NULL;
+    return PM_OK;
+}
+
+/* Compiles the last of s->regexes; an error says which of several it is. */
+static pm_status add_regex_stage(pm_splitter *s, bool published, size_t i, size_t n, pm_error *err) {
+    pm_regex *regex;
+    pm_status status = pm_regex_new(&regex, s->regexes[s->n_regexes - 1], published, err);
+
+    if (status == PM_BAD_PATTERN && err && n > 1) {
+        return pm_fail_at(err, status, err->offset, "pattern %zu of %zu: %s", i + 1, n, err->message);
+    }
+    PM_TRY(status);
+    if (pm_regex_uses_engine_tables(regex)) {
+        pm_property_engine_version(s->engine_version);
+    }
+    return add_stage(s, NULL, regex, err);
+}
+
+static size_t count_regexes(const pm_named_pattern *named) {
+    size_t n = 0;
+    while (named->regexes[n]) {
+        n++;
+    }
+    return n;
+}
+
+/* A name's regexes, with its scanner or, for tests, without. */
+static pm_status add_named(pm_splitter *s, const pm_named_pattern *named, bool scanners, pm_error *err) {
+    size_t n = count_regexes(named);
+
+    for (size_t i = 0; i < n; i++) {
+        PM_TRY(add_regex_text(s, named->regexes[i], err));
+        if (!scanners) {
+            PM_TRY(add_regex_stage(s, true, i, n, err));
+        }
+    }
+    return scanners ? add_stage(s, named->scan, NULL, err) : PM_OK;
+}
+
+/* The name, or the pattern whose regexes these are; NULL if neither. Of several names for the same regexes, the first. */
+static const pm_named_pattern *find_named(const char *const *patterns, size_t n) {
+    const pm_named_pattern *named = n == 1 ? pm_named_pattern_find(patterns[0]) : NULL;
+
+    for (size_t k = 0; k < pm_n_named_patterns && !named; k++) {
+        const pm_named_pattern *candidate = &pm_named_patterns[k];
+        bool same = count_regexes(candidate) == n;
+        for (size_t i = 0; i < n && same; i++) {
+            same = strcmp(candidate->regexes[i], patterns[i]) == 0;
+        }
+        named = same ? candidate : NULL;
+    }
+    return named;
+}
+
+static pm_status build(pm_splitter *s, const char *const *patterns, size_t n, bool scanners, pm_error *err) {
+    const char *name = "";
+
+    if (n == 1 && patterns[0][0] == '\0') {
+        n = 0;
+    }
+    const pm_named_pattern *whole = n ? find_named(patterns, n) : NULL;
+    if (whole) {
+        name = whole->name;
+        PM_TRY(add_named(s, whole, scanners, err));
+        n = 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const pm_named_pattern *named = find_named(&patterns[i], 1); /* names and regexes may be mixed */
+        if (named) {
+            PM_TRY(add_named(s, named, scanners, err));
+        } else {
+            PM_TRY(add_regex_text(s, patterns[i], err));
+            PM_TRY(add_regex_stage(s, false, i, n, err));
+        }
+    }
+    s->name = pm_strdup(name);
+    return s->name ? PM_OK : pm_fail_memory(err);
+}
+
+static pm_status new_splitter(pm_splitter **out, const char *const *patterns, size_t n, bool scanners, pm_error *err) {
+    pm_splitter *s = pm_calloc(1, sizeof *s);
+    pm_status status = s ? build(s, patterns, n, scanners, err) : pm_fail_memory(err);
+
+    if (status != PM_OK) {
+        pm_splitter_free(s);
+        s = NULL;
+    }
+    *out = s;
+    return status;
+}
+
+pm_status pm_splitter_new(pm_splitter **out, const char *const *patterns, size_t n, pm_error *err) {
+    return new_splitter(out, patterns, n, true, err);
+}
+
+pm_status pm_splitter_new_regex(pm_splitter **out, const char *const *patterns, size_t n, pm_error *err) {
+    return new_splitter(out, patterns, n, false, err);
+}
+
+void pm_splitter_free(pm_splitter *s) {
+    if (s) {
+        for (size_t i = 0; i < s->n_regexes; i++) {
+            pm_free(s->regexes[i]);
+        }
+        for (size_t i = 0; i < s->n_stages; i++) {
+            pm_regex_free(s->stages[i].regex);
+        }
+        pm_free(s->regexes);
+        pm_free(s->stages);
+        pm_free(s->name);
+        pm_free(s);
+    }
+}
+
+const char *pm_splitter_name(const pm_splitter *splitter) { return splitter->name; }
+size_t pm_splitter_n_regexes(const pm_splitter *splitter) { return splitter->n_regexes; }
+const char *pm_splitter_regex(const pm_splitter *splitter, size_t i) { return i < splitter->n_regexes ? splitter->regexes[i] : NULL; }
+const char *pm_splitter_engine_unicode(const pm_splitter *splitter) { return splitter->engine_version; }
+
+size_t pm_n_pattern_names(void) { return pm_n_named_patterns; }
+const char *pm_pattern_name(size_t i) { return i < pm_n_named_patterns ? pm_named_patterns[i].name : NULL; }
+
+const char *pm_pattern_regex(const char *name, size_t i) {
+    const pm_named_pattern *named = name ? pm_named_pattern_find(name) : NULL;
+    return named && i < count_regexes(named) ? named->regexes[i] : NULL;
+}
+
+/* ---- splitting ---- */
+
+/* A stage at work on text[begin .. end): text[pos .. end) is still to be given. */
+typedef struct stage {
+    size_t begin, end, pos;
+    size_t match_end; /* a match that begins at pos is known to end here; 0: not known */
+} stage;
+
+struct pm_split_scratch {
+    const pm_splitter *splitter;
+    const uint8_t *text; /* what is split: the document, or its well-formed copy */
+    size_t len;
+    bool ready;
+    bool whole_left; /* without stages: the document is still to be given */
+    stage *stages;
+    pm_regex_scratch *regex; /* NULL when no stage is a regex */
+    uint64_t budget;
+
+    pm_buf copy;
+    const uint8_t *document; /* NULL: text is the document itself */
+    size_t document_len;
+    size_t text_at, document_at; /* the same place in both */
+};
+
+pm_status pm_split_scratch_new(pm_split_scratch **out, const pm_splitter *splitter, pm_error *err) {
+    pm_split_scratch *s = pm_calloc(1, sizeof *s);
+    pm_status status = PM_OK;
+
+    *out = NULL;
+    if (!s || !(s->stages = pm_calloc(splitter->n_stages, sizeof *s->stages))) {
+        status = pm_fail_memory(err);
+    } else if (splitter->has_regex) {
+        status = pm_regex_scratch_new(&s->regex, err);
+    }
+    if (status != PM_OK) {
+        pm_split_scratch_free(s);
+        return status;
+    }
+    s->splitter = splitter;
+    *out = s;
+    return PM_OK;
+}
+
+void pm_split_scratch_free(pm_split_scratch *s) {
+    if (s) {
+        pm_regex_scratch_free(s->regex);
+        pm_buf_release(&s->copy);
+        pm_free(s->stages);
+        pm_free(s);
+    }
+}
+
+void pm_split_begin(pm_split_scratch *s, const uint8_t *text, size_t len) {
+    s->text = text;
+    s->len = len;
+    s->ready = false;
+    s->whole_left = len > 0;
+    s->document = NULL;
+    s->budget = s->regex ? pm_regex_budget(len) : 0;
+    for (size_t i = 0; i < s->splitter->n_stages; i++) {
+        s->stages[i] = (stage){0};
+    }
+}
+
+/* Where the first bad byte is; len: nowhere. */
+static size_t find_bad_byte(const uint8_t *text, size_t len) {
+    size_t pos = 0;
+    unsigned n;
+
+    while (pos < len) {
+        uint64_t word;
+        while (len - pos >= sizeof word && (memcpy(&word, text + pos, sizeof word), (word & UINT64_C(0x8080808080808080)) == 0)) {
+            pos += sizeof word;
+        }
+        if (pos == len || (pm_utf8_read(text + pos, text + len, &n) == PM_BAD_BYTE && n == 1)) {
+            break;
+        }
+        pos += n;
+    }
+    return pos;
+}
+
+/* Makes the copy that PCRE2 can read. */
+static pm_status make_copy(pm_split_scratch *s, size_t bad, pm_error *err) {
+    static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD};
+    const uint8_t *text = s->text;
+    size_t pos = 0;
+
+    s->copy.len = 0;
+    PM_TRY(pm_buf_reserve(&s->copy, s->len, err));
+    for (;;) {
+        PM_TRY(pm_buf_append(&s->copy, text + pos, bad - pos, err));
+        if (bad == s->len) {
+            break;
+        }
+        PM_TRY(pm_buf_append(&s->copy, replacement, sizeof replacement, err));
+        pos = bad + 1;
+        bad = pos + find_bad_byte(text + pos, s->len - pos);
+    }
+    s->document = text;
+    s->document_len = s->len;
+    s->text_at = s->document_at = 0;
+    s->text = s->copy.data;
+    s->len = s->copy.len;
+    return PM_OK;
+}
+
+/* Where the text's position is in the document. Positions come in rising order. */
+static size_t in_document(pm_split_scratch *s, size_t pos) {
+    if (!s->document) {
+        return pos;
+    }
+    while (s->text_at < pos) {
+        unsigned n;
+        bool bad = pm_utf8_read(s->document + s->document_at, s->document + s->document_len, &n) == PM_BAD_BYTE && n == 1;
+        s->document_at += n;
+        s->text_at += bad ? 3 : n;
+    }
+    return s->document_at;
+}
+
+static pm_status get_ready(pm_split_scratch *s, pm_error *err) {
+    if (s->regex) {
+        size_t bad = find_bad_byte(s->text, s->len);
+        if (bad < s->len) {
+            PM_TRY(make_copy(s, bad, err));
+        }
+    }
+    if (s->splitter->n_stages) {
+        s->stages[0] = (stage){0, s->len, 0, 0};
+    }
+    s->ready = true;
+    return PM_OK;
+}
+
+/* The next end of a regex stage, into st->pos. */
+static pm_status advance_regex(pm_split_scratch *s, const pm_regex *regex, stage *st, pm_error *err) {
+    const uint8_t *piece = s->text + st->begin;
+    size_t len = st->end - st->begin, at = st->pos - st->begin, pos = at;
+
+    if (st->match_end) {
+        st->pos = st->match_end;
+        st->match_end = 0;
+        return PM_OK;
+    }
+    while (pos < len) {
+        size_t end;
+        unsigned n;
+        pm_status status = pm_regex_match(regex, s->regex, piece, len, pos, &end, &s->budget, err);
+        if (status != PM_OK) {
+            if (err && err->offset != PM_NO_OFFSET) {
+                err->offset = in_document(s, st->begin + pos);
+            }
+            return status;
+        }
+        bool empty = end == pos, none = end == SIZE_MAX;
+        if (!none && !empty && pos == at) {
+            st->pos = st->begin + end;
+            return PM_OK;
+        }
+        if (!none && pos > at) {
+            st->pos = st->begin + pos; /* what was not covered ends here */
+            st->match_end = empty ? 0 : st->begin + end;
+            return PM_OK;
+        }
+        pm_utf8_read(piece + pos, piece + len, &n);
+        pos += n;
+    }
+    st->pos = st->end;
+    return PM_OK;
+}
+
+static pm_status advance(pm_split_scratch *s, size_t k, pm_error *err) {
+    stage *st = &s->stages[k];
+    const stage_plan *plan = &s->splitter->stages[k];
+
+    if (!plan->scan) {
+        return advance_regex(s, plan->regex, st, err);
+    }
+    st->pos = st->begin + plan->scan(s->text + st->begin, st->end - st->begin, st->pos - st->begin);
+    return PM_OK;
+}
+
+/* The end of the next pre-token, 0 at the end of the document. */
+static pm_status next_of_chain(pm_split_scratch *s, size_t *end, pm_error *err) {
+    size_t last = s->splitter->n_stages - 1, k = last;
+
+    for (;;) {
+        stage *st = &s->stages[k];
+        if (st->pos == st->end) {
+            if (k == 0) {
+                *end = 0;
+                return PM_OK;
+            }
+            k--;
+            continue;
+        }
+        size_t begin = st->pos;
+        PM_TRY(advance(s, k, err));
+        if (k == last) {
+            *end = st->pos;
+            return PM_OK;
+        }
+        k++;
+        s->stages[k] = (stage){begin, st->pos, begin, 0};
+    }
+}
+
+static size_t fill_by_scanner(pm_split_scratch *s, pm_scan_fn scan, size_t *ends, size_t cap) {
+    const uint8_t *text = s->text;
+    size_t len = s->len, pos = s->stages[0].pos, n = 0;
+
+    while (n < cap && pos < len) {
+        pos = scan(text, len, pos);
+        ends[n++] = pos;
+    }
+    s->stages[0].pos = pos;
+    return n;
+}
+
+pm_status pm_split_next(pm_split_scratch *s, size_t *ends, size_t cap, size_t *n, pm_error *err) {
+    const pm_splitter *splitter = s->splitter;
+
+    *n = 0;
+    if (!s->ready) {
+        PM_TRY(get_ready(s, err));
+    }
+    if (splitter->n_stages == 0) {
+        if (s->whole_left && cap) {
+            ends[(*n)++] = s->len;
+            s->whole_left = false;
+        }
+        return PM_OK;
+    }
+    if (splitter->n_stages == 1 && splitter->stages[0].scan) {
+        *n = fill_by_scanner(s, splitter->stages[0].scan, ends, cap);
+        return PM_OK;
+    }
+    for (size_t i = 0; i < cap; i++) {
+        size_t end;
+        pm_status status = next_of_chain(s, &end, err);
+        if (status != PM_OK) {
+            *n = 0;
+            return status;
+        }
+        if (end == 0) {
+            break;
+        }
+        ends[(*n)++] = in_document(s, end);
+    }
+    return PM_OK;
+}
