@@ -22,7 +22,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
-FLAGS = ["-std=gnu11", "-O2", "-fvisibility=hidden", "-ffp-contract=off", "-pthread"]
+FLAGS = ["-std=gnu11", "-fvisibility=hidden", "-ffp-contract=off", "-pthread"]
+FLAGS += [] if "-O" in os.environ.get("CFLAGS", "") else ["-O2"]
 ABI3 = os.environ.get("PIECEMILL_ABI3") == "1"
 SYSTEM = os.environ.get("PIECEMILL_SYSTEM") == "1"
 

@@ -106,8 +106,9 @@ def train(files, algorithm="bytepiece", vocab_size=32000, pattern=None, special_
     files: one path or an iterable of them, "-" for standard input; .txt and others are text, .jsonl is one JSON object a line,
     .gz and .zst are decompressed.
     algorithm: "bytepiece" or "bpe".
-    vocab_size: entries in all, special tokens and reserved slots included. BytePiece takes a list too and gives a list back, for
-    little more than the time of one.
+    vocab_size: entries in all, special tokens and reserved slots included; what comes back may be smaller (a corpus that gives no
+    more, and BytePiece drops pieces that are never used). BytePiece takes a list too and gives a list back, for little more
+    than the time of one; each model is pruned from the next larger one, as bytepiece does it.
     pattern (bpe): how text is split first: a name ("o200k_base", the default; see piecemill.pattern_names), a regex, a list of
     regexes applied in turn, or "" for no splitting.
     special_tokens: their texts; they get the ids behind the pieces. Where a document holds such text, training takes it as

@@ -28,14 +28,14 @@ typedef struct pmpy_state {
     PyTypeObject *batch, *progress;   /* BatchResult, Progress: struct sequences */
     PyObject *errors[PMPY_N_STATUS];  /* the exception class of each status */
     long pid;                         /* of the process that imported the module */
-    bool worker;                      /* imported inside a worker process of multiprocessing */
 } pmpy_state;
 
 pmpy_state *pmpy_module_state(PyObject *module);
 /* The state behind an object of one of the module's types. */
 pmpy_state *pmpy_state_of(PyObject *self);
 
-/* `asked`, or when that is 0: 1 in a worker process and in a process that was forked after import, else 0 (the library's choice). */
+/* `asked`, or when that is 0: 1 in a worker process of multiprocessing and in a process that was forked after import, else 0 (the library's
+ * choice). Holds the GIL. */
 unsigned pmpy_threads(const pmpy_state *state, unsigned asked);
 
 /* A list or tuple that was made here and that nobody else has seen yet. */

@@ -11,11 +11,23 @@ pmpy_state *pmpy_module_state(PyObject *module) { return PyModule_GetState(modul
 
 pmpy_state *pmpy_state_of(PyObject *self) { return PyType_GetModuleState(Py_TYPE(self)); }
 
+/* Whether multiprocessing started this process; asks only if that module is loaded. Asked at each call, as a spawned worker imports
+ * its modules before multiprocessing knows its parent. */
+static bool is_worker(void) {
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *module = PyDict_GetItemString(modules, "multiprocessing.process");
+    PyObject *parent = module ? PyObject_CallMethod(module, "parent_process", NULL) : NULL;
+    bool worker = parent && parent != Py_None;
+    Py_XDECREF(parent);
+    PyErr_Clear();
+    return worker;
+}
+
 unsigned pmpy_threads(const pmpy_state *state, unsigned asked) {
     if (asked) {
         return asked;
     }
-    return state->worker || getpid() != state->pid ? 1 : 0;
+    return getpid() != state->pid || is_worker() ? 1 : 0;
 }
 
 #ifndef PMPY_NO_COMMAND
@@ -97,21 +109,9 @@ static int find_errors(pmpy_state *state) {
     return rc;
 }
 
-/* Whether multiprocessing started this process; asks only if that module is loaded. */
-static bool is_worker(void) {
-    PyObject *modules = PyImport_GetModuleDict();
-    PyObject *module = PyDict_GetItemString(modules, "multiprocessing.process");
-    PyObject *parent = module ? PyObject_CallMethod(module, "parent_process", NULL) : NULL;
-    bool worker = parent && parent != Py_None;
-    Py_XDECREF(parent);
-    PyErr_Clear();
-    return worker;
-}
-
 static int module_exec(PyObject *module) {
     pmpy_state *state = pmpy_module_state(module);
     state->pid = getpid();
-    state->worker = is_worker();
     if (find_errors(state) < 0 || add_type(module, &pmpy_tokenizer_spec, &state->tokenizer) < 0 ||
         add_type(module, &pmpy_array_spec, &state->array) < 0 ||
         add_sequence(module, &pmpy_batch_desc, &state->batch) < 0 ||

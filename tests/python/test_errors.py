@@ -1,0 +1,463 @@
+"""Bad input: the right class, the sentence, the position; nothing lost, nothing left behind."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import piecemill
+from conftest import environment, run_python, sample
+
+LOW = ["low lower lowest"] * 9
+
+
+def train(documents=LOW, algorithm="bpe", vocab_size=260, **options):
+    return piecemill.train_from_iterator(documents, algorithm, vocab_size, **options)
+
+
+# ---- classes ----
+
+
+def test_classes():
+    for cls in (piecemill.InvalidArgumentError, piecemill.FormatError, piecemill.VersionError, piecemill.PatternError,
+                piecemill.SpecialTokenError, piecemill.BadIdError, piecemill.CorpusError, piecemill.UnsupportedError):
+        assert issubclass(cls, ValueError) and issubclass(cls, piecemill.Error)
+    assert issubclass(piecemill.FileError, OSError) and issubclass(piecemill.NotFoundError, FileNotFoundError)
+    assert issubclass(piecemill.OutOfMemoryError, MemoryError)
+
+
+def test_an_error_can_be_pickled(tmp_path):
+    with pytest.raises(piecemill.NotFoundError) as caught:
+        piecemill.Tokenizer.load(tmp_path / "no")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert type(again) is piecemill.NotFoundError and str(again) == str(caught.value)
+    assert again.__dict__ == caught.value.__dict__ and again.file == str(tmp_path / "no")
+
+
+# ---- files ----
+
+
+def test_missing_file(tmp_path):
+    path = str(tmp_path / "missing")
+    for call in (lambda: piecemill.Tokenizer.load(path), lambda: piecemill.train([path], vocab_size=300)):
+        with pytest.raises(FileNotFoundError) as caught:
+            call()
+        error = caught.value
+        assert isinstance(error, piecemill.NotFoundError) and error.status == 4
+        assert error.file == error.filename == path and path in str(error)
+
+
+def test_folder(tmp_path):
+    for call in (lambda: piecemill.Tokenizer.load(tmp_path), lambda: piecemill.train(tmp_path, vocab_size=300)):
+        with pytest.raises(OSError, match="folder|directory") as caught:
+            call()
+        assert isinstance(caught.value, piecemill.FileError) and caught.value.status == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="SKIPPED: root reads every file")
+def test_unreadable_file(tmp_path):
+    path = tmp_path / "secret"
+    path.write_text("text")
+    path.chmod(0)
+    with pytest.raises(piecemill.FileError):
+        piecemill.train(path, vocab_size=300)
+
+
+def test_save_where_nothing_can_be_written(tok, tmp_path):
+    with pytest.raises(OSError):
+        tok.save(tmp_path / "no" / "such" / "folder.piecemill")
+    with pytest.raises(ValueError):
+        tok.save(tmp_path / "unknown.ending")
+    with pytest.raises(piecemill.InvalidArgumentError, match="format"):
+        tok.save(tmp_path / "t", format="parquet")
+    assert os.listdir(tmp_path) == []
+
+
+def test_save_to_a_full_disk(tok):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("SKIPPED: no /dev/full")
+    with pytest.raises(piecemill.FileError):
+        tok.save("/dev/full", format="native")
+
+
+def test_format_that_cannot_carry(tok, bp, tmp_path):
+    with pytest.raises(piecemill.UnsupportedError):
+        tok.save(tmp_path / "x", format="bytepiece")
+    with pytest.raises(piecemill.UnsupportedError):
+        bp.save(tmp_path / "x", format="tiktoken")
+    assert os.listdir(tmp_path) == []
+
+
+def test_broken_model_files(tok, tmp_path):
+    good = tmp_path / "good.piecemill"
+    bad = tmp_path / "bad.piecemill"
+    tok.save(good)
+    data = good.read_bytes()
+    for cut in (0, 1, 7, 8, 40, len(data) // 2, len(data) - 1):
+        bad.write_bytes(data[:cut])
+        with pytest.raises(piecemill.FormatError) as caught:
+            piecemill.Tokenizer.load(bad, format="native")
+        assert caught.value.file == str(bad)
+    for at in range(16, len(data), max(1, len(data) // 50)):
+        broken = bytearray(data)
+        broken[at] ^= 0x40
+        bad.write_bytes(broken)
+        with pytest.raises(piecemill.FormatError):
+            piecemill.Tokenizer.load(bad)
+    bad.write_bytes(data + b"\0")
+    with pytest.raises(piecemill.FormatError):
+        piecemill.Tokenizer.load(bad)
+    bad.write_bytes(b"hello, this is no model\n")
+    with pytest.raises(ValueError):
+        piecemill.Tokenizer.load(bad)
+
+
+def test_wrong_version_of_a_model_file(tok, tmp_path):
+    path = tmp_path / "future.piecemill"
+    tok.save(path)
+    data = bytearray(path.read_bytes())
+    versions = 0
+    for at in range(4, 24):  # the version is in the head of the file; which byte is FORMAT.md's business
+        broken = bytearray(data)
+        broken[at] = 99
+        path.write_bytes(broken)
+        try:
+            piecemill.Tokenizer.load(path, format="native")
+        except piecemill.VersionError:
+            versions += 1
+        except piecemill.FormatError:
+            pass
+    assert versions >= 1
+
+
+def test_broken_tiktoken_file(tmp_path):
+    path = tmp_path / "bad.tiktoken"
+    path.write_bytes(b"IQ== 0\nIg== 1\n***\n")
+    with pytest.raises(piecemill.FormatError) as caught:
+        piecemill.Tokenizer.load(path, format="tiktoken")
+    assert caught.value.offset is not None and f"bad.tiktoken:{caught.value.offset}: " in str(caught.value)
+
+
+def test_broken_gzip_corpus(tmp_path):
+    import gzip
+
+    if "zlib" not in piecemill.features:
+        pytest.skip("SKIPPED: built without zlib")
+    path = tmp_path / "c.txt.gz"
+    data = gzip.compress(b"some text to train from\n" * 1000)
+    for broken in (data[:-5], data + b"garbage"):
+        path.write_bytes(broken)
+        with pytest.raises(piecemill.CorpusError) as caught:
+            piecemill.train(path, "bpe", 300)
+        assert caught.value.file == str(path)
+    path.write_bytes(data)
+    assert piecemill.train(path, "bpe", 270).training_summary["documents"] == 1000
+
+
+# ---- training arguments ----
+
+
+def test_empty_corpus(tmp_path):
+    empty = tmp_path / "empty.txt"
+    empty.write_bytes(b"")
+    for algorithm in ("bpe", "bytepiece"):
+        for call in (lambda: piecemill.train(empty, algorithm, 300), lambda: train([], algorithm, 300),
+                     lambda: train(["", b""], algorithm, 300)):
+            with pytest.raises(piecemill.CorpusError, match="(?i)empty|no document"):
+                call()
+
+
+def test_vocabulary_too_small():
+    for size in (0, 1, 255):
+        with pytest.raises(piecemill.InvalidArgumentError, match=str(size)):
+            train(vocab_size=size)
+    with pytest.raises(piecemill.InvalidArgumentError):
+        train(vocab_size=257, special_tokens=["<a>", "<b>"])
+    with pytest.raises(piecemill.InvalidArgumentError):
+        train(algorithm="bytepiece", vocab_size=3)
+
+
+@pytest.mark.parametrize("size", [-1, 1 << 32, 1 << 70])
+def test_vocabulary_out_of_range(size):
+    with pytest.raises(ValueError, match="vocab_size"):
+        train(vocab_size=size)
+
+
+def test_corpus_too_small_for_the_size():
+    tok = train(vocab_size=50_000)
+    assert tok.vocab_size < 300 and tok.training_summary["smaller_than_asked"] is True
+    assert tok.training_summary["vocab_size"] == tok.vocab_size
+
+
+@pytest.mark.parametrize("tokens", [["<a>", "<b>", "<a>"], [""]])
+def test_bad_special_tokens(tokens):
+    with pytest.raises(piecemill.InvalidArgumentError):
+        train(vocab_size=300, special_tokens=tokens)
+
+
+def test_special_tokens_of_the_wrong_type():
+    for tokens in ("<a>", b"<a>", [1], 5):
+        with pytest.raises(TypeError):
+            train(special_tokens=tokens)
+
+
+def test_wrong_arguments():
+    with pytest.raises(piecemill.InvalidArgumentError, match="algorithm"):
+        train(algorithm="wordpiece")
+    with pytest.raises(TypeError, match="ngram_order"):
+        train(ngram_order=3)
+    with pytest.raises(TypeError, match="nonsense"):
+        train(algorithm="bytepiece", nonsense=1)
+    with pytest.raises(TypeError, match="split"):
+        train(split="line")
+    with pytest.raises(piecemill.InvalidArgumentError, match="pattern"):
+        train(algorithm="bytepiece", pattern="gpt2")
+    with pytest.raises(piecemill.InvalidArgumentError, match="layout"):
+        train(layout="sideways")
+    with pytest.raises(TypeError, match="threads"):
+        train(threads="2")
+    with pytest.raises(ValueError, match="threads"):
+        train(threads=-1)
+    with pytest.raises(TypeError):
+        piecemill.train_from_iterator("one str", vocab_size=300)
+    with pytest.raises(TypeError):
+        piecemill.train_from_iterator(5, vocab_size=300)
+    with pytest.raises(TypeError):
+        train(vocab_size=300.5)
+    with pytest.raises(ValueError):
+        train(vocab_size=[])
+    with pytest.raises(ValueError):
+        piecemill.train([], vocab_size=300)
+    with pytest.raises(ValueError, match="ngram_order"):
+        train(algorithm="bytepiece", ngram_order=8)
+    with pytest.raises(TypeError, match="progress"):
+        train(progress=3)
+
+
+def test_bpe_takes_one_size():
+    with pytest.raises(piecemill.InvalidArgumentError):
+        train(vocab_size=[258, 260])
+    assert [t.vocab_size for t in train(vocab_size=[258])] == [258]
+
+
+@pytest.mark.parametrize("text, size", [("2G", 2 << 30), ("512M", 512 << 20), ("1.5k", 1536), ("7", 7), ("2GiB", 2 << 30), ("3 MB", 3 << 20)])
+def test_memory_limit_words(text, size):
+    from piecemill._training import _memory
+
+    assert _memory(text) == size and _memory(size) == size and _memory(None) is None
+
+
+@pytest.mark.parametrize("text", ["", "G", "2X", "-1G", "1e400", "2GM", "nan"])
+def test_bad_memory_limit(text):
+    with pytest.raises(ValueError, match="memory_limit"):
+        train(memory_limit=text)
+
+
+def test_memory_limit_is_kept():
+    with pytest.raises(piecemill.LimitError):
+        train((os.urandom(1 << 16).hex() for _ in range(400)), vocab_size=20_000, memory_limit="1M", pattern="gpt2")
+
+
+# ---- patterns ----
+
+
+def needs_pcre2():
+    if "pcre2" not in piecemill.features:
+        pytest.skip("SKIPPED: built without pcre2")
+
+
+def test_bad_regex():
+    needs_pcre2()
+    with pytest.raises(piecemill.PatternError) as caught:
+        train(pattern=r"\p{L}+|[abc")
+    assert caught.value.offset is not None and 0 < caught.value.offset <= 11 and isinstance(caught.value, ValueError)
+    with pytest.raises(piecemill.PatternError):
+        train(pattern=[r"\d", "("])
+    with pytest.raises(ValueError, match="NUL"):
+        train(pattern="a\0b")
+
+
+def test_catastrophic_regex_ends():
+    needs_pcre2()
+    start = time.monotonic()
+    with pytest.raises(piecemill.LimitError) as caught:
+        train(["b" + "a" * 100_000 + "c"], pattern="(?:(?:a+)+)+$")
+    assert time.monotonic() - start < 20 and caught.value.status == 8
+
+
+def test_catastrophic_regex_in_encode():
+    needs_pcre2()
+    tok = train(["low"], pattern="(?:(?:a+)+)+$|low")
+    start = time.monotonic()
+    with pytest.raises(piecemill.LimitError) as caught:
+        tok.encode("low" + "a" * 100_000 + "c")
+    assert time.monotonic() - start < 20
+    assert caught.value.offset is not None
+    with pytest.raises(piecemill.LimitError, match="1"):
+        tok.encode_batch(["low", "a" * 100_000 + "c"])
+    assert tok.decode(tok.encode("low")) == "low"
+
+
+# ---- documents and ids ----
+
+
+@pytest.mark.parametrize("text", ["\ud800", "中\udfff", "ok" * 2000 + "\udc80", "😀\ud83d", "é\udcff" * 9])
+def test_lone_surrogates(tok, text):
+    for call in (lambda: tok.encode(text), lambda: tok.encode_batch(["fine", text]), lambda: train(["fine", text]),
+                 lambda: tok.piece_to_id(text)):
+        with pytest.raises(UnicodeEncodeError) as caught:
+            call()
+        assert caught.value.start == next(i for i, c in enumerate(text) if 0xD800 <= ord(c) < 0xE000)
+    with pytest.raises(UnicodeEncodeError) as caught:
+        tok.encode_batch(["fine", "é", text])
+    assert "document 2" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("document", [None, 5, ["a"], 1.5])
+def test_documents_of_the_wrong_type(tok, document):
+    for call in (lambda: tok.encode(document), lambda: tok.encode_batch(["a", document]), lambda: train(["a", document])):
+        with pytest.raises(TypeError, match="str or bytes"):
+            call()
+
+
+def test_batch_of_one_str_is_a_mistake(tok):
+    for documents in ("text", b"text"):
+        with pytest.raises(TypeError, match="encode"):
+            tok.encode_batch(documents)
+    with pytest.raises(TypeError):
+        tok.encode_batch(None)
+
+
+def test_wrong_arguments_of_encode(tok):
+    with pytest.raises(TypeError, match="text"):
+        tok.encode()
+    with pytest.raises(TypeError):
+        tok.encode("a", "b")
+    with pytest.raises(TypeError, match="nonsense"):
+        tok.encode("a", nonsense=1)
+    with pytest.raises(TypeError, match="twice"):
+        tok.encode("a", text="b")
+    with pytest.raises(TypeError, match="all"):
+        tok.encode("a", allowed_special="<|pad|>")
+    with pytest.raises(TypeError):
+        tok.encode("a", allowed_special=3)
+    with pytest.raises(TypeError):
+        tok.encode_batch(["a"], threads=1.5)
+    with pytest.raises(ValueError):
+        tok.encode_batch(["a"], threads=-1)
+
+
+@pytest.mark.parametrize("bad", [-1, 1200, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 80, -(1 << 80)])
+def test_ids_out_of_range(tok, bad):
+    import array
+
+    calls = [lambda: tok.decode([0, 1, bad]), lambda: tok.decode_bytes(iter([0, 1, bad]))]
+    if abs(bad) < 1 << 63:
+        calls.append(lambda: tok.decode(array.array("q", [0, 1, bad])))
+    for call in calls:
+        with pytest.raises(piecemill.BadIdError) as caught:
+            call()
+        assert caught.value.offset == 2 and caught.value.status == 9
+    with pytest.raises(piecemill.BadIdError):
+        tok.id_to_piece(bad)
+    with pytest.raises(piecemill.BadIdError):
+        tok.piece_count(bad)
+
+
+@pytest.mark.parametrize("ids", ["text", b"text", bytearray(b"text"), 5, None, ["a"], [1.5], [[1]]])
+def test_ids_of_the_wrong_type(tok, ids):
+    with pytest.raises(TypeError):
+        tok.decode(ids)
+
+
+# ---- interruption ----
+
+
+class Mine(Exception):
+    pass
+
+
+def test_exception_in_the_users_iterator():
+    def documents(n):
+        for i in range(n):
+            yield "text " * 100
+        raise Mine("from inside")
+
+    for n in (0, 1, 1000):
+        for algorithm in ("bpe", "bytepiece"):
+            with pytest.raises(Mine, match="from inside"):
+                train(documents(n), algorithm, 300)
+
+
+def test_exception_in_progress():
+    seen = []
+
+    def progress(p):
+        seen.append(p)
+        if len(seen) == 2:
+            raise Mine(p.phase)
+
+    with pytest.raises(Mine):
+        train(progress=progress)
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+def test_ctrl_c_in_each_phase(algorithm):
+    documents = sample("en", 100_000).splitlines(True)
+    seen = []
+    train(documents, algorithm, 600, progress=lambda p: seen.append(p.phase))
+    assert len(set(seen)) > 1
+    for phase in dict.fromkeys(seen):
+
+        def progress(p):
+            if p.phase == phase:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            train(documents, algorithm, 600, progress=progress)
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+def test_ctrl_c_while_training(tmp_path, algorithm):
+    """SIGINT during a long training: KeyboardInterrupt soon, no file left."""
+    corpus = tmp_path / "corpus.txt"
+    data = os.urandom(12 << 20).hex()
+    corpus.write_text("\n".join(data[i : i + 60] + " " + data[i + 60 : i + 97] for i in range(0, len(data), 97)))
+    out = tmp_path / "out"
+    temporary = tmp_path / "tmp"
+    out.mkdir()
+    temporary.mkdir()
+    code = ("import piecemill, sys\n"
+            "print('ready', flush=True)\n"
+            "tok = piecemill.train(sys.argv[1], sys.argv[2], 60000, tmpdir=sys.argv[3])\n"
+            "tok.save(sys.argv[4] + '/model.piecemill')\n")
+    for wait in (0.05, 0.3):
+        process = subprocess.Popen([sys.executable, "-c", code, str(corpus), algorithm, str(temporary), str(out)],
+                                   env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(wait)
+        assert process.poll() is None, "the training was too short for this test"
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        spent = time.monotonic() - start
+        assert b"KeyboardInterrupt" in errors and process.returncode != 0
+        assert spent < 1.5, f"{spent:.2f} s from SIGINT to the end; 0.2 s on an idle machine"
+        assert os.listdir(out) == [] and os.listdir(temporary) == []
+
+
+def test_ctrl_c_leaves_the_process_usable():
+    code = ("import os, signal, piecemill\n"
+            "def stop(p): os.kill(os.getpid(), signal.SIGINT)\n"
+            "for _ in range(50):\n"
+            "    try: piecemill.train_from_iterator(['low'] * 9, 'bpe', 258, progress=stop)\n"
+            "    except KeyboardInterrupt: pass\n"
+            "    else: raise SystemExit('not interrupted')\n"
+            "print(piecemill.train_from_iterator(['low'] * 9, 'bpe', 258).vocab_size)\n")
+    done = run_python(code)
+    assert done.stdout == b"258\n", done.stderr

@@ -1,0 +1,176 @@
+"""train and train_from_iterator: sources, options, progress."""
+
+import io
+import os
+
+import pytest
+
+import piecemill
+from conftest import sample
+from piecemill._progress import Bar
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    path = tmp_path_factory.mktemp("corpus") / "mixed.txt"
+    path.write_text(sample("en", 60_000) + sample("zh", 60_000), encoding="utf-8", newline="")
+    return path
+
+
+def same(a, b):
+    return a.merges == b.merges and [a.id_to_piece(i) for i in range(a.vocab_size)] == [b.id_to_piece(i) for i in range(b.vocab_size)]
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+def test_files_and_iterators_agree(corpus, algorithm):
+    by_file = piecemill.train(corpus, algorithm, 600)
+    text = corpus.read_bytes()
+    lines = text.split(b"\n")
+    lines = [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+    for documents in (lines, (line for line in lines), [line.decode() for line in lines], [bytearray(line) for line in lines]):
+        made = piecemill.train_from_iterator(documents, algorithm, 600)
+        assert same(made, by_file)
+        assert made.training_summary["documents"] == by_file.training_summary["documents"] == len(lines)
+        assert made.training_summary["bytes"] == len(text)
+    assert by_file.training_summary["lines_split"] is True and made.training_summary["lines_split"] is False
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+def test_threads_do_not_matter(corpus, algorithm, tmp_path):
+    files = []
+    for threads in (1, 2, 5):
+        path = tmp_path / f"{threads}.piecemill"
+        piecemill.train([corpus], algorithm, 700, threads=threads).save(path)
+        files.append(path.read_bytes())
+    assert files[0] == files[1] == files[2]
+
+
+def test_kinds_of_files(corpus, tmp_path):
+    import gzip
+    import json
+
+    text = corpus.read_bytes()
+    expected = piecemill.train(str(corpus), "bpe", 500)
+    assert same(piecemill.train(os.fsencode(corpus), "bpe", 500), expected)
+    if "zlib" in piecemill.features:
+        packed = tmp_path / "c.txt.gz"
+        packed.write_bytes(gzip.compress(text[:1000]) + gzip.compress(text[1000:]))
+        assert same(piecemill.train([packed], "bpe", 500), expected)
+    records = tmp_path / "c.jsonl"
+    lines = text.decode().split("\n")
+    records.write_text("".join(json.dumps({"id": i, "body": line + "\n"}) + "\n" for i, line in enumerate(lines)))
+    assert same(piecemill.train([records], "bpe", 500, field="body"), piecemill.train_from_iterator([line + "\n" for line in lines], "bpe", 500))
+    with pytest.raises(piecemill.CorpusError):
+        piecemill.train([records], "bpe", 500, field="absent")
+
+
+def test_split(corpus):
+    lines = piecemill.train(corpus, "bpe", 500, pattern="", split="line")
+    whole = piecemill.train(corpus, "bpe", 500, pattern="", split="document")
+    assert lines.training_summary["documents"] > 10 and whole.training_summary["documents"] == 1
+    paragraphs = piecemill.train(corpus, "bpe", 500, pattern="", split="paragraph")
+    assert 1 < paragraphs.training_summary["documents"] < lines.training_summary["documents"]
+    with pytest.raises(piecemill.InvalidArgumentError, match="split"):
+        piecemill.train(corpus, "bpe", 500, split="word")
+
+
+def test_windows_line_ends_and_nul(tmp_path):
+    path = tmp_path / "crlf.txt"
+    path.write_bytes(b"one\r\ntwo\r\n\0three\0\r\n" * 50)
+    tok = piecemill.train(path, "bpe", 280, pattern="")
+    assert tok.training_summary["documents"] == 150
+    assert tok.decode_bytes(tok.encode(b"\0three\0\r\n")) == b"\0three\0\r\n"
+    assert any(b"\r\n" in a + b for a, b in tok.merges) and any(b"\0" in a + b for a, b in tok.merges)
+
+
+def test_special_tokens_and_slots():
+    documents = ["low lower <|end|>"] * 9 + ["plain"]
+    tok = piecemill.train_from_iterator(documents, "bpe", 272, special_tokens=["<|end|>", "<|pad|>"], reserve=3, pattern="gpt2")
+    assert tok.training_summary["documents_with_special"] == 9
+    assert list(tok.special_tokens) == ["<|end|>", "<|pad|>"]
+    kinds = [tok.kind(i) for i in range(tok.vocab_size)]
+    assert kinds[-5:] == ["special"] * 2 + ["reserved"] * 3
+    rounded = piecemill.train_from_iterator(documents, "bpe", 272, special_tokens=["<|end|>"], round_to=64, pattern="gpt2")
+    assert rounded.vocab_size % 64 == 0
+    first = piecemill.train_from_iterator(documents, "bpe", 272, special_tokens=["<|end|>"], layout="hf", pattern="gpt2")
+    assert first.special_tokens == {"<|end|>": 0} and first.merges == piecemill.train_from_iterator(
+        documents, "bpe", first.vocab_size, special_tokens=["<|end|>"], pattern="gpt2").merges
+
+
+def test_bytepiece_options(corpus):
+    short = piecemill.train(corpus, vocab_size=600, max_piece_length=6, ngram_order=4, min_count=3)
+    assert max(len(short.id_to_piece(i)) for i in range(3, short.vocab_size)) <= 6
+    digits = piecemill.train_from_iterator(["in 1984 and 1985"] * 50, vocab_size=400, isolate_digits=True)
+    pieces = [digits.id_to_piece(i) for i in range(3, digits.vocab_size)]
+    assert not [p for p in pieces if len(p) > 1 and any(48 <= b < 58 for b in p)]
+    loose = piecemill.train(corpus, vocab_size=600, ensure_unicode=False)
+    assert loose.hash != piecemill.train(corpus, vocab_size=600).hash
+
+
+def test_several_sizes(corpus):
+    sizes = [500, 400, 700]
+    many = piecemill.train(corpus, vocab_size=sizes)
+    for size, made in zip(sizes, many):
+        assert size - 20 < made.vocab_size <= size
+        assert made.training_summary["vocab_size"] == made.vocab_size
+        assert made.training_summary["smaller_than_asked"] is (made.vocab_size < size)
+    # as in bytepiece, each model is pruned from the next larger one: only the largest is what it would be alone
+    assert same(many[2], piecemill.train(corpus, vocab_size=700))
+    for made, again in zip(many, reversed(piecemill.train(corpus, vocab_size=sizes[::-1]))):
+        assert same(made, again)
+    assert type(piecemill.train(corpus, vocab_size=(500,))) is list
+
+
+def test_min_count():
+    documents = ["low"] * 9 + ["zq"] * 3
+    assert len(piecemill.train_from_iterator(documents, "bpe", 300, min_count=4).merges) == 2
+    assert len(piecemill.train_from_iterator(documents, "bpe", 300).merges) == 3
+
+
+def test_progress_callable(corpus):
+    seen = []
+    piecemill.train(corpus, "bpe", 600, progress=seen.append)
+    assert len({p.phase for p in seen}) >= 2 and all(isinstance(p, piecemill.Progress) for p in seen)
+    assert [p.seconds for p in seen] == sorted(p.seconds for p in seen)
+    assert all(type(p.done) is int and type(p.total) is int and type(p.memory) is int and p.unit for p in seen)
+    phase, done, total, unit, seconds, memory = seen[-1]
+    assert phase == seen[-1].phase
+
+
+def test_progress_bar(corpus, capsys):
+    piecemill.train(corpus, "bpe", 600, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("piecemill: ")
+    piecemill.train(corpus, "bpe", 600, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_bar_on_a_terminal():
+    stream = Terminal()
+    bar = Bar(stream)
+    bar(piecemill.Progress(("read", 0, 1 << 30, "bytes", 0.0, 0)))
+    bar(piecemill.Progress(("read", 1 << 29, 1 << 30, "bytes", 2.0, 300 << 20)))
+    bar(piecemill.Progress(("merge", 500, 0, "merges", 3.0, 0)))
+    bar.close()
+    lines = stream.getvalue().split("\r")
+    assert "50%" in lines[2] and "256MB/s" in lines[2] and "ETA 0:02" in lines[2] and "300MB memory" in lines[2]
+    assert lines[3].startswith("merge  500 merges") and stream.getvalue().endswith("\n")
+    assert len(lines[3].rstrip("\n")) >= len(lines[2])  # the longer line before it is wiped out
+
+
+def test_an_iterator_is_read_once_and_lazily():
+    alive = []
+
+    class Documents:
+        def __iter__(self):
+            for i in range(3000):
+                alive.append(i)
+                yield f"document {i} " * 20
+
+    tok = piecemill.train_from_iterator(Documents(), "bpe", 300)
+    assert len(alive) == 3000 and tok.training_summary["documents"] == 3000
