@@ -1,0 +1,244 @@
+/* bpe.c - training byte-pair encoding: the plan, and the model that comes of it.
+ *
+ * The rule. Words are pre-tokens as sequences of bytes, each with its number of occurrences. Again and again the pair of neighbouring symbols
+ * with the highest count over all words becomes a new symbol wherever it stands, from the left. Pairs are counted
+ * overlapping (aaa has two); of pairs with equal counts the one with the smaller left symbol, then the smaller right symbol, goes first, symbols being
+ * numbered: bytes in the order of pm_byte_order (the order in which byte-level vocabularies list them), then merges as they come. This is Hugging
+ * Face tokenizers' BpeTrainer, merge for merge; one thing is different on purpose: a pair whose text is that of a
+ * special token is never merged, because special tokens have ids of their own (there the merge would point at the special token).
+ *
+ * Phases. Recounting for every merge is out of the question, and so are lists of all places of all pairs: on 47 MB of Chinese 5 million pairs
+ * are born and 8 thousand ever matter. Two facts make it small:
+ *
+ *   1. A pair's count never rises after its birth. So while the best count is at least T, pairs below T can be ignored altogether, those too
+ *      that are born below T.
+ *   2. If the pair (x, y) is below T, no pair that ever comes to stand across a border x|y reaches T. For let X be a symbol made in this
+ *      phase that ends at the border. Between two borders the text is merged in the same way wherever it stands, so X always ends in the same
+ *      symbol x of the phase's beginning, and Y begins with the same y: every meeting of X and Y was a meeting of x and y,
+ *      and there are fewer than T of those.
+ *
+ * So a phase with threshold T cuts all words at pairs below T, adds up equal fragments (there are few: what is frequent repeats), merges them exactly until
+ * no pair has T (bpe_merge.c), and puts the results back into the words (bpe_cut.c). Then T is lowered. The order of
+ * merges is that of the rule since all pairs at or above T are seen with their true counts in every phase. The last phase has T = max(min_count, 1).
+ *
+ * Thresholds. A high T makes few fragments, a low T few phases. The first T is such that at most `share` of the pairs' counts lie
+ * above it; each further one is a `ratio`-th of the last. Small corpora are one phase.
+ *
+ * Cost: phases (about nine) times a pass over the distinct words, in parallel; the exact merging takes some ms a phase. No step depends on the order of
+ * records, so the number of threads does not show in the result. */
+#include <stdio.h>
+
+#include "count/words.h"
+#include "encode/engine.h"
+#include "text/unicode.h"
+#include "train/bpe.h"
+#include "train/train.h"
+
+const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 4, .small_cells = 1 << 15};
+
+/* ---------------------------------------------------------------- the vocabulary ---- */
+
+pm_status pm_bpe_vocab_init(pm_bpe_vocab *vocab, const pm_special_token *specials, size_t n_specials, pm_error *err) {
+    *vocab = (pm_bpe_vocab){.specials = specials, .n_specials = n_specials};
+    PM_TRY(pm_grow((void **)&vocab->texts, &vocab->cap_texts, 512, sizeof *vocab->texts, err));
+    for (unsigned i = 0; i < 256; i++) {
+        vocab->texts[i] = (pm_bytes){&pm_byte_order[i], 1};
+    }
+    return PM_OK;
+}
+
+pm_status pm_bpe_vocab_add(pm_bpe_vocab *vocab, uint32_t left, uint32_t right, uint64_t count, pm_error *err) {
+    size_t id = pm_bpe_vocab_size(vocab);
+    PM_TRY(pm_grow((void **)&vocab->merges, &vocab->cap_merges, vocab->n_merges + 1, sizeof *vocab->merges, err));
+    PM_TRY(pm_grow((void **)&vocab->texts, &vocab->cap_texts, id + 1, sizeof *vocab->texts, err));
+    pm_bytes a = vocab->texts[left], b = vocab->texts[right];
+    uint8_t *text = pm_arena_alloc(&vocab->arena, a.len + b.len);
+    if (!text) {
+        return pm_fail_memory(err);
+    }
+    memcpy(text, a.data, a.len);
+    memcpy(text + a.len, b.data, b.len);
+    vocab->texts[id] = (pm_bytes){text, a.len + b.len};
+    vocab->merges[vocab->n_merges++] = (pm_bpe_merge){left, right, count};
+    return PM_OK;
+}
+
+bool pm_bpe_vocab_forbids(const pm_bpe_vocab *vocab, uint32_t left, uint32_t right) {
+    for (size_t i = 0; i < vocab->n_specials; i++) {
+        pm_bytes a = vocab->texts[left], b = vocab->texts[right], s = vocab->specials[i].text;
+        if (s.len == a.len + b.len && memcmp(s.data, a.data, a.len) == 0 && memcmp(s.data + a.len, b.data, b.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void pm_bpe_vocab_release(pm_bpe_vocab *vocab) {
+    pm_free(vocab->merges);
+    pm_free(vocab->texts);
+    pm_arena_release(&vocab->arena);
+    *vocab = (pm_bpe_vocab){0};
+}
+
+/* ---------------------------------------------------------------- phases ---- */
+
+/* The next threshold: below `last` (0: there was none), at least `least`. */
+static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, uint32_t last, uint32_t least) {
+    if (pm_bpe_words_cells(words) < plan->small_cells) {
+        return least;
+    }
+    uint32_t highest = pm_bpe_words_highest(words), t = pm_bpe_words_threshold(words, plan->share);
+    if (last && t < last / plan->ratio) {
+        t = last / plan->ratio;
+    }
+    if (t > highest) {
+        t = highest; /* above it there is nothing to do */
+    }
+    if (last && t > last / 2) {
+        t = last / 2; /* what the shared slots promise may be nothing: go down in any case */
+    }
+    return t > least ? t : least;
+}
+
+static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan,
+                            pm_ticker *ticker, pm_error *err) {
+    uint32_t least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1, threshold = 0;
+    pm_fragments *fragments;
+    while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && threshold != least) {
+        threshold = next_threshold(words, plan, threshold, least);
+        PM_TRY(pm_bpe_words_cut(words, threshold, ticker, &fragments, err));
+        PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
+        if (threshold != least && vocab->n_merges < wanted) {
+            PM_TRY(pm_bpe_words_substitute(words, pm_bpe_vocab_size(vocab), ticker, err));
+        }
+        PM_TRY(pm_ticker_tick(ticker, vocab->n_merges, err));
+    }
+    return PM_OK;
+}
+
+pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_records *records, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
+                       pm_ticker *ticker, pm_error *err) {
+    pm_bpe_words *words;
+    PM_TRY(pm_bpe_words_new(&words, records, 256 + wanted, threads, ticker, err));
+    pm_status status = run_phases(vocab, words, wanted, min_count, plan, ticker, err);
+    pm_bpe_words_free(words);
+    return status;
+}
+
+/* ---------------------------------------------------------------- the model ---- */
+
+static pm_status set_reserved(pm_model *model, pm_id from, uint32_t n, pm_error *err) {
+    for (uint32_t i = 0; i < n; i++) {
+        PM_TRY(pm_model_set(model, from + i, PM_KIND_RESERVED, (pm_bytes){0}, 0, false, err));
+    }
+    return PM_OK;
+}
+
+/* Bytes and merges from id `first` on. */
+static pm_status set_pieces(pm_model *model, const pm_bpe_vocab *vocab, pm_id first, pm_error *err) {
+    for (size_t i = 0; i < pm_bpe_vocab_size(vocab); i++) {
+        uint64_t count = i < 256 ? 0 : vocab->merges[i - 256].count;
+        PM_TRY(pm_model_set(model, first + (pm_id)i, PM_KIND_PIECE, vocab->texts[i], count, false, err));
+    }
+    for (size_t i = 0; i < vocab->n_merges; i++) {
+        const pm_bpe_merge *m = &vocab->merges[i];
+        PM_TRY(pm_model_add_merge(model, first + m->left, first + m->right, first + 256 + (pm_id)i, err));
+    }
+    return PM_OK;
+}
+
+/* Slots for special tokens are reserved ones first, which pm_model_add_special_tokens then fills. */
+static pm_status set_ids(pm_model *model, const pm_bpe_vocab *vocab, const pm_train_job *job, pm_error *err) {
+    const pm_train_options *o = &job->o;
+    uint32_t n_special = (uint32_t)o->n_special_tokens;
+    if (o->layout == PM_LAYOUT_HF) {
+        PM_TRY(set_reserved(model, 0, n_special, err));
+        PM_TRY(pm_model_add_special_tokens(model, o->special_tokens, n_special, err));
+        PM_TRY(set_pieces(model, vocab, n_special, err));
+        PM_TRY(set_reserved(model, model->vocab_size, o->reserve, err));
+    } else {
+        PM_TRY(set_pieces(model, vocab, 0, err));
+        PM_TRY(set_reserved(model, model->vocab_size, job->extra, err));
+        PM_TRY(pm_model_add_special_tokens(model, o->special_tokens, n_special, err));
+    }
+    uint32_t over = o->round_to > 1 ? model->vocab_size % o->round_to : 0;
+    return set_reserved(model, model->vocab_size, over ? o->round_to - over : 0, err);
+}
+
+static pm_status set_number(pm_model *model, const char *key, uint64_t value, pm_error *err) {
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    return pm_model_setting(model, key, text, err);
+}
+
+static pm_status set_settings(pm_model *model, const pm_corpus *corpus, const pm_train_job *job, pm_error *err) {
+    const char *name = pm_splitter_name(job->splitter);
+    if (!name[0]) {
+        name = pm_splitter_n_regexes(job->splitter) ? "own" : "none";
+    }
+    PM_TRY(pm_model_setting(model, "algorithm", "bpe", err));
+    PM_TRY(set_number(model, "min_count", job->o.min_count, err));
+    PM_TRY(pm_model_setting(model, "split", pm_corpus_split_name(corpus), err));
+    PM_TRY(pm_model_setting(model, "pattern", name, err));
+    PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
+    PM_TRY(set_number(model, "documents", job->summary.documents, err));
+    return set_number(model, "bytes", job->summary.bytes, err);
+}
+
+static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, const pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    pm_model model = {.algorithm = PM_ALGORITHM_BPE};
+    pm_status status = set_ids(&model, vocab, job, err);
+    if (status == PM_OK) {
+        status = set_settings(&model, corpus, job, err);
+    }
+    if (status != PM_OK) {
+        pm_model_release(&model);
+        return status;
+    }
+    model.splitter = job->splitter;
+    job->splitter = NULL;
+    return pm_tokenizer_make(out, &model, err);
+}
+
+/* ---------------------------------------------------------------- the call ---- */
+
+/* Counts the corpus's words into *records and the summary. */
+static pm_status count_words(pm_records *records, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    const pm_train_options *o = &job->o;
+    pm_word_counts words;
+    PM_TRY(pm_count_words(&words, corpus, job->splitter, o->special_tokens, o->n_special_tokens, o->threads, &job->ticker, err));
+    job->summary.documents = words.documents;
+    job->summary.bytes = words.bytes;
+    job->summary.words = words.words;
+    job->summary.distinct = words.distinct;
+    job->summary.documents_with_special = words.documents_with_special;
+    *records = words.records;
+    if (!words.bytes) {
+        pm_records_release(records);
+        return pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %llu documents, all empty", (unsigned long long)words.documents);
+    }
+    return PM_OK;
+}
+
+pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    const pm_train_options *o = &job->o;
+    size_t wanted = o->vocab_sizes[0] - 256 - job->extra;
+    pm_bpe_vocab vocab;
+    pm_records records;
+    *out = NULL;
+    PM_TRY(count_words(&records, corpus, job, err));
+    pm_status status = pm_bpe_vocab_init(&vocab, o->special_tokens, o->n_special_tokens, err);
+    if (status == PM_OK) {
+        status = pm_ticker_phase(&job->ticker, "merge", "merges", wanted, err);
+    }
+    if (status == PM_OK) {
+        status = pm_bpe_learn(&vocab, &records, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &job->ticker, err);
+    }
+    if (status == PM_OK) {
+        job->summary.smaller_than_asked = vocab.n_merges < wanted;
+        status = make_tokenizer(out, &vocab, corpus, job, err);
+    }
+    pm_records_release(&records);
+    pm_bpe_vocab_release(&vocab);
+    return status;
+}

@@ -1,0 +1,97 @@
+/* bpe.h - the three parts of the BPE trainer: the plan (bpe.c), passes over all words (bpe_cut.c), exact merging of few (bpe_merge.c).
+ *
+ * Symbols are numbered as ranks: 0 to 255 are the bytes in the order of pm_byte_order, then the merges in their order. */
+#ifndef PM_TRAIN_BPE_H
+#define PM_TRAIN_BPE_H
+
+#include "base/thread.h"
+#include "count/records.h"
+
+/* ---- the vocabulary that grows ---- */
+
+typedef struct pm_bpe_merge {
+    uint32_t left, right;
+    uint64_t count;
+} pm_bpe_merge;
+
+typedef struct pm_bpe_vocab {
+    pm_bpe_merge *merges; /* merge k makes symbol 256 + k */
+    size_t n_merges, cap_merges;
+    pm_bytes *texts; /* of every symbol */
+    size_t cap_texts;
+    pm_arena arena;
+    const pm_special_token *specials; /* a pair that joins into one of these texts is never merged */
+    size_t n_specials;
+} pm_bpe_vocab;
+
+pm_status pm_bpe_vocab_init(pm_bpe_vocab *vocab, const pm_special_token *specials, size_t n_specials, pm_error *err);
+pm_status pm_bpe_vocab_add(pm_bpe_vocab *vocab, uint32_t left, uint32_t right, uint64_t count, pm_error *err);
+bool pm_bpe_vocab_forbids(const pm_bpe_vocab *vocab, uint32_t left, uint32_t right);
+static inline size_t pm_bpe_vocab_size(const pm_bpe_vocab *vocab) { return 256 + vocab->n_merges; }
+void pm_bpe_vocab_release(pm_bpe_vocab *vocab);
+
+/* ---- fragments: what is left of the words when they are cut at every rare pair, equal ones added up ---- */
+
+typedef struct pm_fragment {
+    uint64_t weight;
+    size_t key; /* where its cells lie as they were in the words: in pm_fragments.keys, in the words' width */
+    size_t at;  /* its symbols: symbols[at .. at + n); after merging symbols[at .. at + n_after) */
+    uint32_t n, n_after;
+} pm_fragment;
+
+typedef struct pm_fragment_slot {
+    uint32_t tag, index; /* index + 1 of the fragment; 0: empty */
+} pm_fragment_slot;
+
+typedef struct pm_fragments {
+    pm_fragment *items;
+    size_t n, cap;
+    pm_buf keys;
+    pm_fragment_slot *slots; /* hash table over the keys */
+    unsigned bits;
+    uint32_t *symbols;
+    size_t n_symbols, cap_symbols;
+} pm_fragments;
+
+/* Merges within the fragments, the pair with the highest count first (of equals the smaller left symbol, then the smaller right one), until no
+ * pair has `threshold` (at least 1) or the vocabulary has `wanted` merges. Every fragment has a symbol PM_BPE_BORDER in front
+ * and behind: symbols[0], and symbols[at + n] of each. Errors: PM_CANCELLED, PM_LIMIT, PM_NO_MEMORY. */
+enum { PM_BPE_BORDER = -1 };
+pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, size_t wanted, pm_ticker *ticker,
+                                 pm_error *err);
+
+/* ---- passes over all words ---- */
+
+typedef struct pm_bpe_words pm_bpe_words;
+
+/* Takes over records of bytes (width 1). Symbols will be below max_symbols. Counts the pairs for the first time. */
+pm_status pm_bpe_words_new(pm_bpe_words **out, pm_records *records, size_t max_symbols, unsigned threads, pm_ticker *ticker, pm_error *err);
+void pm_bpe_words_free(pm_bpe_words *words);
+/* Cells in all words that have more than one. */
+uint64_t pm_bpe_words_cells(const pm_bpe_words *words);
+/* Of the last counting: sums of counts. The smallest threshold above which at most `share` of all pairs' counts lie; and an upper bound of
+ * the highest count of a pair (UINT32_MAX: that or more). */
+uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, double share);
+uint32_t pm_bpe_words_highest(const pm_bpe_words *words);
+/* Cuts all words at pairs with a count below `threshold`; the fragments are ready for merging and belong to `words`. */
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t threshold, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
+/* Replaces the fragments in all words by what they were merged into, and counts the pairs anew; n_symbols are in use now. */
+pm_status pm_bpe_words_substitute(pm_bpe_words *words, size_t n_symbols, pm_ticker *ticker, pm_error *err);
+
+/* ---- the plan ---- */
+
+/* Decides speed only: the merges are the same whatever it says. */
+typedef struct pm_bpe_plan {
+    double share;         /* of all pairs' counts that may lie at or above a phase's threshold, 0 to 1 */
+    uint32_t ratio;       /* a phase's threshold is at least the last one's divided by this, 2 or more */
+    uint64_t small_cells; /* with fewer cells than this, one phase does all */
+} pm_bpe_plan;
+
+extern const pm_bpe_plan pm_bpe_plan_default;
+
+/* Adds up to `wanted` merges to a fresh vocabulary, from records of bytes, which it takes over. A pair is merged when its count is at least
+ * min_count and 1. The phase of the ticker is the caller's; done is the number of merges. */
+pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_records *records, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
+                       pm_ticker *ticker, pm_error *err);
+
+#endif

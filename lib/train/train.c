@@ -1,0 +1,154 @@
+/* train.c - pm_train: checks the options once for both trainers, sets the scene and calls one of them. */
+#include "train/train.h"
+
+enum { MAX_VOCAB_SIZE = 1 << 30 };
+
+/* ---------------------------------------------------------------- checks ---- */
+
+static pm_status check_special_tokens(const pm_train_options *o, pm_error *err) {
+    if (o->n_special_tokens > MAX_VOCAB_SIZE || o->reserve > MAX_VOCAB_SIZE) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "more than %d special tokens or reserved slots", MAX_VOCAB_SIZE);
+    }
+    for (size_t i = 0; i < o->n_special_tokens; i++) {
+        const pm_special_token *a = &o->special_tokens[i];
+        if (!a->text.len) {
+            return pm_fail(err, PM_INVALID_ARGUMENT, "special token %zu is empty", i);
+        }
+        for (size_t k = 0; k < i; k++) {
+            const pm_special_token *b = &o->special_tokens[k];
+            if (a->text.len == b->text.len && memcmp(a->text.data, b->text.data, a->text.len) == 0) {
+                return pm_fail(err, PM_INVALID_ARGUMENT, "special token '%.*s' is given twice",
+                               (int)(a->text.len < 200 ? a->text.len : 200), (const char *)a->text.data);
+            }
+            if (a->id != PM_ID_NONE && a->id == b->id) {
+                return pm_fail(err, PM_INVALID_ARGUMENT, "two special tokens have the id %u", a->id);
+            }
+        }
+    }
+    return PM_OK;
+}
+
+/* Ids that special tokens ask for must be where the layout has them. */
+static pm_status check_special_ids(const pm_train_options *o, uint32_t extra, pm_error *err) {
+    for (size_t size = 0; size < o->n_vocab_sizes; size++) {
+        bool front = o->layout == PM_LAYOUT_HF;
+        uint32_t first = front ? 0 : o->vocab_sizes[size] - extra;
+        uint32_t end = front ? (uint32_t)o->n_special_tokens : o->vocab_sizes[size];
+        for (size_t i = 0; i < o->n_special_tokens; i++) {
+            pm_id id = o->special_tokens[i].id;
+            if (id != PM_ID_NONE && (id < first || id >= end)) {
+                return pm_fail(err, PM_INVALID_ARGUMENT, "special token %zu asks for id %u; with this layout and size they lie from %u to %u", i, id,
+                               first, end - 1);
+            }
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status check_sizes(const pm_train_options *o, uint32_t extra, pm_error *err) {
+    uint64_t least = 256 + (uint64_t)extra + (o->algorithm == PM_ALGORITHM_BYTEPIECE ? 3 : 0);
+    if (!o->n_vocab_sizes) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "no vocabulary size is given");
+    }
+    if (o->algorithm == PM_ALGORITHM_BPE && o->n_vocab_sizes != 1) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "BPE takes one vocabulary size, not %zu", o->n_vocab_sizes);
+    }
+    for (size_t i = 0; i < o->n_vocab_sizes; i++) {
+        if (o->vocab_sizes[i] < least || o->vocab_sizes[i] > MAX_VOCAB_SIZE) {
+            return pm_fail(err, PM_INVALID_ARGUMENT,
+                           "vocabulary size %u is out of range: with %zu special tokens and %u reserved slots it is at least %llu, at most %d",
+                           o->vocab_sizes[i], o->n_special_tokens, o->reserve, (unsigned long long)least, MAX_VOCAB_SIZE);
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status check_rest(const pm_train_options *o, pm_error *err) {
+    if (o->ngram_order < 1 || o->ngram_order > 7) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "ngram_order is %u; it is 1 to 7", o->ngram_order);
+    }
+    if (o->round_to > MAX_VOCAB_SIZE) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "round_to is %u; it is at most %d", o->round_to, MAX_VOCAB_SIZE);
+    }
+    if (o->algorithm == PM_ALGORITHM_BYTEPIECE && o->n_patterns) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "a pattern is given, but BytePiece has none");
+    }
+    if (o->layout != PM_LAYOUT_DEFAULT && (o->layout != PM_LAYOUT_HF || o->algorithm != PM_ALGORITHM_BPE)) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "layout %d is not known for this algorithm", (int)o->layout);
+    }
+    return PM_OK;
+}
+
+static void fill_defaults(pm_train_options *o) {
+    if (o->min_count == PM_MIN_COUNT_DEFAULT) {
+        o->min_count = o->algorithm == PM_ALGORITHM_BPE ? 0 : 2;
+    }
+    o->threads = o->threads ? o->threads : pm_default_threads();
+    o->ngram_order = o->ngram_order ? o->ngram_order : 6;
+    o->max_piece_length = o->max_piece_length ? o->max_piece_length : 36;
+}
+
+static pm_status check(pm_train_job *job, const pm_train_options *options, size_t n_out, pm_error *err) {
+    pm_train_options defaults = PM_TRAIN_OPTIONS_INIT;
+    pm_train_options *o = &job->o;
+    *o = defaults;
+    if (!options || options->size < sizeof options->size + sizeof options->algorithm || options->size > sizeof *o) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "the options are missing or of another version: begin with PM_TRAIN_OPTIONS_INIT");
+    }
+    memcpy(o, options, options->size);
+    o->size = sizeof *o;
+    if (o->algorithm != PM_ALGORITHM_BPE && o->algorithm != PM_ALGORITHM_BYTEPIECE) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "algorithm %d is not known", (int)o->algorithm);
+    }
+    fill_defaults(o);
+    PM_TRY(check_special_tokens(o, err));
+    job->extra = (uint32_t)o->n_special_tokens + o->reserve;
+    PM_TRY(check_sizes(o, job->extra, err));
+    if (n_out != o->n_vocab_sizes) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "room for %zu tokenizers, but %zu vocabulary sizes", n_out, o->n_vocab_sizes);
+    }
+    PM_TRY(check_rest(o, err));
+    return check_special_ids(o, job->extra, err);
+}
+
+/* ---------------------------------------------------------------- the call ---- */
+
+static pm_status make_splitter(pm_train_job *job, pm_error *err) {
+    static const char *const usual[] = {"o200k_base"};
+    const pm_train_options *o = &job->o;
+    if (o->algorithm != PM_ALGORITHM_BPE) {
+        return PM_OK;
+    }
+    return o->n_patterns ? pm_splitter_new(&job->splitter, o->patterns, o->n_patterns, err) : pm_splitter_new(&job->splitter, usual, 1, err);
+}
+
+static void fill_summary(pm_train_job *job, pm_tokenizer *const *out, const pm_corpus *corpus) {
+    const pm_train_options *o = &job->o;
+    job->summary.vocab_size = pm_tokenizer_vocab_size(out[0]);
+    for (size_t i = 0; i < o->n_vocab_sizes; i++) {
+        job->summary.smaller_than_asked |= pm_tokenizer_vocab_size(out[i]) < o->vocab_sizes[i];
+    }
+    job->summary.lines_split = pm_corpus_splits_lines(corpus);
+    job->summary.seconds = pm_ticker_seconds(&job->ticker);
+    if (o->summary) {
+        *o->summary = job->summary;
+    }
+}
+
+pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, const pm_train_options *options, pm_error *err) {
+    pm_train_job job = {0};
+    for (size_t i = 0; i < n_out; i++) {
+        out[i] = NULL;
+    }
+    PM_TRY(check(&job, options, n_out, err));
+    pm_ticker_init(&job.ticker, job.o.progress, job.o.progress_user, job.o.memory_limit);
+    pm_status status = make_splitter(&job, err);
+    if (status == PM_OK) {
+        status = job.o.algorithm == PM_ALGORITHM_BPE ? pm_train_bpe(out, corpus, &job, err) : pm_train_bytepiece(out, corpus, &job, err);
+    }
+    if (status == PM_OK) {
+        fill_summary(&job, out, corpus);
+    }
+    pm_splitter_free(job.splitter);
+    return status;
+}
