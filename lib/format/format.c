@@ -110,7 +110,7 @@ static pm_status take_options(pm_load_options *out, const pm_load_options *optio
         return pm_fail(err, PM_INVALID_ARGUMENT, "pm_load_options has size %zu: initialise it with PM_LOAD_OPTIONS_INIT", options->size);
     }
     memcpy(out, options, options->size);
-    if (out->flags & ~(unsigned)PM_LOAD_COPY) {
+    if (out->flags & ~(unsigned)(PM_LOAD_COPY | PM_LOAD_ANY_UNICODE)) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "flags 0x%X are not all known", out->flags);
     }
     return PM_OK;

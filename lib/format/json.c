@@ -313,8 +313,7 @@ static pm_status check_text(const uint8_t *data, size_t len, pm_error *err) {
 /* ---- the parse ---- */
 
 /* Says what yajl found wrong, with its own words: "parse error: premature EOF". */
-static pm_status yajl_failure(parser *p) {
-    size_t at = yajl_get_bytes_consumed(p->yajl);
+static pm_status yajl_failure(parser *p, size_t at) {
     unsigned char *text = yajl_get_error(p->yajl, 0, p->data, p->len);
     int n = (int)strcspn((const char *)text, "\n");
     pm_status status = pm_fail_at(p->err, PM_BAD_FORMAT, at < p->len ? at : p->len, "not JSON: %.*s", n, (const char *)text);
@@ -329,12 +328,11 @@ static pm_status run(parser *p) {
         return pm_fail_memory(p->err);
     }
     p->yajl = yajl_alloc(&callbacks, &memory, p);
-    yajl_status parsed = yajl_parse(p->yajl, p->data, p->len);
-    if (parsed == yajl_status_ok) {
-        parsed = yajl_complete_parse(p->yajl);
+    if (yajl_parse(p->yajl, p->data, p->len) != yajl_status_ok) {
+        return p->status == PM_OK ? yajl_failure(p, yajl_get_bytes_consumed(p->yajl)) : p->status;
     }
-    if (p->status == PM_OK && parsed != yajl_status_ok) {
-        return yajl_failure(p);
+    if (yajl_complete_parse(p->yajl) != yajl_status_ok) { /* it may still wait for the end of a number or of an object */
+        return p->status == PM_OK ? yajl_failure(p, p->len) : p->status;
     }
     return p->status;
 }

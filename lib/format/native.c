@@ -25,6 +25,7 @@ enum {
     ALIGNMENT = 64,
     MAX_SECTIONS = 64,
     MAX_REGEXES = 64,
+    FIRST_REGEX = 2, /* of the strings of a pattern, behind its name and its Unicode version */
     MODEL_BYTES = 16,
     REQUIRED = 1
 };
@@ -226,13 +227,13 @@ static pm_status read_merges(reader *r, pm_error *err) {
     return PM_OK;
 }
 
-/* The strings of the section: u32 n; the name, then n regexes, each a u32 length, its bytes and a NUL. NULL: malformed. */
+/* The strings of the section: u32 n; the name, a Unicode version, then n regexes, each a u32 length, its bytes and a NUL. False: malformed. */
 static bool read_strings(const uint8_t *p, uint64_t len, const char **strings, uint32_t *n) {
     uint64_t at = 4;
     if (len < 4 || (*n = get32(p)) > MAX_REGEXES) {
         return false;
     }
-    for (uint32_t i = 0; i <= *n; i++) {
+    for (uint32_t i = 0; i < *n + FIRST_REGEX; i++) {
         if (len - at < 4) {
             return false;
         }
@@ -248,8 +249,31 @@ static bool read_strings(const uint8_t *p, uint64_t len, const char **strings, u
 }
 
 /* A name stands for its scanner as long as the library's regexes under this name are those of the file. */
-static pm_status read_pattern(reader *r, pm_error *err) {
-    const char *strings[MAX_REGEXES + 1];
+static bool name_means(const char *name, const char *const *regexes, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        const char *regex = pm_pattern_regex(name, i);
+        if (!regex || strcmp(regex, regexes[i]) != 0) {
+            return false;
+        }
+    }
+    return pm_pattern_regex(name, n) == NULL;
+}
+
+/* Where PCRE2's Unicode tables decide how a pattern cuts, they must be of the version that they were when the model was made. */
+static pm_status check_unicode(const reader *r, const char *made_with, const pm_load_options *options, pm_error *err) {
+    const char *here = pm_splitter_engine_unicode(r->model->splitter);
+    if (strcmp(made_with, here) == 0 || options->flags & PM_LOAD_ANY_UNICODE) {
+        return PM_OK;
+    }
+    return pm_fail_at(err, PM_UNSUPPORTED, r->s[PATTERN].offset,
+                      "the pattern was made with Unicode %s and may cut otherwise with Unicode %s of the PCRE2 here; "
+                      "PM_LOAD_ANY_UNICODE allows it",
+                      *made_with ? made_with : "tables of its own", *here ? here : "tables of its own");
+}
+
+static pm_status read_pattern(reader *r, const pm_load_options *options, pm_error *err) {
+    const char *strings[MAX_REGEXES + FIRST_REGEX];
+    const char *const *regexes = strings + FIRST_REGEX;
     uint32_t n = 0;
     if (r->s[PATTERN].len == 0) {
         return r->model->algorithm == PM_ALGORITHM_BPE ? pm_splitter_new(&r->model->splitter, NULL, 0, err) : PM_OK;
@@ -257,12 +281,9 @@ static pm_status read_pattern(reader *r, pm_error *err) {
     if (!read_strings(r->data + r->s[PATTERN].offset, r->s[PATTERN].len, strings, &n) || n == 0) {
         return pm_fail_at(err, PM_BAD_FORMAT, r->s[PATTERN].offset, "corrupted: section PTRN is not a list of strings");
     }
-    bool same = strings[0][0] != '\0';
-    for (uint32_t i = 0; same && i <= n; i++) {
-        const char *regex = pm_pattern_regex(strings[0], i);
-        same = i < n ? regex && strcmp(regex, strings[i + 1]) == 0 : regex == NULL;
-    }
-    return same ? pm_splitter_new(&r->model->splitter, strings, 1, err) : pm_splitter_new(&r->model->splitter, strings + 1, n, err);
+    bool named = strings[0][0] != '\0' && name_means(strings[0], regexes, n);
+    PM_TRY(pm_splitter_new(&r->model->splitter, named ? strings : regexes, named ? 1 : n, err));
+    return check_unicode(r, strings[1], options, err);
 }
 
 static pm_status read_settings(reader *r, pm_error *err) {
@@ -278,7 +299,6 @@ static pm_status read_settings(reader *r, pm_error *err) {
 }
 
 static pm_status read_native(pm_model *model, pm_file *file, const pm_load_options *options, pm_error *err) {
-    (void)options;
     model->file = *file; /* the pieces are borrowed from it */
     *file = (pm_file){0};
     reader r = {.model = model, .data = model->file.data};
@@ -287,7 +307,7 @@ static pm_status read_native(pm_model *model, pm_file *file, const pm_load_optio
     PM_TRY(read_model(&r, err));
     PM_TRY(read_pieces(&r, err));
     PM_TRY(read_merges(&r, err));
-    PM_TRY(read_pattern(&r, err));
+    PM_TRY(read_pattern(&r, options, err));
     return read_settings(&r, err);
 }
 
@@ -416,6 +436,7 @@ static pm_status write_pattern(image *m, const pm_splitter *splitter, pm_error *
     PM_TRY(begin_section(m, PATTERN, err));
     PM_TRY(append32(m, (uint32_t)n, err));
     PM_TRY(append_string(m, pm_splitter_name(splitter), err));
+    PM_TRY(append_string(m, pm_splitter_engine_unicode(splitter), err));
     for (size_t i = 0; i < n; i++) {
         PM_TRY(append_string(m, pm_splitter_regex(splitter, i), err));
     }

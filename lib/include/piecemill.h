@@ -238,7 +238,10 @@ PM_API unsigned pm_default_threads(void);
 
 /* ---------------------------------------------------------------- tokenizer -------------------------------------------- */
 
-enum { PM_LOAD_COPY = 1 }; /* read the file into memory instead of mapping it: for files that may change under us */
+enum {
+    PM_LOAD_COPY = 1,       /* read the file into memory instead of mapping it: for files that may change under us */
+    PM_LOAD_ANY_UNICODE = 2 /* accept a .piecemill file whose regex depends on Unicode tables of PCRE2 of another version (else PM_UNSUPPORTED) */
+};
 
 typedef struct pm_load_options {
     size_t size;

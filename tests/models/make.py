@@ -1,0 +1,462 @@
+#!/usr/bin/env python3
+"""Write the model files of this folder, and README.md with the verdict on each.
+
+usage: make.py [--check]      --check: write nothing, fail if a file would change
+
+The files are small and made from what a format's description says, not by piecemill: this script is a second reading
+of docs/FORMAT.md. tests/unit/test_format.c loads each one and compares with the table in README.md.
+"""
+import base64
+import ctypes
+import json
+import os
+import struct
+import sys
+import unicodedata
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# ---------------------------------------------------------------- the models
+
+ORDER = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
+ORDER += [b for b in range(256) if b not in ORDER]
+BYTE_CHAR = {b: chr(b) if i < 188 else chr(0x100 + i - 188) for i, b in enumerate(ORDER)}
+SINGLE = [bytes([b]) for b in ORDER]
+MERGES = [(b"t", b"h"), (b"th", b"e"), (b" ", b"the"), (b"a", b"b"), (b"ab", b"c"), (b"\xe4", b"\xb8"), (b"\xe4\xb8", b"\xad")]
+PIECES = SINGLE + [a + b for a, b in MERGES]
+SPECIAL = "<|end|>"
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+BP = sorted([bytes([b]) for b in range(256)] + [b"the", "中".encode(), "中国".encode(), b'"\\\n', b"\xe4\xb8"],
+            key=lambda k: (len(k), k))
+BP_COUNT = {k: 1 + 7 * i for i, k in enumerate(BP)}
+
+FILES = []  # (name, bytes, format, status, offset, words, reason)
+
+
+def good(name, fmt, data, reason):
+    FILES.append(("good-" + name, data, fmt, "PM_OK", None, "", reason))
+
+
+def bad(name, fmt, data, status, offset, words, reason):
+    if isinstance(offset, bytes):
+        assert data.count(offset) == 1, (name, offset, data.count(offset))
+        offset = data.index(offset)
+    FILES.append(("bad-" + name, data, fmt, status, offset, words, reason))
+
+
+# ---------------------------------------------------------------- tiktoken
+
+def tik(entries, end=b"\n"):
+    return b"".join(base64.b64encode(t) + b" " + str(r).encode() + end for t, r in entries)
+
+
+RANKS = [(t, i) for i, t in enumerate(PIECES)]
+SHORT = tik(RANKS[:256])
+
+
+def make_tiktoken():
+    name = "bpe.tiktoken"
+    good(name, "tiktoken", tik(RANKS), "as the library's own files are")
+    good("crlf.tiktoken", "tiktoken", tik(RANKS, b"\r\n"), "line ends of Windows")
+    good("no-newline.tiktoken", "tiktoken", tik(RANKS)[:-1], "the last line is not ended")
+    good("blank-end.tiktoken", "tiktoken", tik(RANKS) + b"\n", "an empty line at the end")
+    good("shuffled.tiktoken", "tiktoken", tik(RANKS[::-1]), "lines in any order: the rank is written")
+    good("holes.tiktoken", "tiktoken", tik([(t, r * 3 + 5) for t, r in RANKS]), "ids between the ranks that nothing has")
+    good("bytes-only.tiktoken", "tiktoken", SHORT, "no merges")
+
+    def line(name, text, at, words, reason, status="PM_BAD_FORMAT"):
+        bad(name + ".tiktoken", "tiktoken", SHORT + text, status, len(SHORT) + at, words, reason)
+
+    line("unpadded", b"dGhl 256\ndGg 257\n", 12, "base64", "base64 without its padding: tiktoken refuses it too")
+    line("foreign", b"dG!l 256\n", 2, "base64", "a character that base64 does not have")
+    line("bits", b"dGh= 256\n", 2, "base64", "bits behind the last byte: no encoder writes them")
+    line("padding-inside", b"dGg=dGg= 256\n", 3, "base64", "padding before the end")
+    line("duplicate", b"dGg= 256\ndGg= 257\n", 9, "given already, with rank 256", "an entry twice")
+    line("duplicate-rank", b"dGg= 256\ndGhl 256\n", 14, "rank 256 was given already", "a rank twice")
+    line("no-rank", b"dGg=\n", 4, "expected a rank", "no rank")
+    line("negative", b"dGg= -1\n", 5, "expected a rank", "a rank below zero")
+    line("hexadecimal", b"dGg= 0x100\n", 5, "expected a rank", "a rank that is not decimal")
+    line("leading-zero", b"dGg= 0256\n", 5, "expected a rank", "a rank as no writer writes it")
+    line("two-spaces", b"dGg=  256\n", 5, "expected a rank", "two spaces")
+    line("trailing", b"dGg= 256 \n", 5, "expected a rank", "a space behind the rank")
+    line("tab", b"dGg=\t256\n", 3, "base64", "a tab instead of the space")
+    line("far", b"dGg= 4000000000\n", 5, "far beyond", "would take memory for four billion ids")
+    line("overflow", b"dGg= 18446744073709551872\n", 5, "expected a rank", "2^64 + 256")
+    line("empty-entry", b" 256\n", 0, "expected base64", "an entry without bytes")
+    line("blank-inside", b"\ndGg= 256\n", 0, "empty line", "an empty line that is not at the end")
+    line("nul", b"dGg= 256\0\n", 5, "expected a rank", "a NUL behind the rank")
+    bad("missing-byte.tiktoken", "tiktoken", tik(RANKS[:255]), "PM_BAD_FORMAT", len(tik(RANKS[:255])), "single byte 0xAD",
+        "text with this byte could not be encoded")
+
+
+# ---------------------------------------------------------------- bytepiece
+
+def bp_dump(pieces=BP, count=BP_COUNT):
+    return {base64.b64encode(k).decode(): [i + 3, k.decode(errors="ignore"), count[k]] for i, k in enumerate(pieces)}
+
+
+def bp_text(dump, **how):
+    how = how or {"indent": 4}
+    return json.dumps(dump, ensure_ascii=False, **how).encode()
+
+
+def make_bytepiece():
+    dump = bp_dump()
+    compact = bp_text(dump, separators=(",", ":"))
+    good("bytepiece.bytepiece.json", "bytepiece", bp_text(dump), "as bytepiece 0.6.3 writes it, byte for byte")
+    good("compact.bytepiece.json", "bytepiece", compact, "no white space")
+    good("escaped.bytepiece.json", "bytepiece", json.dumps(dict(reversed(dump.items()))).encode(), "every character above U+007F and members in another order")
+
+    def edit(name, old, new, at, words, reason):
+        assert compact.count(old) == 1, (name, compact.count(old))
+        data = compact.replace(old, new)
+        bad(name + ".bytepiece.json", "bytepiece", data, "PM_BAD_FORMAT", compact.index(old) + at if isinstance(at, int) else at, words, reason)
+
+    the = b'"dGhl":[%d,"the",%d]' % (dump["dGhl"][0], dump["dGhl"][2])
+    edit("id-taken", the, b'"dGhl":[3,"the",5]', 8, "id 3 was given already", "an id twice")
+    edit("id-control", the, b'"dGhl":[2,"the",5]', 8, "expected an id", "2 is <eos>")
+    edit("id-far", the, b'"dGhl":[4294967290,"the",5]', 8, "expected an id", "would take memory for four billion ids")
+    edit("id-real", the, b'"dGhl":[300.0,"the",5]', 8, "expected an id", "an id that is no whole number")
+    edit("id-string", the, b'"dGhl":["300","the",5]', 8, "expected an id", "an id in quotes")
+    edit("count-zero", the, b'"dGhl":[300,"the",0]', 18, "expected a count", "the logarithm of 0")
+    edit("count-negative", the, b'"dGhl":[300,"the",-5]', 18, "expected a count", "the logarithm of -5")
+    edit("count-huge", the, b'"dGhl":[300,"the",9223372036854775807]', 18, "expected a count", "the sum of counts passes 2^63")
+    edit("text-missing", the, b'"dGhl":[300,5]', 7, "expected [id, text, count]", "an older form of the file")
+    edit("text-number", the, b'"dGhl":[300,7,5]', 7, "expected [id, text, count]", "the text is no string")
+    edit("value-number", the, b'"dGhl":300', 7, "expected [id, text, count]", "an id alone")
+    edit("nested", the, b'"dGhl":[[300],"the",5]', 7, "expected [id, text, count]", "an array as id")
+    edit("key-not-base64", the, b'"dGh":[300,"the",5]', 0, "not base64", "a key that Python's b64decode refuses too")
+    edit("key-empty", the, b'"":[300,"the",5]', 0, "not base64", "a piece without bytes")
+    edit("key-twice", the, the + b',"dGhl":[400,"the",5]', len(the) + 1, "given already", "the same key twice; Python would keep the later one")
+    edit("half-surrogate", the, b'"dGhl":[300,"\\ud83d",5]', 13, "surrogate", "half a pair")
+    edit("not-utf8", the, b'"dGhl":[300,"\xff",5]', 13, "UTF-8", "JSON is UTF-8")
+    edit("utf8-surrogate", the, b'"dGhl":[300,"\xed\xa0\x80",5]', 13, "UTF-8", "a surrogate in UTF-8")
+    edit("trailing-comma", the + b",", the + b",,", len(the) + 2, "not JSON", "two commas")
+    bad("garbage-behind.bytepiece.json", "bytepiece", compact + b"x", "PM_BAD_FORMAT", len(compact) + 1, "not JSON", "something behind the object")
+    bad("truncated.bytepiece.json", "bytepiece", compact[:-1], "PM_BAD_FORMAT", len(compact) - 1, "not JSON", "the last brace is missing")
+    bad("array.bytepiece.json", "bytepiece", b" []", "PM_BAD_FORMAT", 1, "expected an object", "not an object")
+    bad("deep.bytepiece.json", "bytepiece", b'{"AA==":' + b"[" * 5000, "PM_BAD_FORMAT", 8 + 63, "nested deeper", "5,000 brackets")
+    bad("missing-byte.bytepiece.json", "bytepiece", bp_text(bp_dump(BP[1:])), "PM_BAD_FORMAT", len(bp_text(bp_dump(BP[1:]))),
+        "single byte 0x00", "text with this byte could not be encoded")
+
+
+# ---------------------------------------------------------------- tokenizer.json
+
+def chars(piece):
+    return "".join(BYTE_CHAR[b] for b in piece)
+
+
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+DECODER = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+
+
+def split(regex, **more):
+    return {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False, **more}
+
+
+def added(content, i, **more):
+    return {"id": i, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+            "special": True, **more}
+
+
+def hf(full=True, merges=None, vocab=None, model=(), **top):
+    """A whole tokenizer.json as an object; full=False: a short one, for errors that show before the vocabulary is read."""
+    if vocab is None:
+        vocab = {chars(t): i for i, t in enumerate(PIECES)} if full else {}
+        if full:
+            vocab[SPECIAL] = len(PIECES)
+    if merges is None:
+        merges = [[chars(a), chars(b)] for a, b in MERGES] if full else []
+    out = {"version": "1.0", "truncation": None, "padding": None,
+           "added_tokens": [added(SPECIAL, len(PIECES))] if full else [], "normalizer": None,
+           "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split(GPT2), BYTE_LEVEL]},
+           "post_processor": None, "decoder": DECODER,
+           "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                     "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+                     "vocab": vocab, "merges": merges}}
+    out.update(top)
+    out["model"].update(model)
+    return out
+
+
+def hf_text(obj, ascii=False):
+    return json.dumps(obj, ensure_ascii=ascii, separators=(",", ":")).encode()
+
+
+def make_hf():
+    def ok(name, obj, reason, **how):
+        good(name + ".tokenizer.json", "hf", hf_text(obj, **how), reason)
+
+    full = {chars(t): i for i, t in enumerate(PIECES)}
+    good("bpe.tokenizer.json", "hf", json.dumps(hf(), ensure_ascii=False, indent=2).encode(), "as tokenizers writes it")
+    ok("old", hf(merges=["%s %s" % (chars(a), chars(b)) for a, b in MERGES],
+                 pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True},
+                 post_processor={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False},
+                 model={"unk_token": SPECIAL, "continuing_subword_prefix": "", "end_of_word_suffix": ""}),
+       "merges as strings, the pattern by use_regex, empty affixes: GPT-2's own file", ascii=True)
+    ok("outside", hf(vocab=full), "the special token is not in the vocabulary")
+    ok("no-pattern", hf(pre_tokenizer=BYTE_LEVEL, added_tokens=[], vocab=full, model={"ignore_merges": True}),
+       "no splitting, no special tokens, whole entries first")
+    ok("three", hf(pre_tokenizer={"type": "Sequence", "pretokenizers": [split(r"\p{N}{1,3}"), split("[a-z]+"), split(r"\s+"), BYTE_LEVEL]}),
+       "three regexes in turn")
+    ok("like-a-name", hf(pre_tokenizer={"type": "Sequence", "pretokenizers": [split("gpt2"), BYTE_LEVEL]}),
+       "a regex that is also the name of a pattern; it is a regex")
+
+    def no(name, obj, words, reason, status="PM_UNSUPPORTED", at=None):
+        bad(name + ".tokenizer.json", "hf", hf_text(obj), status, at, words, reason)
+
+    def pre(name, value, words, reason):
+        no(name, hf(False, pre_tokenizer=value), words, reason)
+
+    no("normalizer", hf(False, normalizer={"type": "NFC"}), "normalizer is not null", "text would have to be normalized first", at=b'{"type":"NFC"')
+    no("truncation", hf(False, truncation={"max_length": 512}), "truncation is not null", "ids would be cut off")
+    no("padding", hf(False, padding={"pad_id": 0}), "padding is not null", "ids would be added")
+    no("template", hf(False, post_processor={"type": "TemplateProcessing", "single": [], "pair": [], "special_tokens": {}}),
+       "post_processor is not null or ByteLevel", "ids would be added")
+    no("decoder", hf(False, decoder=None), "decoder is not ByteLevel", "decodes to characters that stand for bytes")
+    pre("pre-null", None, "pre_tokenizer is not Splits", "not byte-level")
+    pre("metaspace", {"type": "Metaspace"}, "pre_tokenizer is not Splits", "not byte-level")
+    pre("no-byte-level", {"type": "Sequence", "pretokenizers": [split("a")]}, "pre_tokenizer is not Splits", "not byte-level")
+    pre("byte-level-first", {"type": "Sequence", "pretokenizers": [BYTE_LEVEL, split("a")]}, "pre_tokenizer is not Splits",
+        "the Split would see characters that stand for bytes")
+    pre("removed", {"type": "Sequence", "pretokenizers": [split("a", behavior="Removed"), BYTE_LEVEL]}, "Split's behavior is not Isolated",
+        "text would be dropped")
+    pre("invert", {"type": "Sequence", "pretokenizers": [split("a", invert=True), BYTE_LEVEL]}, "Split's invert is not false", "matches would be the gaps")
+    pre("prefix-space", dict(BYTE_LEVEL, add_prefix_space=True), "add_prefix_space is not false", "a space would be added")
+    pre("pattern-string", {"type": "Sequence", "pretokenizers": [dict(split("a"), pattern={"String": "a"}), BYTE_LEVEL]},
+        "field 'String' of a Split's pattern", "not a regex")
+    no("bad-regex", hf(pre_tokenizer={"type": "Sequence", "pretokenizers": [split("a(b"), BYTE_LEVEL]}), "", "the regex lacks a parenthesis",
+       status="PM_BAD_PATTERN")
+    no("wordpiece", hf(False, model={"type": "WordPiece"}), "model's type is not BPE", "another algorithm")
+    no("dropout", hf(False, model={"dropout": 0.1}), "dropout is not null", "ids would be drawn")
+    no("suffix", hf(False, model={"end_of_word_suffix": "</w>"}), "end_of_word_suffix", "entries that end a word")
+    no("fallback", hf(False, model={"byte_fallback": True}), "byte_fallback", "entries for bytes")
+    no("unknown-field", hf(False, surprise=1), "field 'surprise' of tokenizer.json", "what it means is not known", at=b'"surprise"')
+    no("version", hf(False, version="2.0"), "version", "not a version that exists", status="PM_BAD_VERSION")
+    no("missing-byte", hf(vocab={k: v for k, v in full.items() if v}), "single byte 0x21", "the text ! would vanish")
+    no("not-byte-level", hf(vocab=dict(full, **{"▁the": 263})), "byte-level characters", "an entry that stands for no bytes", at='"▁the"'.encode())
+    no("id-taken", hf(vocab=dict(full, **{"xy": 5})), "id 5 was given already", "an id twice", status="PM_BAD_FORMAT")
+    no("id-far", hf(vocab=dict(full, **{"xy": 4294967294})), "expected an id", "would take memory for four billion ids", status="PM_BAD_FORMAT", at=b"4294967294")
+    no("added-mismatch", hf(vocab=dict(full, **{SPECIAL: 300})), "has id 263 in added_tokens and 300", "two ids for one token", status="PM_BAD_FORMAT")
+    no("added-taken", hf(added_tokens=[added("<x>", 5)], vocab=full), "id 5 of an added token is taken", "a piece has the id", status="PM_BAD_FORMAT")
+    no("added-twice", hf(False, added_tokens=[added("<x>", 5), added("<x>", 6)]), "an added token is there twice", "two ids for one token", status="PM_BAD_FORMAT")
+    no("added-plain", hf(False, added_tokens=[added("<x>", 5, special=False)]), "special is not true", "would always match")
+    no("added-strip", hf(False, added_tokens=[added("<x>", 5, lstrip=True)]), "lstrip is not false", "would take the spaces before it")
+    no("added-word", hf(False, added_tokens=[added("<x>", 5, single_word=True)]), "single_word is not false", "would match between words only")
+    no("added-mixed", hf(False, added_tokens=[added("<x>", 5), added("<y>", 6, normalized=True)]), "some are not", "would be searched in two passes")
+    no("added-merged", hf(added_tokens=[added("the", 257)]), "no added tokens", "a token with two meanings", status="PM_BAD_FORMAT", at=b'["th","e"]')
+    no("merge-unknown", hf(merges=[["x", "y"]]), "must be entries", "the result is no entry", status="PM_BAD_FORMAT", at=b'["x","y"]')
+    no("merge-one", hf(merges=["th"]), "expected a merge", "one half only", status="PM_BAD_FORMAT", at=b'"th"]')
+    no("merge-three", hf(merges=["t h e"]), "must be entries", "three parts", status="PM_BAD_FORMAT")
+    no("merge-empty", hf(merges=[["", "th"]]), "must be entries", "an empty half", status="PM_BAD_FORMAT")
+    no("merge-twice", hf(merges=[["t", "h"], ["t", "h"]]), "merged twice", "two ranks for one pair", status="PM_BAD_FORMAT")
+    text = hf_text(hf())
+    data = text.replace(b'"ab":259', b'"ab":259,"a\\u0062":400')
+    bad("entry-twice.tokenizer.json", "hf", data, "PM_BAD_FORMAT", data.index(b'"a\\u0062"'), "given already, with id 259", "the same entry, once with an escape")
+    data = text.replace(b'"truncation":null', b'"truncation":null,"version":"1.0"')
+    bad("field-twice.tokenizer.json", "hf", data, "PM_BAD_FORMAT", data.index(b'"version":"1.0","padding"'), "is there twice", "the same field twice")
+    bad("truncated.tokenizer.json", "hf", text[:-1], "PM_BAD_FORMAT", len(text) - 1, "not JSON", "the last brace is missing")
+    bad("array.tokenizer.json", "hf", b"[]", "PM_BAD_FORMAT", 0, "expected an object", "not an object")
+    bad("number.tokenizer.json", "hf", b'{"model":3}', "PM_UNSUPPORTED", None, "decoder is not ByteLevel", "hardly anything is there")
+
+
+# ---------------------------------------------------------------- native
+
+class XXH128(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+def xxh128(data):
+    lib = ctypes.CDLL("libxxhash.so.0")
+    lib.XXH3_128bits.restype = XXH128
+    lib.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+    h = lib.XXH3_128bits(data, len(data))
+    return struct.pack(">QQ", h.high, h.low)
+
+
+HOLE, PIECE, SPECIAL_KIND, CONTROL, RESERVED = range(5)
+REQUIRED = 1
+
+
+def native(sections, version=1, table=None, length=None, extra=b""):
+    """sections: a list of (tag, flags, bytes). table: a function that may spoil the entries [tag, flags, offset, length, 0]."""
+    at = 48 + 32 * len(sections)
+    entries, body = [], b""
+    for tag, flags, data in sections:
+        start = (at + 63) // 64 * 64
+        body += b"\0" * (start - at) + data
+        entries.append([tag, flags, start, len(data), 0])
+        at = start + len(data)
+    if table:
+        table(entries)
+    behind = struct.pack("<QII", length or at + len(extra), len(entries), 0)
+    behind += b"".join(struct.pack("<4sIQQQ", *e) for e in entries) + body + extra
+    return b"\x89PML\r\n\x1a\n" + struct.pack("<II", version, 0) + xxh128(behind) + behind
+
+
+def string(text):
+    return struct.pack("<I", len(text.encode())) + text.encode() + b"\0"
+
+
+def pattern(name, *regexes, unicode=""):
+    return (b"PTRN", REQUIRED, struct.pack("<I", len(regexes)) + b"".join(map(string, (name, unicode) + regexes)))
+
+
+def bpe_sections(pieces=PIECES, merges=MERGES, flags=0, specials=(SPECIAL.encode(),), reserved=1, counts=True, triples=None):
+    ids = {t: i for i, t in enumerate(pieces)}
+    rows = [(PIECE, t) for t in pieces] + [(SPECIAL_KIND, t) for t in specials] + [(RESERVED, b"")] * reserved
+    if triples is None:
+        triples = [(ids[a], ids[b], ids[a + b]) for a, b in merges]
+    out = [(b"MODL", REQUIRED, struct.pack("<IIII", 2, flags, len(rows), len(triples))),
+           (b"KIND", REQUIRED, bytes(k for k, _ in rows)),
+           (b"PLEN", REQUIRED, b"".join(struct.pack("<I", len(t)) for _, t in rows)),
+           (b"PBYT", REQUIRED, b"".join(t for _, t in rows))]
+    if counts:
+        out.append((b"CNTS", REQUIRED, b"".join(struct.pack("<Q", 100 - i + 256 if 256 <= i < len(pieces) else 0) for i in range(len(rows)))))
+    if triples:
+        out.append((b"MRGS", REQUIRED, b"".join(struct.pack("<III", *m) for m in triples)))
+    return out
+
+
+def bp_sections(flags=2, count=BP_COUNT):
+    rows = [(CONTROL, b"<pad>", 0), (CONTROL, b"<bos>", 0), (CONTROL, b"<eos>", 0)] + [(PIECE, k, count[k]) for k in BP]
+    return [(b"MODL", REQUIRED, struct.pack("<IIII", 1, flags, len(rows), 0)),
+            (b"KIND", REQUIRED, bytes(k for k, _, _ in rows)),
+            (b"PLEN", REQUIRED, b"".join(struct.pack("<I", len(t)) for _, t, _ in rows)),
+            (b"PBYT", REQUIRED, b"".join(t for _, t, _ in rows)),
+            (b"CNTS", REQUIRED, b"".join(struct.pack("<Q", c) for _, _, c in rows))]
+
+
+def make_native():
+    bpe = bpe_sections()
+    gpt2 = pattern("gpt2", GPT2)
+    sett = (b"SETT", 0, b"algorithm=bpe\nmin_count=0\n")
+    whole = native(bpe + [gpt2, sett])
+    good("bpe.piecemill", "native", whole, "everything a BPE model can hold")
+    good("bytes-only.piecemill", "native", native(bpe_sections(SINGLE, [], 1, (), 0, False)), "256 bytes and nothing else")
+    good("bytepiece.piecemill", "native", native(bp_sections(6)), "a BytePiece model")
+    good("later-section.piecemill", "native", native(bpe + [(b"ABCD", 0, b"from the future"), gpt2, sett]), "a section that is not known and not needed")
+    good("other-name.piecemill", "native", native(bpe + [pattern("later", "[a-z]+|.")]), "a pattern's name that is not known: its regexes count")
+    good("two-regexes.piecemill", "native", native(bpe + [pattern("", "[a-z]+", "[aeiou]")]), "a pattern of two regexes")
+
+    def no(name, data, words, reason, status="PM_BAD_FORMAT", at=None):
+        bad(name + ".piecemill", "native", data, status, at, words, reason)
+
+    def change(sections, tag, data):
+        return [(t, f, data(d) if callable(data) else data) if t == tag else (t, f, d) for t, f, d in sections]
+
+    def at_of(data, tag):
+        return struct.unpack_from("<Q", data, data.index(tag) + 8)[0]
+
+    def section(name, tag, new, words, reason, sections=bpe, at=0, status="PM_BAD_FORMAT"):
+        data = native(change(sections, tag, new))
+        no(name, data, words, reason, status, None if at is None else at_of(data, tag) + at)
+
+    def model(name, words, reason, at, sections=bpe, **fields):
+        v = dict(zip("afvm", struct.unpack("<IIII", sections[0][2])), **fields)
+        section(name, b"MODL", struct.pack("<IIII", v["a"], v["f"], v["v"], v["m"]), words, reason, sections, at)
+
+    no("magic", b"\x89PML\n\x1a\n\n" + whole[8:], "does not begin as one", "carried as text", at=0)
+    no("header-only", whole[:40], "truncated", "cut in the header", at=40)
+    no("version", native(bpe, version=2), "version 2", "a later version", status="PM_BAD_VERSION", at=8)
+    no("truncated", whole[:-1], "truncated", "the last byte is missing", at=len(whole) - 1)
+    no("longer", whole + b"\0", "corrupted", "one byte too many", at=32)
+    no("checksum", whole[:100] + bytes([whole[100] ^ 1]) + whole[101:], "checksum", "one bit is another", at=16)
+    no("needed-section", native(bpe + [(b"ABCD", REQUIRED, b"x")]), "a later version", "a section that is needed and not known",
+       status="PM_BAD_VERSION", at=48 + 32 * len(bpe))
+    no("section-twice", native(bpe + [bpe[0]]), "there twice", "a section twice", at=48 + 32 * len(bpe))
+    no("section-missing", native(bpe[:2] + bpe[3:]), "PLEN is missing", "a section is missing", at=48)
+    no("section-outside", native(bpe, table=lambda e: e[-1].__setitem__(3, 1 << 40)), "outside", "longer than the file", at=48 + 32 * (len(bpe) - 1) + 8)
+    no("section-overlap", native(bpe, table=lambda e: e[1].__setitem__(2, e[0][2])), "outside", "two at one place", at=48 + 32 + 8)
+    no("section-wraps", native(bpe, table=lambda e: e[-1].__setitem__(3, (1 << 64) - 64)), "outside", "offset + length passes 2^64", at=48 + 32 * (len(bpe) - 1) + 8)
+    no("section-flags", native(bpe, table=lambda e: e[0].__setitem__(1, 3)), "reserved", "a flag that is not known", at=48 + 4)
+    no("section-reserved", native(bpe, table=lambda e: e[0].__setitem__(4, 1)), "reserved", "a reserved field", at=48 + 4)
+    no("behind", native(bpe, extra=b"\0" * 64), "behind the last section", "bytes in no section")
+    model("algorithm", "algorithm 3", "not known", 0, a=3)
+    model("flags", "flags", "normalization is BytePiece's", 4, f=2)
+    model("bytepiece-merges", "BytePiece has no merges", "merges and BytePiece", 12, bp_sections(), m=1)
+    data = native(change(bpe, b"MODL", lambda d: d[:8] + struct.pack("<I", 1 << 31) + d[12:]))
+    no("vocab-huge", data, "section KIND has", "two billion ids", at=at_of(data, b"KIND"))
+    data = native(change(bpe, b"MODL", lambda d: d[:12] + struct.pack("<I", 0xFFFFFFFF)))
+    no("merges-huge", data, "section MRGS has", "four billion merges", at=at_of(data, b"MRGS"))
+    section("modl-short", b"MODL", b"\2\0\0\0", "section MODL has", "4 bytes of 16")
+    section("kind", b"KIND", lambda d: d[:7] + b"\5" + d[8:], "of id 7 do not fit", "a kind that is not known", at=7)
+    section("kind-control", b"KIND", lambda d: d[:7] + b"\3" + d[8:], "of id 7 do not fit", "a control id in BPE", at=7)
+    section("kind-hole", b"KIND", lambda d: d[:7] + b"\0" + d[8:], "of id 7 do not fit", "a hole that has bytes", at=7)
+    section("last-hole", b"KIND", lambda d: d[:-1] + b"\0", "the last id is a hole", "vocab_size is the highest id + 1")
+    data = native(change(bpe, b"PLEN", lambda d: struct.pack("<I", 0xFFFFFFFF) + d[4:]))
+    no("length-huge", data, "of id 0 do not fit", "four billion bytes", at=at_of(data, b"KIND"))
+    data = native(change(bpe, b"PLEN", lambda d: d[:4 * 256] + struct.pack("<I", 1) + d[4 * 257:]))
+    no("length-sum", data, "section PBYT has", "bytes that no piece takes", at=at_of(data, b"PBYT"))
+    section("counts-short", b"CNTS", lambda d: d[:-8], "section CNTS has", "a count is missing")
+    section("merge-id", b"MRGS", lambda d: struct.pack("<I", 999999) + d[4:], "not a piece", "an id past the end", at=None)
+    section("merge-special", b"MRGS", lambda d: struct.pack("<I", len(PIECES)) + d[4:], "not a piece", "a special token in a merge", at=None)
+    section("merge-bytes", b"MRGS", lambda d: d[:8] + struct.pack("<I", 257) + d[12:], "does not give the bytes", "the result is another piece", at=None)
+    section("merge-twice", b"MRGS", lambda d: d[:12] * (len(d) // 12), "merged twice", "one pair, many ranks", at=None)
+    section("piece-twice", b"PBYT", lambda d: d.replace(b"abc\xe4\xb8\xe4", b"the\xe4\xb8\xe4"), "", "two pieces with the same bytes", at=None)
+    no("missing-byte", native(bpe_sections([b"??" if t == b"!" else t for t in SINGLE], [], 0, (), 0, False)), "single byte 0x21", "a byte is no piece")
+    no("special-twice", native(bpe_sections(specials=(b"<x>", b"<x>"))), "same text", "a special token twice")
+    no("pattern-short", native(bpe + [(b"PTRN", REQUIRED, gpt2[2][:-1])]), "PTRN", "cut in a string")
+    no("pattern-many", native(bpe + [(b"PTRN", REQUIRED, struct.pack("<I", 1 << 30) + gpt2[2][4:])]), "PTRN", "a billion regexes")
+    no("pattern-nul", native(bpe + [(b"PTRN", REQUIRED, struct.pack("<I", 1) + string("") * 2 + string("a\0b"))]), "PTRN", "a NUL in a regex")
+    no("pattern-regex", native(bpe + [pattern("", "a(b")]), "", "the regex lacks a parenthesis", status="PM_BAD_PATTERN")
+    no("pattern-unicode", native(bpe + [pattern("", "[a-z]+", unicode="99.0.0")]), "Unicode 99.0.0", "the pattern may cut otherwise here", status="PM_UNSUPPORTED")
+    no("settings-nul", native(bpe + [(b"SETT", 0, b"a=b\0c=d\n")]), "SETT", "a NUL in a text")
+    data = native(change(bp_sections(), b"CNTS", lambda d: d[:24 + 8 * 5] + b"\0" * 8 + d[24 + 8 * 6:]))
+    no("count-zero", data, "of id 8 do not fit", "the logarithm of 0", at=at_of(data, b"KIND") + 8)
+    data = native(change(bp_sections(), b"CNTS", lambda d: d[:24] + struct.pack("<QQ", 1 << 62, 1 << 62) + d[40:]))
+    no("count-sum", data, "of id 4 do not fit", "the sum of counts passes 2^63", at=at_of(data, b"KIND") + 4)
+    data = native(change(bp_sections(), b"KIND", lambda d: d[:2] + b"\1" + d[3:]))
+    no("controls", data, "of id 2 do not fit", "<eos> is an ordinary piece", at=at_of(data, b"KIND") + 2)
+
+
+def make_others():
+    bad("ambiguous.json", "auto", b'{"AA==":[],"model":{}}', "PM_BAD_FORMAT", 0, "may be hf or bytepiece", "fits two formats")
+    bad("empty.bin", "auto", b"", "PM_BAD_FORMAT", 0, "the file is empty", "nothing there")
+    bad("text.txt", "auto", b"Call me Ishmael.\n", "PM_BAD_FORMAT", 0, "not a tokenizer in a format known here", "a text")
+    bad("json.json", "auto", b'{"a": 1}', "PM_BAD_FORMAT", 0, "not a tokenizer in a format known here", "some JSON")
+
+
+README = """# Model files with their verdicts
+
+Made by `make.py`, which is written after the formats' descriptions (docs/FORMAT.md for `.piecemill`), not by piecemill. `good-*` must load,
+`bad-*` must fail with the status, at the offset, with a sentence that holds the words. tests/unit/test_format.c reads this table.
+The format is the one that is named when loading; files named auto are recognized by their content, as all good ones are too.
+
+| file | format | status | offset | sentence holds | why |
+|---|---|---|---|---|---|
+"""
+
+
+def main():
+    assert unicodedata.normalize("NFC", "中") == "中"
+    make_native()
+    make_tiktoken()
+    make_hf()
+    make_bytepiece()
+    make_others()
+    names = [f[0] for f in FILES]
+    assert len(set(names)) == len(names), sorted(n for n in names if names.count(n) > 1)
+    rows = "".join("| %s | %s | %s | %s | %s | %s |\n" % (name, fmt, status, "-" if offset is None else offset, words, reason)
+                   for name, _, fmt, status, offset, words, reason in FILES)
+    wanted = {name: data for name, data, *_ in FILES}
+    wanted["README.md"] = (README + rows).encode()
+    changed = []
+    for name, data in wanted.items():
+        path = os.path.join(HERE, name)
+        if not os.path.exists(path) or open(path, "rb").read() != data:
+            changed.append(name)
+            if "--check" not in sys.argv:
+                with open(path, "wb") as f:
+                    f.write(data)
+    stale = [n for n in sorted(os.listdir(HERE)) if n.startswith(("good-", "bad-")) and n not in wanted]
+    if "--check" in sys.argv and (changed or stale):
+        sys.exit("tests/models: not as make.py writes them: " + " ".join(changed + stale))
+    for name in stale:
+        os.remove(os.path.join(HERE, name))
+    print("tests/models: %d files, %d %s" % (len(wanted), len(changed), "differ" if "--check" in sys.argv else "written"))
+
+
+if __name__ == "__main__":
+    main()
