@@ -2,3 +2,4 @@
 SUITE(base)
 SUITE(corpus)
 SUITE(format)
+SUITE(scan)

@@ -1,0 +1,97 @@
+/* fuzz_split.c - the scanners of the named patterns against the slow twin and PCRE2, on the input's bytes as they are and on the text that its
+ * bytes spell in the alphabet of tricky characters. A scanner must also look at the rest of the text only: each is run on a copy of it. */
+#include <stdio.h>
+
+#include "../oracle/split_regex.h"
+#include "../oracle/tricky.h"
+#include "pretok/names.h"
+#include "pretok/split.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { N_SCANNERS = 7, MAX_INPUT = 1024, MAX_TEXT = MAX_INPUT * TRICKY_MAX_LENGTH };
+static const char *const names[N_SCANNERS] = {"gpt2",   "cl100k_base", "qwen2",      "o200k_base",
+                                              "tekken", "kimi_k2",     "deepseek_v3"};
+
+static void differ(int p, const char *way, size_t at) {
+    fprintf(stderr, "%s: the scanner and %s differ at %zu\n", names[p], way, at);
+    abort();
+}
+
+static size_t by_oracle(int p, const uint8_t *text, size_t len, size_t *ends) {
+    static oracle_regex *regexes[N_SCANNERS][4];
+    static size_t n[N_SCANNERS];
+    const pm_named_pattern *pattern = pm_named_pattern_find(names[p]);
+    while (pattern->regexes[n[p]]) {
+        regexes[p][n[p]] = oracle_regex_new(pattern->regexes[n[p]]);
+        n[p]++;
+    }
+    return oracle_split(regexes[p], n[p], text, len, ends);
+}
+
+static size_t by_pcre2(int p, const uint8_t *text, size_t len, size_t *ends) {
+#ifdef PM_HAVE_PCRE2
+    static pm_splitter *splitters[N_SCANNERS];
+    static pm_split_scratch *scratches[N_SCANNERS];
+    size_t n = 0, more = 1;
+    if (!scratches[p] && (pm_splitter_new_regex(&splitters[p], &names[p], 1, NULL) != PM_OK ||
+                          pm_split_scratch_new(&scratches[p], splitters[p], NULL) != PM_OK)) {
+        abort();
+    }
+    pm_split_begin(scratches[p], text, len);
+    while (more > 0 && n < len) {
+        if (pm_split_next(scratches[p], ends + n, len - n, &more, NULL) != PM_OK) {
+            abort();
+        }
+        n += more;
+    }
+    return n;
+#else
+    return by_oracle(p, text, len, ends);
+#endif
+}
+
+/* Splits a copy without a byte to spare, each pre-token from a text that begins with it. */
+static size_t by_scanner(int p, const uint8_t *text, size_t len, size_t *ends) {
+    pm_scan_fn scan = pm_named_pattern_find(names[p])->scan;
+    size_t n = 0;
+    for (size_t pos = 0; pos < len; n++) {
+        uint8_t *rest = oracle_check(malloc(len - pos));
+        memcpy(rest, text + pos, len - pos);
+        size_t end = scan(text, len, pos);
+        if (end <= pos || end > len || pos + scan(rest, len - pos, 0) != end) {
+            differ(p, "the scanner on the rest", pos);
+        }
+        free(rest);
+        ends[n] = pos = end;
+    }
+    return n;
+}
+
+static void compare(const uint8_t *text, size_t len) {
+    static size_t got[MAX_TEXT], want[2][MAX_TEXT];
+    static const char *const ways[2] = {"the oracle", "PCRE2"};
+    for (int p = 0; p < N_SCANNERS; p++) {
+        size_t n = by_scanner(p, text, len, got);
+        size_t n_want[2] = {by_oracle(p, text, len, want[0]), by_pcre2(p, text, len, want[1])};
+        for (int w = 0; w < 2; w++) {
+            for (size_t i = 0; i < n || i < n_want[w]; i++) {
+                if (i >= n || i >= n_want[w] || got[i] != want[w][i]) {
+                    differ(p, ways[w], i < n ? got[i] : len);
+                }
+            }
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static uint8_t text[MAX_TEXT];
+    size_t n = 0;
+    size = size < MAX_INPUT ? size : MAX_INPUT;
+    compare(data, size);
+    for (size_t i = 0; i < size; i++) {
+        n += tricky_write(data[i], text + n);
+    }
+    compare(text, n);
+    return 0;
+}
