@@ -655,6 +655,120 @@ START_TEST(a_batch_equals_its_documents) {
 }
 END_TEST
 
+/* ---------------------------------------------------------------- BytePiece ---- */
+
+/* Every byte counted once, and a few longer pieces counted often. */
+static pm_status make_bytepiece(pm_tokenizer **tok, unsigned skip, unsigned zero, pm_error *why) {
+    pm_error err = {0};
+    static const char *const pieces[] = {"the", " the", "th", "\n\n", "b\n", "\xC3\xA9", "ab\n\nab"};
+    pm_model model = {.algorithm = PM_ALGORITHM_BYTEPIECE, .normalize = true};
+    pm_id id = 3;
+    assert_ok(pm_model_set(&model, 0, PM_KIND_CONTROL, bytes_of("<pad>"), 0, false, &err));
+    assert_ok(pm_model_set(&model, 1, PM_KIND_CONTROL, bytes_of("<bos>"), 0, false, &err));
+    assert_ok(pm_model_set(&model, 2, PM_KIND_CONTROL, bytes_of("<eos>"), 0, false, &err));
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t byte = (uint8_t)b;
+        if (b != skip) {
+            assert_ok(pm_model_set(&model, id++, PM_KIND_PIECE, (pm_bytes){&byte, 1}, b != zero, false, &err));
+        }
+    }
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        assert_ok(pm_model_set(&model, 300 + (pm_id)i, PM_KIND_PIECE, bytes_of(pieces[i]), 10, false, &err));
+    }
+    assert_ok(pm_model_set(&model, 400, PM_KIND_SPECIAL, bytes_of("<s>"), 0, false, &err));
+    return pm_tokenizer_make(tok, &model, why);
+}
+
+/* Ids in decimal: byte b is b + 3. */
+static const struct {
+    const char *text, *ids, *raw; /* raw: without normalization, where it differs */
+} bytepiece_cases[] = {
+    {"", "", NULL},
+    {" the", "301", NULL},
+    {"thex", "300 123", NULL},
+    {"ab\n\nab", "100 101 303 100 101", NULL}, /* no piece spans two chunks */
+    {"ab\n", "100 304", NULL},
+    {"\n\n\n", "13 303", NULL},
+    {"e\xCC\x81", "305", "104 207 132"},         /* U+0301 joins e in NFC */
+    {"e\xCC\x81\nthe\n", "305 13 300 13", "104 207 132 13 300 13"},
+    {"the<s>the", "300 400 300", NULL},
+    {"e<s>\xCC\x81", "104 400 207 132", NULL},   /* and does not beyond a special token */
+    {"\xC3the\xFF", "198 300 258", NULL},
+};
+
+START_TEST(bytepiece_goes_by_chunks_in_normal_form) {
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    pm_encoder *enc;
+    assert_ok(make_bytepiece(&tok, 256, 256, &err));
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    for (size_t i = 0; i < sizeof bytepiece_cases / sizeof *bytepiece_cases; i++) {
+        for (int raw = 0; raw < 2; raw++) {
+            pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+            const char *wanted = raw && bytepiece_cases[i].raw ? bytepiece_cases[i].raw : bytepiece_cases[i].ids;
+            char got[500], framed[500];
+            pm_id ids[100];
+            size_t n;
+            o.allowed = PM_SPECIAL_ALL;
+            o.no_normalize = raw;
+            assert_ok(pm_encode(enc, bytes_of(bytepiece_cases[i].text), &o, ids, 100, &n, &err));
+            print_ids(got, sizeof got, ids, n);
+            ck_assert_msg(strcmp(got, wanted) == 0, "case %zu: %s instead of %s", i, got, wanted);
+            o.add_special_tokens = true;
+            assert_ok(pm_encode(enc, bytes_of(bytepiece_cases[i].text), &o, ids, 100, &n, &err));
+            print_ids(got, sizeof got, ids, n);
+            snprintf(framed, sizeof framed, "1%s%s 2", *wanted ? " " : "", wanted);
+            ck_assert_str_eq(got, framed);
+        }
+    }
+    pm_encoder_free(enc);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+START_TEST(bytepiece_needs_each_byte_with_a_count) {
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    assert_fails(make_bytepiece(&tok, 65, 256, &err), PM_BAD_FORMAT, "0x41");
+    ck_assert_ptr_null(tok);
+    assert_fails(make_bytepiece(&tok, 256, 66, &err), PM_BAD_FORMAT, "0x42");
+}
+END_TEST
+
+START_TEST(samples_depend_on_seed_document_and_place_only) {
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    enum { DOCS = 3000 };
+    static pm_bytes docs[DOCS];
+    pm_batch one, batch;
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    assert_ok(make_bytepiece(&tok, 256, 256, &err));
+    for (size_t i = 0; i < DOCS; i++) {
+        docs[i] = bytes_of("the the the\nthe the the the the the the the\n\nab\n\nab the the the the the");
+    }
+    o.alpha = 0.1;
+    o.seed = 5;
+    o.threads = 1;
+    assert_ok(pm_encode_batch(tok, docs, DOCS, &o, &one, &err));
+    ck_assert_uint_ne(one.offsets[1], one.offsets[2] - one.offsets[1]); /* these two differ, as nearly all pairs do */
+    for (unsigned threads = 2; threads <= 4; threads++) {
+        o.threads = threads;
+        assert_ok(pm_encode_batch(tok, docs, DOCS, &o, &batch, &err));
+        ck_assert_mem_eq(batch.offsets, one.offsets, (DOCS + 1) * sizeof *one.offsets);
+        ck_assert_mem_eq(batch.ids, one.ids, one.offsets[DOCS] * sizeof *one.ids);
+        pm_batch_release(&batch);
+    }
+    o.seed = 6;
+    assert_ok(pm_encode_batch(tok, docs, DOCS, &o, &batch, &err));
+    ck_assert(batch.offsets[DOCS] != one.offsets[DOCS] || memcmp(batch.ids, one.ids, one.offsets[DOCS] * sizeof *one.ids) != 0);
+    pm_batch_release(&batch);
+    pm_batch_release(&one);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- memory ---- */
+
 static int refuse_after;
 static bool refuse_once(void) { return refuse_after-- != 0; }
 
@@ -775,6 +889,9 @@ Suite *suite_encode(void) {
     tc = tcase_create("batch");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, a_batch_equals_its_documents);
+    tcase_add_test(tc, bytepiece_goes_by_chunks_in_normal_form);
+    tcase_add_test(tc, bytepiece_needs_each_byte_with_a_count);
+    tcase_add_test(tc, samples_depend_on_seed_document_and_place_only);
     tcase_add_test(tc, a_batch_goes_on_without_address_space_and_fails_cleanly_without_memory);
     tcase_add_test(tc, a_batch_names_the_first_document_that_fails);
     tcase_add_test(tc, making_and_encoding_survive_every_failed_allocation);
