@@ -586,7 +586,7 @@ static pm_status read_class_item(parser *p, item *it) {
 }
 
 /* Is there a '-' that makes a range of what stands before it? */
-static bool range_follows(const parser *p) { return peek(p, 0) == '-' && peek(p, 1) != ']' && peek(p, 1) >= 0; }
+static bool range_follows(const parser *p) { return peek(p, 0) == '-' && peek(p, 1) != ']' && peek(p, 1) != '-' && peek(p, 1) >= 0; }
 
 static pm_status class_item(parser *p) {
     class_level *c = top_class(p);
@@ -607,7 +607,7 @@ static pm_status class_item(parser *p) {
     if (range_follows(p)) {
         p->i++;
         size_t last_at = p->i;
-        if (peek(p, 0) == '[' || peek(p, 0) == '-') {
+        if (peek(p, 0) == '[') {
             return refuse(p, last_at, "write a backslash before this character of a range");
         }
         PM_TRY(read_class_item(p, &last));
