@@ -1,0 +1,397 @@
+/* cmd_train.c - piecemill train. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "common.h"
+
+enum {
+    OPT_SPECIAL = CLI_LONG, OPT_MIN_COUNT, OPT_THREADS, OPT_MEMORY, OPT_SPLIT, OPT_FIELD, OPT_NGRAM_ORDER, OPT_MAX_PIECE_LENGTH,
+    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON
+};
+
+static const cli_option options[] = {
+    {'a', "algorithm", "NAME", "bytepiece or bpe"},
+    {'v', "vocab-size", "SIZE[,SIZE...]", "ids in all, special tokens and reserved ones included (bytepiece: several)"},
+    {'o', "output", "FILE", "where the tokenizer goes; its ending tells the format (.piecemill, .tiktoken, tokenizer.json)"},
+    {OPT_FORMAT, "format", "NAME", "the format, for other endings: native, tiktoken, hf, bytepiece"},
+    {OPT_FORMAT, "to", "NAME", NULL},
+    {'p', "pattern", "PATTERN", "bpe: a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [o200k_base]"},
+    {OPT_SPECIAL, "special", "TEXT", "a special token; may be repeated"},
+    {OPT_SPECIAL, "special-tokens", "TEXT", NULL},
+    {OPT_MIN_COUNT, "min-count", "N", "leave out what is seen less often [bpe: 0, bytepiece: 2]"},
+    {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},
+    {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
+    {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
+    {OPT_MEMORY, "memory-limit", "SIZE", "stop rather than use more memory: 500M, 2G"},
+    {OPT_MEMORY, "memory", "SIZE", NULL},
+    {OPT_TMPDIR, "tmpdir", "DIR", "for temporary files [$TMPDIR, else /tmp]"},
+    {OPT_NGRAM_ORDER, "ngram-order", "N", "bytepiece: longest n-gram of the model, 1 to 7 [6]"},
+    {OPT_MAX_PIECE_LENGTH, "max-piece-length", "N", "bytepiece: in bytes [36]"},
+    {OPT_NO_ENSURE_UNICODE, "no-ensure-unicode", NULL, "bytepiece: let pieces begin inside a character"},
+    {OPT_ISOLATE_DIGITS, "isolate-digits", NULL, "bytepiece: each digit is a piece of its own"},
+    {OPT_LAYOUT, "layout", "NAME", "bpe: default, or hf: special tokens get the first ids"},
+    {OPT_RESERVE, "reserve", "N", "this many further ids without text, for special tokens to come"},
+    {OPT_ROUND_TO, "round-to", "N", "further ones until the size is a multiple of N"},
+    {OPT_JSON, "json", NULL, "a summary for programs on standard output"},
+    {'q', "quiet", NULL, "no progress and no summary"},
+    {0, NULL, NULL, NULL},
+};
+
+static const cli_usage usage = {
+    "train", "-a bytepiece|bpe -v SIZE[,SIZE...] -o FILE [OPTION]... [FILE...|-]",
+    "Trains a vocabulary from text files (.txt and any other), JSON lines (.jsonl, .ndjson), each also .gz\n"
+    "or .zst, or standard input. Several sizes put the size before the ending: zh.8000.piecemill.",
+    options,
+    "  piecemill train -a bytepiece -v 8000 -o zh.piecemill zh.txt\n"
+    "  piecemill train -a bpe -p o200k_base -v 4000 --special '<|endoftext|>' -o tokenizer.json en.txt\n"};
+
+typedef struct train_call {
+    pm_train_options o;
+    pm_corpus_options corpus;
+    cli_list patterns;
+    pm_special_token *specials;
+    uint32_t *sizes;
+    const char *output;
+    pm_format format;
+    bool json, quiet;
+    char **files;
+    int n_files;
+    pm_train_summary summary;
+} train_call;
+
+/* ---------------------------------------------------------------- the call ---- */
+
+static bool add_sizes(train_call *call, const char *text) {
+    char *copy = strdup(text), *rest = copy, *part;
+    bool good = copy != NULL;
+    while (good && (part = strsep(&rest, ",")) != NULL) {
+        uint64_t size = 0;
+        uint32_t *grown = NULL;
+        good = cli_parse_size("vocab-size", part, UINT32_MAX - 1, &size);
+        if (good) {
+            grown = realloc(call->sizes, (call->o.n_vocab_sizes + 1) * sizeof *grown);
+            good = grown != NULL || cli_no_memory() == CLI_OK;
+        }
+        if (good) {
+            grown[call->o.n_vocab_sizes++] = (uint32_t)size;
+            call->sizes = grown;
+        }
+    }
+    free(copy);
+    return good;
+}
+
+static bool set_algorithm(train_call *call, const char *name) {
+    if (strcmp(name, "bytepiece") == 0) {
+        call->o.algorithm = PM_ALGORITHM_BYTEPIECE;
+    } else if (strcmp(name, "bpe") == 0) {
+        call->o.algorithm = PM_ALGORITHM_BPE;
+    } else {
+        cli_say("--algorithm %s: expected bytepiece or bpe", name);
+        return false;
+    }
+    return true;
+}
+
+static bool set_layout(train_call *call, const char *name) {
+    if (strcmp(name, "hf") != 0 && strcmp(name, "default") != 0) {
+        cli_say("--layout %s: expected default or hf", name);
+        return false;
+    }
+    call->o.layout = name[0] == 'h' ? PM_LAYOUT_HF : PM_LAYOUT_DEFAULT;
+    return true;
+}
+
+static bool set_number(const char *option, const char *value, uint32_t *out) {
+    uint64_t n = 0;
+    bool good = cli_parse_size(option, value, UINT32_MAX, &n);
+    *out = (uint32_t)n;
+    return good;
+}
+
+/* Options that begin a flag or name a thing. */
+static bool set_option(train_call *call, int code, const char *value) {
+    uint64_t n = 0;
+    bool good = true;
+    switch (code) {
+    case 'a': return set_algorithm(call, value);
+    case 'v': return add_sizes(call, value);
+    case 'o': call->output = value; break;
+    case 'p': return cli_list_add(&call->patterns, value);
+    case 'q': call->quiet = true; break;
+    case OPT_JSON: call->json = true; break;
+    case OPT_FORMAT: return cli_parse_model_format(value, &call->format);
+    case OPT_SPECIAL: return cli_add_special(&call->specials, &call->o.n_special_tokens, value, false);
+    case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
+    case OPT_FIELD: call->corpus.field = value; break;
+    case OPT_LAYOUT: return set_layout(call, value);
+    case OPT_TMPDIR: call->o.tmpdir = value; break;
+    case OPT_NO_ENSURE_UNICODE: call->o.ensure_unicode = false; break;
+    case OPT_ISOLATE_DIGITS: call->o.isolate_digits = true; break;
+    case OPT_MIN_COUNT: return cli_parse_size("min-count", value, UINT64_MAX - 1, &call->o.min_count);
+    case OPT_MEMORY: return cli_parse_size("memory-limit", value, UINT64_MAX, &call->o.memory_limit);
+    case OPT_NGRAM_ORDER: return set_number("ngram-order", value, &call->o.ngram_order);
+    case OPT_MAX_PIECE_LENGTH: return set_number("max-piece-length", value, &call->o.max_piece_length);
+    case OPT_RESERVE: return set_number("reserve", value, &call->o.reserve);
+    case OPT_ROUND_TO: return set_number("round-to", value, &call->o.round_to);
+    case OPT_THREADS:
+        good = cli_parse_size("threads", value, 4096, &n);
+        call->o.threads = (unsigned)n;
+        break;
+    default: return false;
+    }
+    return good;
+}
+
+static int parse(train_call *call, int argc, char **argv) {
+    const char *value;
+    bool algorithm = false;
+    cli_options_begin();
+    for (;;) {
+        int code = cli_options_next(&usage, argc, argv, &value);
+        if (code == CLI_END) {
+            break;
+        }
+        if (code == CLI_HELPED) {
+            return CLI_HELP;
+        }
+        if (code == CLI_ERROR || !set_option(call, code, value)) {
+            return CLI_USAGE;
+        }
+        algorithm = algorithm || code == 'a';
+    }
+    const char *missing = !algorithm ? "-a bytepiece|bpe" : !call->o.n_vocab_sizes ? "-v SIZE" : !call->output ? "-o FILE" : NULL;
+    if (missing) {
+        cli_say("%s is missing; see `piecemill train --help`", missing);
+        return CLI_USAGE;
+    }
+    call->files = argv + optind;
+    call->n_files = argc - optind;
+    call->o.vocab_sizes = call->sizes;
+    call->o.patterns = call->patterns.items;
+    call->o.n_patterns = call->patterns.n;
+    call->o.special_tokens = call->specials;
+    call->o.summary = &call->summary;
+    return CLI_OK;
+}
+
+/* ---------------------------------------------------------------- outputs ---- */
+
+static bool ends_with(const char *path, const char *ending) {
+    size_t len = strlen(path), n = strlen(ending);
+    return len >= n && strcmp(path + len - n, ending) == 0;
+}
+
+/* What would fail after hours of training is told at once: an ending that tells no format, a folder that is not there. */
+static int check_output(train_call *call) {
+    struct stat info;
+    const char *path = call->output, *slash = strrchr(path, '/');
+    if (call->format == PM_FORMAT_AUTO) {
+        call->format = ends_with(path, ".piecemill") ? PM_FORMAT_NATIVE
+                       : ends_with(path, ".tiktoken") ? PM_FORMAT_TIKTOKEN
+                       : ends_with(path, "tokenizer.json") ? PM_FORMAT_HF
+                                                            : PM_FORMAT_AUTO;
+        if (call->format == PM_FORMAT_AUTO) {
+            cli_say("%s: the ending tells no format; name one with --format", path);
+            return CLI_USAGE;
+        }
+    }
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        cli_say("%s: is a folder, not a file", path);
+        return CLI_USAGE;
+    }
+    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    if (!folder) {
+        return cli_no_memory();
+    }
+    bool there = stat(folder, &info) == 0 && S_ISDIR(info.st_mode);
+    if (!there) {
+        cli_say("%s: the folder %s is not there", path, folder);
+    }
+    free(folder);
+    return there ? CLI_OK : CLI_USAGE;
+}
+
+/* The output's name; with several sizes "zh.piecemill" becomes "zh.8000.piecemill". To be freed. */
+static char *output_name(const train_call *call, size_t i) {
+    const char *path = call->output, *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    size_t room = strlen(path) + 16;
+    char *name = malloc(room);
+    if (!name) {
+        return NULL;
+    }
+    if (call->o.n_vocab_sizes == 1) {
+        snprintf(name, room, "%s", path);
+    } else if (dot) {
+        snprintf(name, room, "%.*s.%" PRIu32 "%s", (int)(dot - path), path, call->sizes[i], dot);
+    } else {
+        snprintf(name, room, "%s.%" PRIu32, path, call->sizes[i]);
+    }
+    return name;
+}
+
+static int save_one(const train_call *call, const pm_tokenizer *tok, size_t i) {
+    pm_error err;
+    char *name = output_name(call, i);
+    if (!name) {
+        return cli_no_memory();
+    }
+    pm_status status = pm_tokenizer_save(tok, name, call->format, &err);
+    if (status != PM_OK) {
+        cli_print_error(&err, name);
+    }
+    free(name);
+    return status == PM_NOT_FOUND ? CLI_USAGE : cli_exit_code(status);
+}
+
+/* ---------------------------------------------------------------- summary ---- */
+
+static void say_result(const train_call *call, const pm_tokenizer *tok, size_t i) {
+    char got[32], asked[32];
+    char *name = output_name(call, i);
+    uint32_t size = pm_tokenizer_vocab_size(tok);
+    cli_format_count(got, size);
+    cli_format_count(asked, call->sizes[i]);
+    if (size < call->sizes[i]) {
+        cli_say("%s: %s ids, fewer than the %s asked for", name ? name : call->output, got, asked);
+    } else {
+        cli_say("%s: %s ids", name ? name : call->output, got);
+    }
+    free(name);
+}
+
+static void say_summary(const train_call *call, pm_tokenizer *const *toks) {
+    const pm_train_summary *s = &call->summary;
+    char documents[32], bytes[32], distinct[32], special[32], rate[32];
+    cli_format_count(documents, s->documents);
+    cli_format_bytes(bytes, (double)s->bytes);
+    cli_format_count(distinct, s->distinct);
+    cli_format_count(special, s->documents_with_special);
+    cli_format_bytes(rate, s->seconds > 0 ? (double)s->bytes / s->seconds : 0);
+    cli_say("read %s documents, %s; %s distinct %s", documents, bytes, distinct,
+            call->o.algorithm == PM_ALGORITHM_BPE ? "pre-tokens" : "pieces before pruning");
+    if (s->lines_split) {
+        cli_say("each line was a document, so no piece spans a line break (--split)");
+    }
+    if (s->documents_with_special) {
+        cli_say("%s documents held the text of a special token; it was treated as ordinary text", special);
+    }
+    for (size_t i = 0; i < call->o.n_vocab_sizes; i++) {
+        say_result(call, toks[i], i);
+    }
+    cli_say("%.1f s, %s/s", s->seconds, rate);
+}
+
+static void print_model(cli_out *out, const train_call *call, const pm_tokenizer *tok, size_t i) {
+    char hash[33];
+    char *name = output_name(call, i);
+    pm_tokenizer_hash(tok, hash);
+    cli_out_printf(out, "%s{\"path\": ", i ? ", " : "");
+    cli_out_json(out, name ? name : "", name ? strlen(name) : 0);
+    cli_out_printf(out, ", \"asked\": %" PRIu32 ", \"vocab_size\": %" PRIu32 ", \"hash\": \"%s\"}", call->sizes[i], pm_tokenizer_vocab_size(tok), hash);
+    free(name);
+}
+
+static int print_json(const train_call *call, pm_tokenizer *const *toks) {
+    const pm_train_summary *s = &call->summary;
+    cli_out out;
+    cli_out_open(&out);
+    cli_out_printf(&out,
+                   "{\"algorithm\": \"%s\", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"words\": %" PRIu64 ", \"distinct\": %" PRIu64
+                   ", \"documents_with_special\": %" PRIu64 ", \"smaller_than_asked\": %s, \"lines_split\": %s, \"seconds\": %.3f, \"models\": [",
+                   call->o.algorithm == PM_ALGORITHM_BPE ? "bpe" : "bytepiece", s->documents, s->bytes, s->words, s->distinct,
+                   s->documents_with_special, s->smaller_than_asked ? "true" : "false", s->lines_split ? "true" : "false", s->seconds);
+    for (size_t i = 0; i < call->o.n_vocab_sizes; i++) {
+        print_model(&out, call, toks[i], i);
+    }
+    cli_out_printf(&out, "]}\n");
+    return cli_out_close(&out, CLI_OK);
+}
+
+/* ---------------------------------------------------------------- the work ---- */
+
+static int open_corpus(const train_call *call, pm_corpus **corpus) {
+    pm_error err;
+    pm_status status = pm_corpus_new(corpus, &call->corpus, &err);
+    if (status == PM_OK && call->n_files == 0) {
+        status = pm_corpus_add_file(*corpus, "-", &err);
+    }
+    for (int i = 0; i < call->n_files && status == PM_OK; i++) {
+        status = pm_corpus_add_file(*corpus, call->files[i], &err);
+    }
+    if (status == PM_OK) {
+        return CLI_OK;
+    }
+    cli_print_error(&err, NULL);
+    return status == PM_IO ? CLI_INPUT : cli_exit_code(status); /* a folder, no permission */
+}
+
+static int train(train_call *call, pm_corpus *corpus, pm_tokenizer **toks) {
+    cli_progress progress;
+    pm_error err;
+    cli_progress_begin(&progress, call->quiet);
+    call->o.progress = cli_progress_step;
+    call->o.progress_user = &progress;
+    pm_status status = pm_train(toks, call->o.n_vocab_sizes, corpus, &call->o, &err);
+    cli_progress_end(&progress);
+    if (status == PM_OK || cli_signals_seen()) {
+        return CLI_OK; /* the caller looks for signals */
+    }
+    cli_print_error(&err, status == PM_BAD_PATTERN ? "pattern" : NULL);
+    return status == PM_LIMIT && call->o.memory_limit && err.offset == PM_NO_OFFSET ? CLI_MACHINE : cli_exit_code(status);
+}
+
+static int train_and_save(train_call *call, pm_tokenizer **toks) {
+    pm_corpus *corpus = NULL;
+    int code = open_corpus(call, &corpus);
+    if (code == CLI_OK) {
+        code = train(call, corpus, toks);
+    }
+    pm_corpus_free(corpus);
+    for (size_t i = 0; i < call->o.n_vocab_sizes && code == CLI_OK && !cli_signals_seen(); i++) {
+        code = save_one(call, toks[i], i);
+    }
+    if (code == CLI_OK && !cli_signals_seen()) {
+        if (!call->quiet) {
+            say_summary(call, toks);
+        }
+        code = call->json ? print_json(call, toks) : CLI_OK;
+    }
+    return code;
+}
+
+static int run(train_call *call, int argc, char **argv) {
+    int code = parse(call, argc, argv);
+    if (code == CLI_OK) {
+        code = check_output(call);
+    }
+    if (code != CLI_OK) {
+        return code == CLI_HELP ? CLI_OK : code;
+    }
+    pm_tokenizer **toks = calloc(call->o.n_vocab_sizes, sizeof(pm_tokenizer *));
+    if (!toks) {
+        return cli_no_memory();
+    }
+    cli_signals_watch();
+    code = train_and_save(call, toks);
+    for (size_t i = 0; i < call->o.n_vocab_sizes; i++) {
+        pm_tokenizer_free(toks[i]);
+    }
+    free(toks);
+    cli_signals_end();
+    return code;
+}
+
+int cmd_train(int argc, char **argv) {
+    train_call call = {.o = PM_TRAIN_OPTIONS_INIT, .corpus = PM_CORPUS_OPTIONS_INIT};
+    int code = run(&call, argc, argv);
+    free(call.patterns.items);
+    free(call.specials);
+    free(call.sizes);
+    return code;
+}

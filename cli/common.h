@@ -1,0 +1,143 @@
+/* common.h - what the commands share: options, sentences on stderr, data on stdout, signals, progress.
+ *
+ * Everything here uses the public API only, because the program links the installed library. Functions that return an int
+ * return an exit code, CLI_OK when all went well; the sentence has been printed then. */
+#ifndef PM_CLI_COMMON_H
+#define PM_CLI_COMMON_H
+
+#include <piecemill.h>
+
+enum {
+    CLI_OK = 0,
+    CLI_INPUT = 1,   /* the input is wrong */
+    CLI_USAGE = 2,   /* the call is wrong */
+    CLI_MACHINE = 3, /* disk, memory */
+    CLI_HELP = -1    /* --help was printed: leave with CLI_OK */
+};
+
+/* ---- commands: one row of the table in cli.c, one file ---- */
+
+typedef struct cli_command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+} cli_command;
+
+int cmd_train(int argc, char **argv);
+int cmd_encode(int argc, char **argv);
+int cmd_decode(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+
+/* ---- options.c ---- */
+
+/* A row of a command's table, which makes both the parser and the help. A row without name ends the table. */
+typedef struct cli_option {
+    int code; /* its letter, or a number from CLI_LONG on */
+    const char *name;
+    const char *argument; /* NULL: it takes none */
+    const char *help;     /* NULL: a second name of the row with this code */
+} cli_option;
+
+enum { CLI_LONG = 256, CLI_END = -1, CLI_ERROR = -2, CLI_HELPED = -3, CLI_MOST_OPTIONS = 64 };
+
+typedef struct cli_usage {
+    const char *command, *operands, *about;
+    const cli_option *options;
+    const char *examples;
+} cli_usage;
+
+/* The next option's code, its argument in *value; CLI_END behind the last (optind is the first operand), CLI_ERROR (printed), CLI_HELPED. */
+void cli_options_begin(void);
+int cli_options_next(const cli_usage *usage, int argc, char **argv, const char **value);
+
+/* "12", "2K", "3M", "4G" (powers of 1024). False after printing what is wrong with it. */
+bool cli_parse_size(const char *option, const char *text, uint64_t most, uint64_t *out);
+bool cli_parse_double(const char *option, const char *text, double *out);
+bool cli_parse_split(const char *text, pm_split *out);
+bool cli_parse_model_format(const char *text, pm_format *out);
+
+/* A growing list of strings that somebody else owns. */
+typedef struct cli_list {
+    const char **items;
+    size_t n, cap;
+} cli_list;
+bool cli_list_add(cli_list *list, const char *item); /* false (printed): out of memory */
+
+/* What goes with every -m: the model, and what its format may lack. */
+typedef struct cli_model {
+    const char *path;
+    pm_format format;
+    cli_list patterns;
+    pm_special_token *specials;
+    size_t n_specials;
+} cli_model;
+
+/* "TEXT" or "TEXT=ID" behind --special; `with_id`: look for an id. False (printed): wrong, out of memory. */
+bool cli_add_special(pm_special_token **specials, size_t *n, const char *text, bool with_id);
+int cli_model_load(const cli_model *model, const char *command, pm_tokenizer **out);
+void cli_model_release(cli_model *model);
+
+/* ---- report.c ---- */
+
+/* "piecemill: " and the sentence and a newline, on stderr. */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints an error as "piecemill: FILE:OFFSET: sentence"; `subject` stands for the file where the error names none. */
+void cli_print_error(const pm_error *err, const char *subject);
+/* The exit code that fits a status of a call that read input. */
+int cli_exit_code(pm_status status);
+int cli_no_memory(void);
+
+void cli_format_count(char out[32], uint64_t n);  /* 1,234,567 */
+void cli_format_bytes(char out[32], double bytes);/* 1.2 MiB */
+
+/* ---- output.c: stdout ---- */
+
+/* Buffered bytes to stdout. After a failure everything is dropped and cli_out_close tells the exit code; a closed pipe ends the process
+ * by SIGPIPE, as it ends other tools. */
+typedef struct cli_out {
+    char *data;
+    size_t len, cap;
+    int failed; /* exit code, 0: none */
+} cli_out;
+
+void cli_out_open(cli_out *out);
+void cli_out_flush(cli_out *out);
+void cli_out_write(cli_out *out, const void *data, size_t len);
+void cli_out_printf(cli_out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *cli_out_room(cli_out *out, size_t need); /* room for `need` bytes (up to 64 KiB) behind len; NULL after a failure. The caller adds to len. */
+void cli_out_json(cli_out *out, const char *text, size_t len); /* a JSON string; bytes that are no UTF-8 become U+FFFD */
+int cli_out_close(cli_out *out, int code);     /* flushes; returns code, or what went wrong here if code was CLI_OK */
+
+/* Bytes for people: printable UTF-8 as it is, anything else as \xNN or \u{NNNN}; in double quotes. */
+void cli_out_piece(cli_out *out, pm_bytes piece);
+/* The length of the well-formed UTF-8 sequence at p, and its code point; 0: none. */
+size_t cli_utf8(const uint8_t *p, size_t left, uint32_t *cp);
+
+/* ---- signals.c ---- */
+
+/* Begins to watch for SIGINT and SIGTERM: they set a flag, end a read of standard input that waits, and a second one kills. */
+void cli_signals_watch(void);
+/* A command that has nothing to clean up: the signals kill at once, whatever the calling process made of them. */
+void cli_signals_default(void);
+bool cli_signals_seen(void);
+/* Puts back what was; dies by a signal that was seen. */
+void cli_signals_end(void);
+
+/* ---- progress.c ---- */
+
+/* A pm_progress_fn's user data: a bar on stderr if that is a terminal, and cancelling by signals. */
+typedef struct cli_progress {
+    bool bar;
+    bool shown;
+    int width;
+    const char *phase;
+    double phase_start;
+    double start, last; /* of cli_progress_tick */
+} cli_progress;
+
+void cli_progress_begin(cli_progress *progress, bool quiet);
+int cli_progress_step(void *user, const pm_progress *now);
+/* For a loop of the command's own over a corpus: draws how far that is, ten times a second. */
+void cli_progress_tick(cli_progress *progress, const char *phase, const pm_corpus *corpus);
+void cli_progress_end(cli_progress *progress); /* wipes the bar */
+
+#endif
