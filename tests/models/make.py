@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the model files of this folder, and README.md with the verdict on each.
+"""Write the model files of this folder, README.md with the verdict on each, and the seeds of tests/fuzz/fuzz_load.c.
 
 usage: make.py [--check]      --check: write nothing, fail if a file would change
 
@@ -10,6 +10,7 @@ import base64
 import ctypes
 import json
 import os
+import re
 import struct
 import sys
 import unicodedata
@@ -418,6 +419,34 @@ def make_others():
     bad("json.json", "auto", b'{"a": 1}', "PM_BAD_FORMAT", 0, "not a tokenizer in a format known here", "some JSON")
 
 
+def check_example():
+    """The hex lines of docs/FORMAT.md's example are those of the file."""
+    data = next(f[1] for f in FILES if f[0] == "good-bpe.piecemill")
+    with open(os.path.join(HERE, "..", "..", "docs", "FORMAT.md")) as f:
+        example = f.read().split("### Example")[1].split("```")[1]
+    lines = 0
+    for at, text in re.findall(r"^([0-9a-f]{4})  ((?:[0-9a-f]{2} +)+)", example, re.M):
+        part = bytes.fromhex(text)
+        if data[int(at, 16):int(at, 16) + len(part)] != part:
+            sys.exit("docs/FORMAT.md: the example is another one at 0x%s" % at)
+        lines += 1
+    assert lines > 15
+
+
+SEEDS = ["good-bpe.piecemill", "good-two-regexes.piecemill", "good-bytepiece.piecemill", "good-bpe.tiktoken", "good-old.tokenizer.json",
+         "good-three.tokenizer.json", "good-compact.bytepiece.json", "bad-half-surrogate.bytepiece.json", "bad-wordpiece.tokenizer.json"]
+
+
+def write_seeds(folder):
+    """Seeds of tests/fuzz/fuzz_load.c: a byte that names the format, then a file."""
+    number = {"native": 1, "tiktoken": 2, "hf": 3, "bytepiece": 4}
+    os.makedirs(folder, exist_ok=True)
+    for name, data, fmt, *_ in FILES:
+        if name in SEEDS:
+            with open(os.path.join(folder, name), "wb") as f:
+                f.write(bytes([number[fmt] | (0x80 if fmt == "native" else 0)]) + data)
+
+
 README = """# Model files with their verdicts
 
 Made by `make.py`, which is written after the formats' descriptions (docs/FORMAT.md for `.piecemill`), not by piecemill. `good-*` must load,
@@ -451,6 +480,9 @@ def main():
                 with open(path, "wb") as f:
                     f.write(data)
     stale = [n for n in sorted(os.listdir(HERE)) if n.startswith(("good-", "bad-")) and n not in wanted]
+    check_example()
+    if "--check" not in sys.argv:
+        write_seeds(os.path.join(HERE, "..", "fuzz", "seeds", "fuzz_load"))
     if "--check" in sys.argv and (changed or stale):
         sys.exit("tests/models: not as make.py writes them: " + " ".join(changed + stale))
     for name in stale:

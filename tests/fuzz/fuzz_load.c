@@ -1,0 +1,136 @@
+/* fuzz_load.c - any bytes as a model file: loading gives a tokenizer or an error, never a crash; and what loads can be saved in every format that takes
+ * it, loads again as the same tokenizer, and encodes text that decodes to itself.
+ *
+ * The first byte names the format (0: recognized by content; with its highest bit, the length and checksum of a native file are put right first: else
+ * no change gets past them). */
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "model/model.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { LARGEST = 1 << 16, HEADER = 48 };
+
+static char first[64], second[64];
+
+static void must(bool good, const char *what, const pm_error *err) {
+    if (!good) {
+        fprintf(stderr, "fuzz_load: %s: %s\n", what, err->message);
+        abort();
+    }
+}
+
+static void remove_files(void) {
+    unlink(first);
+    unlink(second);
+}
+
+static void name_files(void) {
+    if (!first[0]) {
+        const char *dir = getenv("TMPDIR");
+        snprintf(first, sizeof first, "%.40s/fuzz-load-%ld", dir ? dir : "/tmp", (long)getpid());
+        snprintf(second, sizeof second, "%.62s2", first);
+        atexit(remove_files);
+    }
+}
+
+static void write_file(const uint8_t *data, size_t size) {
+    int fd = open(first, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size || close(fd) != 0) {
+        abort();
+    }
+}
+
+/* Makes length and checksum right. */
+static void repair(uint8_t *data, size_t size) {
+    XXH128_canonical_t sum;
+    uint64_t length = size;
+    if (size >= HEADER) {
+        for (int i = 0; i < 8; i++) {
+            data[32 + i] = (uint8_t)(length >> 8 * i);
+        }
+        XXH128_canonicalFromHash(&sum, XXH3_128bits(data + 32, size - 32));
+        memcpy(data + 16, &sum, sizeof sum);
+    }
+}
+
+static pm_status load(pm_tokenizer **tok, const char *path, pm_format format, unsigned flags, pm_error *err) {
+    pm_load_options o = PM_LOAD_OPTIONS_INIT;
+    o.format = format;
+    o.flags = flags;
+    return pm_tokenizer_load(tok, path, &o, err);
+}
+
+/* Decoding gives the text back, unless a regex passed its limit. */
+static void check_encoding(const pm_tokenizer *tok, pm_bytes text) {
+    pm_error err = {0};
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    pm_encoder *enc;
+    pm_id ids[256];
+    uint8_t back[256];
+    size_t n, n_back;
+    o.disallowed = PM_SPECIAL_NONE;
+    o.no_normalize = true;
+    must(pm_encoder_new(&enc, tok, &err) == PM_OK, "no encoder", &err);
+    pm_status status = pm_encode(enc, text, &o, ids, 256, &n, &err);
+    must(status == PM_OK || status == PM_LIMIT, "encode", &err);
+    if (status == PM_OK) {
+        must(pm_decode(tok, ids, n, back, sizeof back, &n_back, &err) == PM_OK, "decode", &err);
+        must(n_back == text.len && (n_back == 0 || memcmp(back, text.data, n_back) == 0), "another text came back", &err);
+    }
+    pm_encoder_free(enc);
+}
+
+static void check_same(const pm_tokenizer *a, const pm_tokenizer *b, bool whole) {
+    static const pm_error none;
+    char x[33], y[33];
+    must(a->model.n_merges == b->model.n_merges, "another number of merges", &none);
+    must(a->model.n_merges == 0 || memcmp(a->model.merges, b->model.merges, a->model.n_merges * sizeof(pm_merge)) == 0, "other merges", &none);
+    if (whole) {
+        pm_tokenizer_hash(a, x);
+        pm_tokenizer_hash(b, y);
+        must(strcmp(x, y) == 0, "another hash", &none);
+    }
+}
+
+static void check_saving(const pm_tokenizer *tok, pm_format format) {
+    pm_error err = {0};
+    pm_tokenizer *again;
+    pm_status status = pm_tokenizer_save(tok, second, format, &err);
+    must(status == PM_OK || status == PM_UNSUPPORTED, "save", &err);
+    if (status == PM_OK) {
+        status = load(&again, second, format, 0, &err);
+        must(status == PM_OK, "what was saved does not load", &err);
+        check_same(tok, again, format == PM_FORMAT_NATIVE);
+        pm_tokenizer_free(again);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static uint8_t copy[LARGEST];
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    if (size < 1 || size > LARGEST) {
+        return 0;
+    }
+    name_files();
+    memcpy(copy, data + 1, size - 1);
+    if (data[0] & 0x80) {
+        repair(copy, size - 1);
+    }
+    write_file(copy, size - 1);
+    if (load(&tok, first, (pm_format)((data[0] & 0x7F) % 5), data[0] & 0x40 ? PM_LOAD_COPY : 0, &err) != PM_OK) {
+        must(err.status != PM_OK && err.message[0], "no sentence", &err);
+        return 0;
+    }
+    size_t tail = size - 1 < 200 ? size - 1 : 200;
+    check_encoding(tok, (pm_bytes){copy + (size - 1 - tail), tail});
+    for (pm_format format = PM_FORMAT_NATIVE; format <= PM_FORMAT_BYTEPIECE; format++) {
+        check_saving(tok, format);
+    }
+    pm_tokenizer_free(tok);
+    return 0;
+}
