@@ -401,7 +401,9 @@ static pm_status task_sum(void *ctx, unsigned thread, size_t i, pm_error *err) {
         if (!to->items) {
             return pm_fail_memory(err);
         }
-        memcpy(to->items, from->items, from->n * sizeof *to->items);
+        if (from->n) {
+            memcpy(to->items, from->items, from->n * sizeof *to->items);
+        }
         to->n = to->cap = from->n;
     }
     return PM_OK;
@@ -422,44 +424,66 @@ static void put_slot(uint8_t *slot, bool wide, const record *r, const uint32_t *
     }
 }
 
-static pm_status build_table(uint8_t **table, uint32_t *n_buckets, records *r, bool wide, const uint32_t *ranks, pm_error *err) {
-    const unsigned slot_bytes = wide ? 32 : 16;
-    uint64_t n = r->n ? r->n * slot_bytes / 48 + 1 : 0; /* three quarters full */
+/* Buckets for n records: three quarters full. */
+static uint64_t buckets_for(size_t n, bool wide) { return n ? (uint64_t)n * (wide ? 32 : 16) / 48 + 1 : 0; }
 
-    if (n > UINT32_MAX) {
-        return pm_fail(err, PM_LIMIT, "too many distinct n-grams: more than 2^32 buckets in a shard");
-    }
-    if (n) {
-        *table = aligned_alloc(64, n * 64);
-        if (!*table) {
-            return pm_fail_memory(err);
-        }
-        memset(*table, 0, n * 64);
-    }
-    *n_buckets = (uint32_t)n;
+static void build_table(uint8_t *table, uint32_t n, records *r, bool wide, const uint32_t *ranks) {
+    const unsigned slot_bytes = wide ? 32 : 16;
+    uint8_t *end = table + (size_t)n * 64;
+
     for (size_t i = 0; i < r->n; i++) {
-        uint8_t *bucket = pm_ngram_bucket(*table, *n_buckets, r->items[i].key), *end = *table + n * 64;
+        uint8_t *bucket = pm_ngram_bucket(table, n, r->items[i].key);
         unsigned at = 0;
         while (pm_ngram_slot_rank(bucket + at, wide, 2)) {
             at += slot_bytes;
             if (at == 64) {
                 at = 0;
-                bucket = bucket + 64 == end ? *table : bucket + 64;
+                bucket = bucket + 64 == end ? table : bucket + 64;
             }
         }
         put_slot(bucket + at, wide, &r->items[i], ranks);
     }
     pm_free(r->items);
     *r = (records){0};
+}
+
+/* Gives every shard its part of one stretch of memory. */
+static pm_status place_tables(maker *m, pm_error *err) {
+    pm_ngram_model *model = m->model;
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < SHARDS; i++) {
+        uint64_t whole = buckets_for(m->packed[i][0].n, model->wide), part = buckets_for(m->packed[i][1].n, model->wide);
+        if (whole > UINT32_MAX || part > UINT32_MAX) {
+            return pm_fail(err, PM_LIMIT, "too many distinct n-grams: more than 2^32 buckets in a shard");
+        }
+        model->shards[i].n_whole = (uint32_t)whole;
+        model->shards[i].n_part = (uint32_t)part;
+        total += whole + part;
+    }
+    model->bytes = (total + 1) * 64; /* a shard without n-grams points at something too */
+    model->memory = pm_pages_alloc(model->bytes);
+    if (!model->memory) {
+        return pm_fail_memory(err);
+    }
+    uint8_t *at = model->memory;
+    for (size_t i = 0; i < SHARDS; i++) {
+        model->shards[i].whole = at;
+        at += (size_t)model->shards[i].n_whole * 64;
+        model->shards[i].part = at;
+        at += (size_t)model->shards[i].n_part * 64;
+    }
     return PM_OK;
 }
 
 static pm_status task_build(void *ctx, unsigned thread, size_t i, pm_error *err) {
     maker *m = ctx;
-    pm_ngram_shard *sh = &m->model->shards[i];
+    const pm_ngram_shard *sh = &m->model->shards[i];
     (void)thread;
-    PM_TRY(build_table(&sh->whole, &sh->n_whole, &m->packed[i][0], m->model->wide, m->ranks, err));
-    return build_table(&sh->part, &sh->n_part, &m->packed[i][1], m->model->wide, m->ranks, err);
+    (void)err;
+    build_table(sh->whole, sh->n_whole, &m->packed[i][0], m->model->wide, m->ranks);
+    build_table(sh->part, sh->n_part, &m->packed[i][1], m->model->wide, m->ranks);
+    return PM_OK;
 }
 
 /* Numbers the codes that occur, in rising order, and makes the table of logarithms. */
@@ -532,6 +556,7 @@ static pm_status make_model(maker *m, unsigned threads, pm_ticker *ticker, pm_er
     }
     PM_TRY(pm_parallel(threads, SHARDS, task_sum, m, ticker, err));
     PM_TRY(rank_codes(m, err));
+    PM_TRY(place_tables(m, err));
     return pm_parallel(threads, SHARDS, task_build, m, ticker, err);
 }
 
@@ -580,10 +605,7 @@ pm_status pm_ngram_model_new(pm_ngram_model **out, pm_ngram_counter *counter, ui
 
 void pm_ngram_model_free(pm_ngram_model *model) {
     if (model) {
-        for (size_t i = 0; i < SHARDS; i++) {
-            free(model->shards[i].whole);
-            free(model->shards[i].part);
-        }
+        pm_pages_free(model->memory, model->bytes);
         pm_free(model->logs);
         pm_free(model);
     }

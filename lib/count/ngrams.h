@@ -24,7 +24,7 @@ pm_status pm_ngram_count(pm_ngram_counter *counter, unsigned thread, const uint8
  * text goes on with a byte that makes an n-gram too rare, or ends. */
 typedef struct pm_ngram_shard {
     uint8_t *whole, *part;
-    uint32_t n_whole, n_part; /* buckets; 0: none */
+    uint32_t n_whole, n_part; /* buckets; 0: none (the tables still point at 64 readable bytes) */
 } pm_ngram_shard;
 
 enum { PM_NGRAM_SHARD_BITS = 9, PM_NGRAM_SHARDS = 1 << PM_NGRAM_SHARD_BITS };
@@ -37,7 +37,8 @@ typedef struct pm_ngram_model {
     double log_first[256];/* the logarithm of its count */
     double *logs;         /* the logarithm of a count, by its rank; rank 0 (too rare): -INFINITY */
     pm_ngram_shard shards[PM_NGRAM_SHARDS];
-    size_t bytes;         /* memory */
+    uint8_t *memory;      /* of all tables */
+    size_t bytes;
 } pm_ngram_model;
 
 /* Makes the model: an n-gram k of more than one byte seen less than min_count times is not there; the others have ln count(k) - ln

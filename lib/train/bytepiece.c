@@ -80,6 +80,9 @@ static pm_status take_document(trainer *t, unsigned thread, pm_bytes doc, pm_err
 
     c->documents++;
     c->bytes += doc.len;
+    if (!doc.len) {
+        return PM_OK;
+    }
     if (t->specials) {
         c->with_special += pm_specials_next(t->specials, (pm_special_rules){NULL, PM_SPECIAL_NOTICE}, doc.data, doc.len, 0, &hit);
     }
@@ -115,8 +118,8 @@ static pm_status produce(void *ctx, void *block, bool *filled, bool *more, pm_er
 static pm_status consume(void *ctx, unsigned thread, void *block, pm_error *err) {
     const pm_block *b = block;
     for (size_t i = 0; i < b->n; i++) {
-        size_t begin = i ? b->ends[i - 1] : 0;
-        PM_TRY(take_document(ctx, thread, (pm_bytes){b->text.data + begin, b->ends[i] - begin}, err));
+        size_t begin = i ? b->ends[i - 1] : 0, len = b->ends[i] - begin;
+        PM_TRY(take_document(ctx, thread, (pm_bytes){len ? b->text.data + begin : NULL, len}, err));
     }
     return PM_OK;
 }
@@ -280,7 +283,7 @@ static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) 
     return set_number(model, "bytes", t->job->summary.bytes, err);
 }
 
-static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_pruned *pruned, const uint64_t *counts, pm_error *err) {
+static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_pruned *pruned, const uint64_t *counts, size_t size, pm_error *err) {
     pm_model model = {.algorithm = PM_ALGORITHM_BYTEPIECE, .normalize = true, .isolate_digits = t->job->o.isolate_digits};
     entry *entries = pm_alloc(pruned->n, sizeof *entries);
     size_t n = 0;
@@ -293,6 +296,7 @@ static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_p
             entries[n++] = (entry){pruned->pieces[i], counts[i]};
         }
     }
+    t->job->summary.smaller_than_asked |= n < size;
     qsort(entries, n, sizeof *entries, by_length);
     pm_status status = set_ids(&model, &t->job->o, entries, n, err);
     pm_free(entries);
@@ -329,7 +333,7 @@ static pm_status make_all(pm_tokenizer **out, trainer *t, size_t *sizes, size_t 
     PM_TRY(pm_ticker_phase(&t->job->ticker, "prune pieces", "tasks", 0, err));
     PM_TRY(pm_prune(&pruned, t->pieces, sizes, o->n_vocab_sizes, o->max_piece_length, o->min_count, o->threads, &t->job->ticker, err));
     for (size_t i = 0; status == PM_OK && i < o->n_vocab_sizes; i++) {
-        status = make_tokenizer(&out[which[i]], t, &pruned, pruned.counts[i], err);
+        status = make_tokenizer(&out[which[i]], t, &pruned, pruned.counts[i], sizes[i], err);
     }
     pm_pruned_release(&pruned);
     return status;
@@ -360,10 +364,6 @@ pm_status pm_train_bytepiece(pm_tokenizer **out, pm_corpus *corpus, pm_train_job
     for (size_t i = 0; status != PM_OK && i < n; i++) {
         pm_tokenizer_free(out[i]);
         out[i] = NULL;
-    }
-    for (size_t i = 0; status == PM_OK && i < n; i++) {
-        const pm_tokenizer *tok = out[i];
-        job->summary.smaller_than_asked |= tok->vocab_size < job->o.vocab_sizes[i];
     }
     return status;
 }

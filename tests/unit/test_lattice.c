@@ -1,0 +1,306 @@
+/* test_lattice.c - the best segmentation against its twin, and drawn ones against their exact distribution. */
+#include <math.h>
+
+#include "../oracle/bytepiece.h"
+#include "encode/lattice_table.h"
+#include "support.h"
+
+enum { MAX_PIECES = 400 };
+
+/* A vocabulary of the bytes and random pieces over an alphabet, with random counts that give ties. */
+typedef struct vocabulary {
+    pm_bytes pieces[MAX_PIECES];
+    double logp[MAX_PIECES];
+    size_t n;
+    oracle_dict dict;
+    pm_lattice *lattice;
+    pm_lattice_scratch *scratch;
+} vocabulary;
+
+static uint8_t store[MAX_PIECES][24];
+
+static void random_piece(uint8_t *piece, size_t len, const char *alphabet, uint64_t *state) {
+    for (size_t i = 0; i < len; i++) {
+        piece[i] = (uint8_t)alphabet[random_word(state) % strlen(alphabet)];
+    }
+}
+
+static void make(vocabulary *v, uint64_t seed, size_t n, size_t longest, const char *alphabet) {
+    pm_error err = {0};
+    uint64_t state = seed;
+    *v = (vocabulary){0};
+    for (size_t i = 0; i < 256 + n; i++) {
+        size_t len = i < 256 ? 1 : 2 + random_word(&state) % (longest - 1);
+        store[i][0] = (uint8_t)i;
+        if (i >= 256) {
+            random_piece(store[i], len, alphabet, &state);
+        }
+        oracle_dict_add(&v->dict, (pm_bytes){store[i], len}, 1 + random_word(&state) % (random_word(&state) % 2 ? 3 : 1000));
+    }
+    oracle_dict_settle(&v->dict);
+    oracle_set_logs(&v->dict);
+    v->n = v->dict.n;
+    for (size_t i = 0; i < v->n; i++) { /* not in the order of bytes */
+        size_t k = (i * 7 + 3) % v->n;
+        while (v->pieces[k].data) {
+            k = (k + 1) % v->n;
+        }
+        v->pieces[k] = v->dict.items[i].key;
+        v->logp[k] = v->dict.items[i].value;
+    }
+    assert_ok(pm_lattice_new(&v->lattice, v->pieces, v->logp, v->n, &err));
+    assert_ok(pm_lattice_scratch_new(&v->scratch, &err));
+}
+
+static void release(vocabulary *v) {
+    pm_lattice_free(v->lattice);
+    pm_lattice_scratch_free(v->scratch);
+    oracle_dict_free(&v->dict);
+}
+
+typedef struct sink {
+    size_t *ends, n, at;
+    const vocabulary *v;
+    const uint8_t *text;
+} sink;
+
+static pm_status take(void *user, const uint32_t *pieces, size_t n, pm_error *err) {
+    sink *s = user;
+    (void)err;
+    for (size_t i = 0; i < n; i++) {
+        pm_bytes piece = s->v->pieces[pieces[i]];
+        ck_assert_mem_eq(piece.data, s->text + s->at, piece.len);
+        s->at += piece.len;
+        s->ends[s->n++] = s->at;
+    }
+    return PM_OK;
+}
+
+static size_t best(vocabulary *v, pm_bytes text, size_t *ends) {
+    pm_error err = {0};
+    sink s = {ends, 0, 0, v, text.data};
+    uint8_t *copy = malloc(text.len + 1); /* so that a sanitizer sees a byte read behind the text */
+    memcpy(copy, text.data, text.len);
+    assert_ok(pm_lattice_best(v->lattice, v->scratch, copy, text.len, take, &s, &err));
+    free(copy);
+    ck_assert_uint_eq(s.at, text.len);
+    return s.n;
+}
+
+static void compare_best(vocabulary *v, pm_bytes text) {
+    size_t *ends = malloc((text.len + 1) * sizeof *ends), *wanted = malloc((text.len + 1) * sizeof *wanted);
+    size_t n = best(v, text, ends), n_wanted = oracle_best(&v->dict, text, wanted);
+    ck_assert_uint_eq(n, n_wanted);
+    ck_assert_mem_eq(ends, wanted, n * sizeof *ends);
+    free(ends);
+    free(wanted);
+}
+
+START_TEST(best_equals_the_twin_ties_too) {
+    static const char *const alphabets[] = {"ab", "abcdefgh ", "\xE4\xB8\xAD\x96", "a"};
+    static uint8_t text[3000];
+    uint64_t state = 11;
+    for (int round = 0; round < 24; round++) {
+        const char *alphabet = alphabets[round % 4];
+        vocabulary v;
+        make(&v, random_word(&state), (size_t)round * 6, 2 + (size_t)round % 20, alphabet);
+        for (size_t len = 0; len < 400; len += 1 + len / 4) {
+            random_piece(text, len, alphabet, &state);
+            compare_best(&v, (pm_bytes){text, len});
+        }
+        random_piece(text, sizeof text, alphabet, &state);
+        text[random_word(&state) % sizeof text] = 0xFF;
+        compare_best(&v, (pm_bytes){text, sizeof text});
+        release(&v);
+    }
+}
+END_TEST
+
+START_TEST(windows_do_not_show) {
+    static uint8_t text[5 * PM_LATTICE_WINDOW];
+    uint64_t state = 12;
+    for (int kind = 0; kind < 3; kind++) {
+        vocabulary v;
+        make(&v, 77, 30, 5, kind == 2 ? "a" : "abc");
+        random_piece(text, sizeof text, kind == 2 ? "a" : "abc", &state);
+        if (kind == 1) { /* the only place that no piece crosses is near the end of a window */
+            text[PM_LATTICE_WINDOW - 3] = text[3 * PM_LATTICE_WINDOW + 1] = 0xFF;
+        }
+        compare_best(&v, (pm_bytes){text, sizeof text});
+        compare_best(&v, (pm_bytes){text, PM_LATTICE_WINDOW});
+        compare_best(&v, (pm_bytes){text, PM_LATTICE_WINDOW + 1});
+        release(&v);
+    }
+}
+END_TEST
+
+START_TEST(memory_stays_small_where_pieces_do_not_cross) {
+    size_t len = 3 << 20, *ends = malloc(len * sizeof *ends);
+    uint8_t *text = malloc(len);
+    vocabulary v;
+    make(&v, 5, 60, 6, "abc");
+    for (size_t i = 0; i < len; i++) {
+        text[i] = i % 1000 ? (uint8_t)('a' + i % 3) : 'x';
+    }
+    best(&v, (pm_bytes){text, len}, ends);
+    ck_assert_uint_le(v.scratch->window.cap, 2 * PM_LATTICE_WINDOW);
+    ck_assert_uint_le(v.scratch->cap_out, 4 * PM_LATTICE_WINDOW);
+    release(&v);
+    free(text);
+    free(ends);
+}
+END_TEST
+
+START_TEST(pieces_can_vanish_and_come_back) {
+    pm_error err = {0};
+    vocabulary v;
+    size_t ends[8], n = 0;
+    double logp[MAX_PIECES];
+    make(&v, 9, 40, 3, "ab");
+    for (size_t i = 0; i < v.n; i++) {
+        logp[i] = v.pieces[i].len > 1 ? -INFINITY : v.logp[i];
+    }
+    pm_lattice_set(v.lattice, logp);
+    ck_assert_uint_eq(best(&v, (pm_bytes){(const uint8_t *)"abaabb", 6}, ends), 6);
+    for (size_t i = 0; i < v.n; i++) {
+        logp[i] = v.pieces[i].len == 1 && v.pieces[i].data[0] == 'b' ? -INFINITY : v.logp[i];
+    }
+    pm_lattice_set(v.lattice, logp);
+    sink s = {ends, 0, 0, &v, (const uint8_t *)"aab"};
+    assert_fails(pm_lattice_best(v.lattice, v.scratch, s.text, 3, take, &s, &err), PM_INVALID_ARGUMENT, "0x62");
+    ck_assert_uint_eq(err.offset, 2);
+    assert_fails(pm_lattice_sample(v.lattice, v.scratch, s.text, 3, 1.0, 1, take, &s, &err), PM_INVALID_ARGUMENT, "0x62");
+    pm_lattice_set(v.lattice, v.logp);
+    n = best(&v, (pm_bytes){(const uint8_t *)"abaabb", 6}, ends);
+    ck_assert_uint_le(n, 6);
+    release(&v);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- sampling ---- */
+
+static size_t sample(vocabulary *v, pm_bytes text, double alpha, uint64_t key, size_t *ends) {
+    pm_error err = {0};
+    sink s = {ends, 0, 0, v, text.data};
+    assert_ok(pm_lattice_sample(v->lattice, v->scratch, text.data, text.len, alpha, key, take, &s, &err));
+    ck_assert_uint_eq(s.at, text.len);
+    return s.n;
+}
+
+/* The weight of a segmentation given as bits (bit i: a piece ends behind byte i), 0 if some part is no piece. */
+static double weight(const vocabulary *v, pm_bytes text, unsigned bits, double alpha) {
+    double sum = 0;
+    for (size_t begin = 0, i = 0; i < text.len; i++) {
+        if (i + 1 == text.len || (bits >> i & 1)) {
+            const oracle_entry *e = oracle_dict_find(&v->dict, (pm_bytes){text.data + begin, i + 1 - begin});
+            if (!e) {
+                return 0;
+            }
+            sum += alpha * e->value;
+            begin = i + 1;
+        }
+    }
+    return exp(sum);
+}
+
+/* Chi-square over all segmentations of a text of up to 10 bytes, rare ones put together. */
+static void compare_distribution(vocabulary *v, pm_bytes text, double alpha) {
+    static unsigned seen[1 << 9];
+    double expected[1 << 9], total = 0, chi = 0, rare = 0, rare_seen = 0;
+    unsigned n = 1u << (text.len - 1), cells = 0;
+    const unsigned draws = 20000;
+    memset(seen, 0, sizeof seen);
+    for (unsigned bits = 0; bits < n; bits++) {
+        expected[bits] = weight(v, text, bits, alpha);
+        total += expected[bits];
+    }
+    for (unsigned d = 0; d < draws; d++) {
+        size_t ends[10];
+        unsigned bits = 0;
+        for (size_t i = 0, k = sample(v, text, alpha, d * UINT64_C(0x9E3779B97F4A7C15), ends); i + 1 < k; i++) {
+            bits |= 1u << (ends[i] - 1);
+        }
+        seen[bits]++;
+    }
+    for (unsigned bits = 0; bits < n; bits++) {
+        double e = expected[bits] / total * draws;
+        ck_assert(e > 0 || seen[bits] == 0);
+        if (e < 8) {
+            rare += e;
+            rare_seen += seen[bits];
+        } else {
+            chi += (seen[bits] - e) * (seen[bits] - e) / e;
+            cells++;
+        }
+    }
+    if (rare >= 8) {
+        chi += (rare_seen - rare) * (rare_seen - rare) / rare;
+        cells++;
+    }
+    double degrees = cells - 1;
+    ck_assert_msg(chi < degrees + 4 * sqrt(2 * degrees) + 4, "chi-square %.1f with %.0f degrees of freedom, alpha %.2f", chi, degrees, alpha);
+}
+
+START_TEST(draws_have_the_exact_distribution) {
+    static const double alphas[] = {0, 0.1, 0.5, 1, 3};
+    vocabulary v;
+    make(&v, 21, 60, 5, "ab");
+    for (size_t i = 0; i < sizeof alphas / sizeof *alphas; i++) {
+        compare_distribution(&v, (pm_bytes){(const uint8_t *)"abbababaab", 10}, alphas[i]);
+        compare_distribution(&v, (pm_bytes){(const uint8_t *)"aaaaaaaa", 8}, alphas[i]);
+    }
+    release(&v);
+}
+END_TEST
+
+/* Sums over a long text leave the range of doubles many times over; windows move. */
+START_TEST(draws_hold_on_long_text) {
+    size_t len = 5 * PM_LATTICE_WINDOW, *a = malloc(len * sizeof *a), *b = malloc(len * sizeof *b);
+    uint8_t *text = malloc(len);
+    uint64_t state = 3;
+    vocabulary v;
+    make(&v, 22, 60, 5, "ab");
+    random_piece(text, len, "ab", &state);
+    for (int gaps = 0; gaps < 2; gaps++) {
+        size_t n = sample(&v, (pm_bytes){text, len}, 0.3, 42, a), n_best = best(&v, (pm_bytes){text, len}, b);
+        ck_assert_uint_gt(n, n_best); /* drawn ones have more pieces than the best */
+        ck_assert_uint_eq(sample(&v, (pm_bytes){text, len}, 0.3, 42, b), n);
+        ck_assert_mem_eq(a, b, n * sizeof *a);
+        ck_assert(sample(&v, (pm_bytes){text, len}, 0.3, 43, b) != n || memcmp(a, b, n * sizeof *a) != 0);
+        n = sample(&v, (pm_bytes){text, len}, 1e6, 42, a); /* as good as the best; ties may fall otherwise */
+        double sum_a = 0, sum_b = 0;
+        n_best = best(&v, (pm_bytes){text, len}, b);
+        for (size_t i = 0; i < n; i++) {
+            size_t begin = i ? a[i - 1] : 0;
+            sum_a += oracle_dict_find(&v.dict, (pm_bytes){text + begin, a[i] - begin})->value;
+        }
+        for (size_t i = 0; i < n_best; i++) {
+            size_t begin = i ? b[i - 1] : 0;
+            sum_b += oracle_dict_find(&v.dict, (pm_bytes){text + begin, b[i] - begin})->value;
+        }
+        ck_assert(fabs(sum_a - sum_b) < 1e-6 * fabs(sum_b));
+        for (size_t i = 0; i < len; i += 700) {
+            text[i] = 'x';
+        }
+    }
+    release(&v);
+    free(text);
+    free(a);
+    free(b);
+}
+END_TEST
+
+Suite *suite_lattice(void);
+Suite *suite_lattice(void) {
+    Suite *suite = suite_create("lattice");
+    TCase *tc = tcase_create("all");
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, best_equals_the_twin_ties_too);
+    tcase_add_test(tc, windows_do_not_show);
+    tcase_add_test(tc, memory_stays_small_where_pieces_do_not_cross);
+    tcase_add_test(tc, pieces_can_vanish_and_come_back);
+    tcase_add_test(tc, draws_have_the_exact_distribution);
+    tcase_add_test(tc, draws_hold_on_long_text);
+    suite_add_tcase(suite, tc);
+    return suite;
+}

@@ -1,0 +1,351 @@
+/* test_train_bytepiece.c - the BytePiece trainer and encoder against their twin on small random corpora; chunks; spooling; options. */
+#include <stdio.h>
+
+#include "../oracle/bytepiece.h"
+#include "count/spool.h"
+#include "support.h"
+#include "text/chunk.h"
+
+enum { MAX_DOCS = 60, MAX_BYTES = 6000, MAX_SIZES = 3 };
+
+typedef struct text {
+    uint8_t data[MAX_BYTES];
+    size_t ends[MAX_DOCS], n;
+} text;
+
+static pm_bytes document(const text *t, size_t i) {
+    size_t begin = i ? t->ends[i - 1] : 0;
+    return (pm_bytes){t->data + begin, t->ends[i] - begin};
+}
+
+/* Documents of words that repeat, from one of several alphabets; all of it is in NFC. */
+static void random_documents(text *t, uint64_t *state, unsigned kind) {
+    static const char *const units[][8] = {
+        {"a", "b", "c", " ", "ab", "\n", "the ", "ing "},
+        {"中", "文", "字", "的", "，", "中文", "\n", "a1"},
+        {"1", "٣", "９", "x", "😀", "\n\n", "12", "é"},
+        {"\x80", "\xFF", "a", "\xE4\xB8", "中", "\xC0", "\n", "\xF0\x9F\x98"},
+        {"a", "a", "a", "aa", "aaa", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "b", "\n"},
+    };
+    char words[12][24];
+    size_t at = 0;
+    for (int w = 0; w < 12; w++) {
+        words[w][0] = 0;
+        for (uint64_t k = 1 + random_word(state) % 4; k > 0 && strlen(words[w]) < 16; k--) {
+            const char *unit = units[kind][random_word(state) % 8];
+            strncat(words[w], unit, sizeof words[w] - strlen(words[w]) - 1);
+        }
+    }
+    t->n = random_word(state) % MAX_DOCS;
+    size_t room = 20 + random_word(state) % (MAX_BYTES - 200);
+    for (size_t i = 0; i < t->n; i++) {
+        for (uint64_t k = random_word(state) % 40; k > 0 && at + 64 < room; k--) {
+            const char *word = random_word(state) % 5 ? words[random_word(state) % 12] : units[kind][random_word(state) % 8];
+            memcpy(t->data + at, word, strlen(word));
+            at += strlen(word);
+            if (random_word(state) % 50 == 0) {
+                t->data[at++] = 0;
+            }
+        }
+        t->ends[i] = at;
+    }
+}
+
+typedef struct setup {
+    oracle_options oracle;
+    uint32_t sizes[MAX_SIZES];
+    size_t n_sizes;
+    unsigned threads;
+} setup;
+
+static setup random_setup(uint64_t *state) {
+    setup s = {.oracle = {.order = 1 + (unsigned)(random_word(state) % 7),
+                          .min_count = random_word(state) % 3 ? 2 : random_word(state) % 5,
+                          .max_piece_length = random_word(state) % 2 ? 36 : 1 + random_word(state) % 9,
+                          .isolate_digits = random_word(state) % 3 == 0,
+                          .ensure_unicode = random_word(state) % 4 != 0},
+               .n_sizes = 1 + random_word(state) % MAX_SIZES,
+               .threads = 1 + (unsigned)(random_word(state) % 3)};
+    for (size_t i = 0; i < s.n_sizes; i++) {
+        s.sizes[i] = 259 + (uint32_t)(random_word(state) % 120);
+    }
+    return s;
+}
+
+static pm_status train(const text *t, const setup *s, pm_tokenizer **out, pm_train_summary *summary, pm_error *err) {
+    pm_corpus *corpus;
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+    ck_assert_int_eq(pm_corpus_new(&corpus, NULL, err), PM_OK);
+    for (size_t i = 0; i < t->n; i++) {
+        ck_assert_int_eq(pm_corpus_add_document(corpus, document(t, i), err), PM_OK);
+    }
+    o.vocab_sizes = s->sizes;
+    o.n_vocab_sizes = s->n_sizes;
+    o.ngram_order = s->oracle.order;
+    o.min_count = s->oracle.min_count;
+    o.max_piece_length = (uint32_t)s->oracle.max_piece_length;
+    o.isolate_digits = s->oracle.isolate_digits;
+    o.ensure_unicode = s->oracle.ensure_unicode;
+    o.threads = s->threads;
+    o.summary = summary;
+    pm_status status = pm_train(out, s->n_sizes, corpus, &o, err);
+    pm_corpus_free(corpus);
+    return status;
+}
+
+static void compare_model(const pm_tokenizer *tok, const oracle_dict *pieces) {
+    size_t n = 0;
+    for (pm_id id = 0; id < pm_tokenizer_vocab_size(tok); id++) {
+        if (pm_tokenizer_kind(tok, id) != PM_KIND_PIECE) {
+            continue;
+        }
+        pm_bytes piece = pm_tokenizer_piece(tok, id);
+        const oracle_entry *e = oracle_dict_find(pieces, piece);
+        ck_assert_msg(e != NULL, "piece of id %u is not the twin's", id);
+        ck_assert_uint_eq(e->count, pm_tokenizer_count(tok, id));
+        if (n++) { /* sorted by (length, bytes) */
+            pm_bytes before = pm_tokenizer_piece(tok, id - 1);
+            ck_assert(before.len < piece.len || (before.len == piece.len && memcmp(before.data, piece.data, piece.len) < 0));
+        }
+    }
+    ck_assert_uint_eq(n, pieces->n);
+    ck_assert_uint_eq(pm_tokenizer_vocab_size(tok), n + 3);
+}
+
+static void compare_ids(const pm_tokenizer *tok, oracle_dict *pieces, const pm_bytes *chunks, size_t n_chunks, pm_bytes all) {
+    pm_error err = {0};
+    pm_encoder *enc;
+    pm_id ids[3 * MAX_BYTES];
+    size_t n, ends[MAX_BYTES];
+    oracle_set_logs(pieces);
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    for (size_t c = 0; c < n_chunks; c++) { /* a chunk ends at newlines only: encoded by itself it is one again */
+        assert_ok(pm_encode(enc, chunks[c], NULL, ids, sizeof ids / sizeof *ids, &n, &err));
+        ck_assert_uint_eq(n, oracle_best(pieces, chunks[c], ends));
+        for (size_t i = 0; i < n; i++) {
+            size_t begin = i ? ends[i - 1] : 0;
+            pm_bytes piece = pm_tokenizer_piece(tok, ids[i]);
+            ck_assert_uint_eq(piece.len, ends[i] - begin);
+            ck_assert_mem_eq(piece.data, chunks[c].data + begin, piece.len);
+        }
+    }
+    (void)all;
+    pm_encoder_free(enc);
+}
+
+static void compare_once(uint64_t *state, unsigned kind) {
+    static text t;
+    static pm_bytes chunks[MAX_BYTES];
+    pm_error err = {0};
+    pm_tokenizer *toks[MAX_SIZES];
+    oracle_dict pieces[MAX_SIZES];
+    pm_train_summary summary;
+    size_t n = 0, ends[MAX_BYTES], sorted[MAX_SIZES];
+    setup s = random_setup(state);
+
+    random_documents(&t, state, kind);
+    for (size_t i = 0; i < t.n; i++) {
+        pm_bytes doc = document(&t, i);
+        size_t k = oracle_chunks(doc.data, doc.len, s.oracle.isolate_digits, ends);
+        for (size_t c = 0; c < k; c++) {
+            size_t begin = c ? ends[c - 1] : 0;
+            chunks[n++] = (pm_bytes){doc.data + begin, ends[c] - begin};
+        }
+    }
+    pm_status status = train(&t, &s, toks, &summary, &err);
+    if (n == 0) {
+        ck_assert_int_eq(status, PM_EMPTY_CORPUS);
+        return;
+    }
+    assert_ok(status);
+    ck_assert_uint_eq(summary.words, n);
+    for (size_t i = 0; i < s.n_sizes; i++) { /* the twin wants sizes going down */
+        size_t k = i;
+        for (; k > 0 && sorted[k - 1] < s.sizes[i] - 3; k--) {
+            sorted[k] = sorted[k - 1];
+        }
+        sorted[k] = s.sizes[i] - 3;
+    }
+    oracle_train(&s.oracle, chunks, n, sorted, s.n_sizes, pieces);
+    for (size_t i = 0; i < s.n_sizes; i++) {
+        size_t k = 0;
+        while (sorted[k] != s.sizes[i] - 3) {
+            k++;
+        }
+        compare_model(toks[i], &pieces[k]);
+        compare_ids(toks[i], &pieces[k], chunks, n < 40 ? n : 40, (pm_bytes){t.data, t.n ? t.ends[t.n - 1] : 0});
+        pm_tokenizer_free(toks[i]);
+    }
+    for (size_t i = 0; i < s.n_sizes; i++) {
+        oracle_dict_free(&pieces[i]);
+    }
+}
+
+START_TEST(models_and_ids_equal_the_twin) {
+    uint64_t state = (uint64_t)_i + 1;
+    for (int round = 0; round < 40; round++) {
+        compare_once(&state, (unsigned)_i);
+    }
+}
+END_TEST
+
+START_TEST(chunks_equal_the_twin) {
+    static uint8_t data[70000];
+    static size_t ends[70001];
+    static const size_t runs[] = {0, 1, 9999, 10000, 10001, 20000, 20001};
+    for (size_t i = 0; i < sizeof runs / sizeof *runs * 8; i++) {
+        size_t len = 0, n;
+        const char *unit = i % 8 < 3 ? "a" : i % 8 < 6 ? "中" : i % 8 == 6 ? "\x80" : "4";
+        for (size_t k = 0; k < runs[i / 8] && len + 300 < sizeof data; k++) {
+            memcpy(data + len, unit, strlen(unit));
+            len += strlen(unit);
+        }
+        memset(data + len, '\n', i % 3 * 100 + i % 2);
+        len += i % 3 * 100 + i % 2;
+        memcpy(data + len, "x1\nz", 4);
+        len += 4;
+        for (int isolate = 0; isolate < 2; isolate++) {
+            n = oracle_chunks(data, len, isolate, ends);
+            size_t at = 0;
+            for (size_t c = 0; c < n; c++) {
+                at += pm_chunk_next(data + at, len - at, isolate);
+                ck_assert_uint_eq(at, ends[c]);
+            }
+            ck_assert_uint_eq(at, len);
+        }
+    }
+}
+END_TEST
+
+START_TEST(digits_are_those_of_unicode) {
+    ck_assert(pm_is_decimal_digit('0') && pm_is_decimal_digit('9') && !pm_is_decimal_digit('/') && !pm_is_decimal_digit(':'));
+    ck_assert(!pm_is_decimal_digit(0xB2) && !pm_is_decimal_digit(0x65F) && pm_is_decimal_digit(0x660) && pm_is_decimal_digit(0x669));
+    ck_assert(!pm_is_decimal_digit(0x66A) && pm_is_decimal_digit(0x1D7FF) && !pm_is_decimal_digit(0x1D800) && !pm_is_decimal_digit(0x10FFFF));
+    ck_assert(pm_is_decimal_digit(0x10D40)); /* Garay: Unicode 16 */
+}
+END_TEST
+
+/* What a spool gives back is what it was given, whether it went through memory or the file. */
+START_TEST(spool_keeps_runs_in_memory_and_file) {
+    pm_error err = {0};
+    pm_spool *spool;
+    pm_chunks c = {0};
+    assert_ok(pm_spool_new(&spool, 3000, NULL, &err));
+    for (int i = 0; i < 20; i++) {
+        for (int k = 0; k <= i; k++) {
+            uint8_t chunk[50];
+            memset(chunk, i + k, sizeof chunk);
+            assert_ok(pm_chunks_add(&c, chunk, (size_t)(k % 50), &err));
+        }
+        assert_ok(pm_spool_put(spool, &c, &err));
+        ck_assert_uint_eq(c.n, 0);
+    }
+    ck_assert_uint_eq(pm_spool_size(spool), 20);
+    for (int i = 19; i >= 0; i--) {
+        assert_ok(pm_spool_take(spool, (size_t)i, &c, &err));
+        ck_assert_uint_eq(c.n, (size_t)i + 1);
+        for (int k = 0; k <= i; k++) {
+            size_t begin = k ? c.ends[k - 1] : 0;
+            ck_assert_uint_eq(c.ends[k] - begin, (size_t)(k % 50));
+            for (size_t b = begin; b < c.ends[k]; b++) {
+                ck_assert_uint_eq(c.text[b], (uint8_t)(i + k));
+            }
+        }
+    }
+    pm_chunks_release(&c);
+    pm_spool_free(spool);
+}
+END_TEST
+
+static pm_bytes bytes_of(const char *s) { return (pm_bytes){(const uint8_t *)s, strlen(s)}; }
+
+START_TEST(special_tokens_and_reserved_slots_come_behind_the_pieces) {
+    pm_error err = {0};
+    pm_corpus *corpus;
+    pm_tokenizer *tok;
+    pm_train_summary summary = {0};
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+    const uint32_t size = 300;
+    const pm_special_token specials[] = {{bytes_of("<|end|>"), PM_ID_NONE}, {bytes_of("<|user|>"), PM_ID_NONE}};
+    assert_ok(pm_corpus_new(&corpus, NULL, &err));
+    for (int i = 0; i < 50; i++) {
+        assert_ok(pm_corpus_add_document(corpus, bytes_of("the quick brown fox jumps over the lazy dog and on <|end|>"), &err));
+        assert_ok(pm_corpus_add_document(corpus, bytes_of("pack my box with five dozen liquor jugs"), &err));
+    }
+    o.vocab_sizes = &size;
+    o.n_vocab_sizes = 1;
+    o.special_tokens = specials;
+    o.n_special_tokens = 2;
+    o.reserve = 5;
+    o.round_to = 64;
+    o.summary = &summary;
+    assert_ok(pm_train(&tok, 1, corpus, &o, &err));
+    pm_corpus_free(corpus);
+    ck_assert_uint_eq(pm_tokenizer_vocab_size(tok) % 64, 0);
+    ck_assert_uint_eq(summary.documents_with_special, 50);
+    ck_assert_uint_eq(summary.documents, 100);
+    ck_assert(summary.smaller_than_asked); /* a few dozen pieces are all that this text gives */
+    for (pm_id id = 0; id < 3; id++) {
+        ck_assert_int_eq(pm_tokenizer_kind(tok, id), PM_KIND_CONTROL);
+    }
+    pm_id end = pm_tokenizer_find(tok, bytes_of("<|end|>"));
+    ck_assert_int_eq(pm_tokenizer_kind(tok, end), PM_KIND_SPECIAL);
+    ck_assert_int_eq(pm_tokenizer_kind(tok, end - 1), PM_KIND_PIECE);
+    ck_assert_int_eq(pm_tokenizer_kind(tok, end + 1), PM_KIND_SPECIAL);
+    ck_assert_int_eq(pm_tokenizer_kind(tok, end + 2), PM_KIND_RESERVED);
+    ck_assert_int_eq(pm_tokenizer_kind(tok, pm_tokenizer_vocab_size(tok) - 1), PM_KIND_RESERVED);
+    ck_assert_ptr_nonnull(strstr(pm_tokenizer_settings(tok), "ngram_order=6\n"));
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+static uint64_t allowed;
+static bool allow_some(void) { return allowed && allowed--; }
+
+START_TEST(every_failed_allocation_is_reported) {
+    static text t;
+    uint64_t state = 5;
+    setup s = {.oracle = {6, 2, 36, false, true}, .sizes = {300, 280}, .n_sizes = 2, .threads = 1};
+    pm_tokenizer *toks[MAX_SIZES];
+    pm_status status = PM_NO_MEMORY;
+    do {
+        random_documents(&t, &state, 0);
+    } while (t.n < 5);
+    for (uint64_t n = 0; status != PM_OK; n += n < 200 ? 1 : 1 + n / 200) {
+        pm_error err = {0};
+        pm_corpus *corpus;
+        pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+        assert_ok(pm_corpus_new(&corpus, NULL, &err));
+        for (size_t i = 0; i < t.n; i++) {
+            assert_ok(pm_corpus_add_document(corpus, document(&t, i), &err));
+        }
+        o.vocab_sizes = s.sizes;
+        o.n_vocab_sizes = s.n_sizes;
+        o.threads = 1;
+        allowed = n;
+        pm_alloc_test_hook = allow_some;
+        status = pm_train(toks, s.n_sizes, corpus, &o, &err);
+        pm_alloc_test_hook = NULL;
+        pm_corpus_free(corpus);
+        ck_assert_msg(status == PM_OK || status == PM_NO_MEMORY, "%s: %s", pm_status_name(status), err.message);
+        ck_assert_int_eq(toks[0] != NULL, status == PM_OK);
+    }
+    pm_tokenizer_free(toks[0]);
+    pm_tokenizer_free(toks[1]);
+}
+END_TEST
+
+Suite *suite_train_bytepiece(void);
+Suite *suite_train_bytepiece(void) {
+    Suite *suite = suite_create("train_bytepiece");
+    TCase *tc = tcase_create("all");
+    tcase_set_timeout(tc, 120);
+    tcase_add_loop_test(tc, models_and_ids_equal_the_twin, 0, 5);
+    tcase_add_test(tc, chunks_equal_the_twin);
+    tcase_add_test(tc, digits_are_those_of_unicode);
+    tcase_add_test(tc, spool_keeps_runs_in_memory_and_file);
+    tcase_add_test(tc, special_tokens_and_reserved_slots_come_behind_the_pieces);
+    tcase_add_test(tc, every_failed_allocation_is_reported);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
