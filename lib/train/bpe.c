@@ -34,7 +34,7 @@
 #include "train/bpe.h"
 #include "train/train.h"
 
-const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 4, .small_cells = 1 << 15};
+const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15};
 
 /* ---------------------------------------------------------------- the vocabulary ---- */
 
