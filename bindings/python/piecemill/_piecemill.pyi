@@ -1,5 +1,8 @@
-from typing import Any, Dict, FrozenSet, Iterable, Iterator, List, Literal, Mapping, Optional, Sequence, SupportsIndex, Tuple, Union, final, overload
 import os
+from typing import (
+    Any, Dict, Final, FrozenSet, Iterable, Iterator, List, Literal, Mapping, Optional, Sequence, SupportsIndex, Tuple, Union, final,
+    overload,
+)
 
 from typing_extensions import Buffer
 
@@ -41,6 +44,10 @@ class Array:
 class BatchResult(Tuple[Array, Array]):
     """What Tokenizer.encode_batch returns: a pair (ids, offsets) that knows documents_with_special too."""
 
+    n_fields: Final[int]
+    n_sequence_fields: Final[int]
+    n_unnamed_fields: Final[int]
+    __match_args__: Final = ("ids", "offsets")
     def __new__(cls, sequence: Iterable[Any], dict: Dict[str, Any] = ...) -> BatchResult: ...
     @property
     def ids(self) -> Array: ...
@@ -53,6 +60,10 @@ class BatchResult(Tuple[Array, Array]):
 class Progress(Tuple[str, int, int, str, float, int]):
     """How far a training is: what the callable given as progress= is called with."""
 
+    n_fields: Final[int]
+    n_sequence_fields: Final[int]
+    n_unnamed_fields: Final[int]
+    __match_args__: Final = ("phase", "done", "total", "unit", "seconds", "memory")
     def __new__(cls, sequence: Iterable[Any], dict: Dict[str, Any] = ...) -> Progress: ...
     @property
     def phase(self) -> str: ...

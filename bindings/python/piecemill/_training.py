@@ -99,8 +99,11 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = ..., vocab_size: 
           pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
           memory_limit: Union[None, int, str] = ..., min_count: Optional[int] = ..., progress: ProgressArgument = ...,
           **algorithm_options: Any) -> List[Tokenizer]: ...
-def train(files, algorithm="bytepiece", vocab_size=32000, pattern=None, special_tokens=(), threads=0, memory_limit=None,
-          min_count=None, progress=None, **algorithm_options):
+def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
+          vocab_size: Union[int, Sequence[int]] = 32000, pattern: Optional[Pattern] = None,
+          special_tokens: SpecialTokens = (), threads: int = 0, memory_limit: Union[None, int, str] = None,
+          min_count: Optional[int] = None, progress: ProgressArgument = None,
+          **algorithm_options: Any) -> Union[Tokenizer, List[Tokenizer]]:
     """Trains a tokenizer from text files and returns it; the same input and options give the same result on any machine.
 
     files: one path or an iterable of them, "-" for standard input; .txt and others are text, .jsonl is one JSON object a line,
@@ -149,8 +152,11 @@ def train_from_iterator(documents: Iterable[Text], algorithm: str = ..., vocab_s
                         pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
                         memory_limit: Union[None, int, str] = ..., min_count: Optional[int] = ...,
                         progress: ProgressArgument = ..., **algorithm_options: Any) -> List[Tokenizer]: ...
-def train_from_iterator(documents, algorithm="bytepiece", vocab_size=32000, pattern=None, special_tokens=(), threads=0,
-                        memory_limit=None, min_count=None, progress=None, **algorithm_options):
+def train_from_iterator(documents: Iterable[Text], algorithm: str = "bytepiece",
+                        vocab_size: Union[int, Sequence[int]] = 32000, pattern: Optional[Pattern] = None,
+                        special_tokens: SpecialTokens = (), threads: int = 0, memory_limit: Union[None, int, str] = None,
+                        min_count: Optional[int] = None, progress: ProgressArgument = None,
+                        **algorithm_options: Any) -> Union[Tokenizer, List[Tokenizer]]:
     """Trains a tokenizer from an iterable of documents (str, bytes or buffers); each is whole and is not split further.
 
     Arguments, result and errors are those of train, without split and field. The documents are read once, on the calling thread;

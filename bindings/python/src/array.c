@@ -238,6 +238,7 @@ static PyType_Slot slots[] = {
     {Py_tp_methods, methods},
     {Py_tp_getset, getset},
     {Py_tp_members, members},
+    {Py_tp_iter, PySeqIter_New},
     {Py_sq_length, array_length},
     {Py_sq_item, array_item},
     {Py_mp_length, array_length},

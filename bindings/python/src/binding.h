@@ -100,6 +100,7 @@ typedef struct pmpy_texts {
     PyObject **held;      /* what must live as long as the items; entries may be NULL */
     size_t n, cap;
     size_t total;         /* bytes and units added */
+    size_t before;        /* documents that pmpy_texts_clear has forgotten, for the number in a note on an exception */
     Py_buffer *buffers;
     size_t n_buffers, cap_buffers;
     pmpy_chunk *chunks;   /* memory for conversions, the newest first */

@@ -43,6 +43,7 @@ static void drop_objects(pmpy_texts *texts) {
 }
 
 void pmpy_texts_clear(pmpy_texts *texts) {
+    texts->before += texts->n;
     drop_objects(texts);
     if (!texts->chunks) {
         texts->next = texts->small;
@@ -100,6 +101,21 @@ static int grow(pmpy_texts *texts) {
     texts->held = held;
     texts->cap = cap;
     return 0;
+}
+
+/* Says which document of several it was, as a note on the exception that is set. */
+static void add_note(size_t index) {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyObject *note = PyUnicode_FromFormat("in document %zu", index);
+    PyObject *result = note && value ? PyObject_CallMethod(value, "add_note", "O", note) : NULL;
+    if (!result) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(note);
+    PyErr_Restore(type, value, traceback);
 }
 
 /* Where the characters of a str lie. *keep becomes a new reference that must live as long, or NULL. */
@@ -163,6 +179,9 @@ int pmpy_texts_add(pmpy_texts *texts, PyObject *document, bool hold) {
     PyObject *keep = NULL;
     if (PyUnicode_Check(document)) {
         if (view_str(document, &item, &width, &keep) < 0) {
+            if (texts->before + texts->n > 0) {
+                add_note(texts->before + texts->n);
+            }
             return -1;
         }
     } else if (PyBytes_Check(document)) {
@@ -186,7 +205,7 @@ int pmpy_texts_add(pmpy_texts *texts, PyObject *document, bool hold) {
     return 0;
 }
 
-/* ---- conversion: no Python below this line but the last function ---- */
+/* ---- conversion: no Python below this line but in the last function ---- */
 
 static uint8_t *put2(uint8_t *out, uint32_t c) {
     out[0] = (uint8_t)(0xc0 | c >> 6);
@@ -330,21 +349,6 @@ int pmpy_texts_convert(pmpy_texts *texts, size_t *bad) {
     return 0;
 }
 
-/* Says which document of several it was, as a note on the exception that is set. */
-static void add_note(size_t index) {
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    PyObject *note = PyUnicode_FromFormat("in document %zu", index);
-    PyObject *result = note && value ? PyObject_CallMethod(value, "add_note", "O", note) : NULL;
-    if (!result) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(result);
-    Py_XDECREF(note);
-    PyErr_Restore(type, value, traceback);
-}
-
 PyObject *pmpy_texts_raise(const pmpy_texts *texts, size_t bad, PyObject *document) {
     if (bad == SIZE_MAX) {
         return PyErr_NoMemory();
@@ -353,8 +357,8 @@ PyObject *pmpy_texts_raise(const pmpy_texts *texts, size_t bad, PyObject *docume
     if (bytes) {
         Py_DECREF(bytes);
         PyErr_SetString(PyExc_UnicodeError, "a document changed while it was read");
-    } else if (texts->n > 1) {
-        add_note(bad);
+    } else if (texts->before + texts->n > 1) {
+        add_note(texts->before + bad);
     }
     return NULL;
 }
