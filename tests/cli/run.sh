@@ -1,0 +1,394 @@
+#!/bin/sh
+# run.sh - the command from outside: every kind of wrong call and wrong input, streams, signals, round trips, each example of the manual.
+#
+#     PM_COMMAND=build/piecemill PM_SOURCE=. sh tests/cli/run.sh
+#
+# Prints a line for each failure and "cli: N passed, N failed, N skipped"; exits 1 if something failed.
+set -u
+LC_ALL=C
+export LC_ALL
+
+command=${PM_COMMAND:-piecemill}
+source=${PM_SOURCE:-$(dirname "$0")/../..}
+case $command in */*) command=$(cd "$(dirname "$command")" && pwd)/$(basename "$command") ;; esac
+source=$(cd "$source" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/piecemill-cli.XXXXXX") || exit 99
+trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
+trap 'exit 99' INT TERM
+cd "$work" || exit 99
+mkdir bin tmp
+TMPDIR=$work/tmp
+export TMPDIR
+printf '#!/bin/sh\nexec "%s" "$@"\n' "$command" > bin/piecemill
+chmod +x bin/piecemill
+PATH=$work/bin:$PATH
+cp "$source"/corpora/*.txt . 2> /dev/null
+
+passed=0 failed=0 skipped=0
+pass() { passed=$((passed + 1)); }
+fail() {
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+}
+skip() {
+    skipped=$((skipped + 1))
+    echo "SKIPPED: $*"
+}
+
+# call CODE WORDS ARGUMENT...: piecemill must leave with CODE and its stderr hold WORDS ("": must be empty). stdout goes to ./out.
+call() {
+    wanted=$1 words=$2
+    shift 2
+    piecemill "$@" > out 2> err < "${input:-/dev/null}"
+    got=$?
+    if [ $got -ne "$wanted" ]; then
+        fail "piecemill $*: exit code $got instead of $wanted: $(head -c 300 err)"
+    elif [ -z "$words" ] && [ -s err ]; then
+        fail "piecemill $*: not quiet: $(head -c 300 err)"
+    elif ! grep -qF -e "$words" err; then
+        [ -z "$words" ] && pass || fail "piecemill $*: \"$words\" is not in: $(head -c 300 err)"
+    else
+        pass
+    fi
+}
+
+# holds FILE WORDS, lacks FILE, same FILE FILE, equal VALUE VALUE: facts about what a call left behind.
+holds() { if grep -qF -e "$2" "$1"; then pass; else fail "\"$2\" is not in $1: $(head -c 300 "$1")"; fi; }
+lacks() { if ls -d "$1"* > /dev/null 2>&1; then fail "$1 was left behind: $(ls -d "$1"*)"; else pass; fi; }
+same() { if cmp "$1" "$2" > cmp.out 2>&1; then pass; else fail "${3:-files differ}: $(cat cmp.out)"; fi; }
+equal() { if [ "$1" = "$2" ]; then pass; else fail "${3:-values differ}: \"$1\" is not \"$2\""; fi; }
+
+# ---------------------------------------------------------------- models to work with
+
+head -c 200000 en.txt > small_en.txt
+head -c 200000 zh.txt > small_zh.txt
+printf 'one\ntwo\n\nthree\n' > few.txt
+call 0 "" train -q -a bpe -v 2000 --special '<|endoftext|>' -o tokenizer.json small_en.txt
+call 0 "" train -q -a bytepiece -v 2000 -o zh.piecemill small_zh.txt
+[ -s tokenizer.json ] && [ -s zh.piecemill ] || { fail "no models, nothing else can be tried"; echo "cli: $passed passed, $failed failed, $skipped skipped"; exit 1; }
+
+# ---------------------------------------------------------------- calls that are wrong
+
+call 2 "a command is missing"
+call 2 "inspect" fly
+call 2 "is not a command" fly
+call 0 "" --help
+call 0 "" --version
+holds out "piecemill 0."
+for each in train encode decode inspect; do
+    call 0 "" $each --help
+    holds out "usage: piecemill $each"
+    call 0 "" $each -h
+    call 2 "--nonsense" $each --nonsense
+    call 2 "unknown option -Z" $each -Z
+    # Every option of the help has its place in the manual.
+    sed -n 's/^  \(-., \|    \)--\([a-z-]*\).*/\2/p' out > options
+    while read -r option; do
+        if grep -q -- "-$(echo "$option" | sed 's/-/\\\\-/g')\|-$option" "$source/cli/piecemill.1"; then pass; else fail "the manual does not tell of --$option"; fi
+    done < options
+done
+call 2 "-a bytepiece|bpe is missing" train -v 1000 -o x.piecemill few.txt
+call 2 "-v SIZE is missing" train -a bpe -o x.piecemill few.txt
+call 2 "-o FILE is missing" train -a bpe -v 1000 few.txt
+call 2 "expected bytepiece or bpe" train -a bpm -v 1000 -o x.piecemill few.txt
+call 2 "needs an argument" train -a
+call 2 "expected a number" train -a bpe -v many -o x.piecemill few.txt
+call 2 "expected a number" train -a bpe -v 1000, -o x.piecemill few.txt
+call 2 "expected a number" train -a bpe -v -5 -o x.piecemill few.txt
+call 2 "too large" train -a bpe -v 9999G -o x.piecemill few.txt
+call 2 "expected line, paragraph or document" train -a bpe -v 1000 --split word -o x.piecemill few.txt
+call 2 "the ending tells no format" train -a bpe -v 1000 -o x.model few.txt
+call 2 "not a format" train -a bpe -v 1000 --format zip -o x few.txt
+call 2 "is not there" train -a bpe -v 1000 -o nowhere/x.piecemill few.txt
+call 2 "is a folder" train -a bpe -v 1000 -o tmp --format native few.txt
+call 2 "at least 256" train -q -a bpe -v 100 -o x.piecemill few.txt
+call 2 "pattern:" train -q -a bpe -v 1000 -p 'a(b' -o x.piecemill few.txt
+call 2 "special" train -q -a bpe -v 1000 --special '<s>' --special '<s>' -o x.piecemill few.txt
+call 2 "cannot be empty" train -q -a bpe -v 1000 --special '' -o x.piecemill few.txt
+call 2 "a tokenizer is missing" encode few.txt
+call 2 "a tokenizer is missing" decode few.txt
+call 2 "inspect takes one file" inspect
+call 2 "inspect takes one file" inspect a b
+call 2 "decode reads one file" decode -m tokenizer.json a b
+call 2 "expected text or u32" encode -m tokenizer.json --format u16 few.txt
+call 2 "expected 0 or more" encode -m zh.piecemill --alpha -1 few.txt
+lacks x
+
+# ---------------------------------------------------------------- inputs that are wrong
+
+: > empty.txt
+for each in "train -q -a bpe -v 1000 -o x.piecemill" "train -q -a bytepiece -v 1000 -o x.piecemill" "encode -m tokenizer.json"; do
+    call 1 "piecemill: missing.txt: " $each missing.txt
+    call 1 "tmp: is a folder" $each tmp
+    call 1 "missing.txt" $each few.txt missing.txt
+    printf '{"text":"a"}\n{"text":1}\n' > bad.jsonl
+    call 1 "bad.jsonl:21: " $each bad.jsonl
+    printf '{"text":"a"}\n{"txt":"b"}\n' > bad.jsonl
+    call 1 "bad.jsonl:13: the object has no field" $each bad.jsonl
+    touch closed.txt && chmod 0 closed.txt
+    if [ "$(id -u)" = 0 ]; then
+        skip "root may read every file"
+    else
+        call 1 "closed.txt: " $each closed.txt
+    fi
+    rm -f closed.txt
+done
+call 1 "piecemill: " train -q -a bpe -v 1000 -o x.piecemill empty.txt
+call 1 "piecemill: " train -q -a bytepiece -v 1000 -o x.piecemill empty.txt
+call 1 "piecemill: " train -q -a bpe -v 1000 -o x.piecemill empty.txt empty.txt -
+lacks x
+call 0 "" encode -m tokenizer.json empty.txt
+equal "$(od -An -c out | tr -d ' ')" '\n' "an empty file is an empty document"
+
+if command -v gzip > gzip.path; then
+    gzip -c small_en.txt > small_en.txt.gz
+    cp small_en.txt.gz nameless
+    call 0 "" encode -m tokenizer.json small_en.txt
+    mv out plain.ids
+    call 0 "" encode -m tokenizer.json small_en.txt.gz
+    same out plain.ids "gzip"
+    call 0 "" encode -m tokenizer.json nameless
+    same out plain.ids "gzip by its first bytes"
+    input=nameless call 0 "" encode -m tokenizer.json -
+    same out plain.ids "gzip on standard input"
+    head -c 5000 small_en.txt.gz > short.txt.gz
+    call 1 "short.txt.gz:" encode -m tokenizer.json short.txt.gz
+    call 1 "short.txt.gz:" train -q -a bpe -v 1000 -o x.piecemill short.txt.gz
+    (cat small_en.txt.gz && echo tail) > tail.txt.gz
+    call 1 "tail.txt.gz:200000: garbage" encode -m tokenizer.json tail.txt.gz
+else
+    skip "no gzip"
+fi
+if command -v zstd > zstd.path; then
+    (head -c 1000 small_en.txt | zstd -q && tail -c +1001 small_en.txt | zstd -q) > small_en.txt.zst
+    call 0 "" encode -m tokenizer.json small_en.txt
+    mv out plain.ids
+    call 0 "" encode -m tokenizer.json small_en.txt.zst
+    same out plain.ids "zstd"
+    head -c 30000 small_en.txt.zst > short.txt.zst
+    call 1 "short.txt.zst:" encode -m tokenizer.json short.txt.zst
+else
+    skip "no zstd"
+fi
+
+# Models: missing, a folder, empty, cut off anywhere, not a model.
+for each in "encode -m" "decode -m" "inspect"; do
+    call 1 "missing.piecemill: " $each missing.piecemill
+    call 1 "tmp: " $each tmp
+    call 1 "empty.piecemill" $each empty.piecemill
+    call 1 "few.txt" $each few.txt
+    for size in 1 7 16 40 200 5000 20000; do
+        head -c $size zh.piecemill > cut.piecemill
+        call 1 "cut.piecemill" $each cut.piecemill
+    done
+    head -c 5000 tokenizer.json > cut.json
+    call 1 "cut.json" $each cut.json
+done 2> /dev/null
+
+# Ids.
+printf '1 2\n3 x\n' > ids
+call 1 "ids:6: expected decimal ids" decode -m tokenizer.json ids
+printf '65 66\n77 99999\n' > ids
+call 1 "ids:9: id 99999 is not in the vocabulary" decode -m tokenizer.json ids
+printf '65 99999999999999999999\n' > ids
+call 1 "ids:3: the number is too large" decode -m tokenizer.json ids
+printf '65 -1\n' > ids
+call 1 "ids:3: expected" decode -m tokenizer.json ids
+printf 'abc' > ids
+call 1 "ids:0: the input ends inside an id" decode -m tokenizer.json --format u32 ids
+call 1 "missing: cannot open" decode -m tokenizer.json missing
+call 1 "tmp:" decode -m tokenizer.json tmp
+input=few.txt call 1 "standard input:0: expected" decode -m tokenizer.json
+
+# A pattern without end: a limit and its place, not a hang.
+awk 'BEGIN { for (i = 0; i < 5000; i++) printf "a"; print "!" }' > backtrack.txt
+call 1 "too many steps" train -q -a bpe -v 400 -p '^(a+)+$' -o x.piecemill backtrack.txt
+lacks x
+
+# ---------------------------------------------------------------- outputs
+
+call 0 "fewer than the 3,000 asked for" train -a bpe -v 3000 -o few.piecemill few.txt
+call 0 "" train -q -a bytepiece -v 600,1K -o many.piecemill small_zh.txt
+if [ -s many.600.piecemill ] && [ -s many.1024.piecemill ]; then pass; else fail "sizes are not in the names"; fi
+call 0 "" train -q -a bpe -v 1000 --special '<|a|>' --special '<|b,c|>' --reserve 3 --round-to 64 --layout hf -o other --format hf small_en.txt
+call 0 "" inspect other
+holds out "special tokens     2"
+call 0 "" train -q --json -a bpe -v 700 --threads 1 -o one.piecemill small_en.txt small_zh.txt
+holds out '"smaller_than_asked": false'
+call 0 "" train -q -a bpe -v 700 --threads 3 -o three.piecemill small_en.txt small_zh.txt
+same one.piecemill three.piecemill "one thread and three"
+cat small_en.txt > stream
+input=stream call 0 "" train -q -a bpe -v 2000 --special '<|endoftext|>' -o stream.tokenizer.json -
+same tokenizer.json stream.tokenizer.json "standard input"
+call 0 "" inspect --json zh.piecemill
+if command -v python3 > python.path; then
+    if python3 -m json.tool < out > /dev/null; then pass; else fail "inspect --json is not JSON"; fi
+    call 0 "" train -q --json -a bytepiece -v 600,700 -o j.piecemill small_zh.txt
+    if python3 -m json.tool < out > /dev/null; then pass; else fail "train --json is not JSON"; fi
+else
+    skip "no python3 to read JSON"
+fi
+
+if [ -c /dev/full ]; then
+    for each in "encode -m tokenizer.json small_en.txt" "inspect zh.piecemill" "encode --count -m tokenizer.json few.txt" "--help" "train --help"; do
+        piecemill $each > /dev/full 2> err
+        equal $? 3 "piecemill $each > /dev/full"
+        holds err "standard output: cannot write"
+    done
+    piecemill encode -m tokenizer.json small_en.txt | piecemill decode -m tokenizer.json > /dev/full 2> err
+    equal $? 3 "decode > /dev/full"
+    call 3 "/dev/full: cannot write" train -q -a bpe -v 700 --format native -o /dev/full small_en.txt
+else
+    skip "no /dev/full"
+fi
+
+# A reader that goes away: no word, the end of other tools.
+for i in 1 2 3 4 5 6 7 8; do cat en.txt; done > big.txt
+(piecemill encode --split line -m tokenizer.json big.txt 2> err; echo $? > code) | head -n 1 > first
+equal "$(cat code)" 141 "encode | head -n 1"
+same err empty.txt "a closed pipe is quiet"
+(piecemill encode -m tokenizer.json big.txt | piecemill decode -m tokenizer.json 2> err; :) | head -c 10 > first
+same err empty.txt "a closed pipe is quiet (decode)"
+
+# ---------------------------------------------------------------- signals
+
+mkdir signals
+mkfifo fifo
+sleep 20 > fifo &
+sleeper=$!
+piecemill train -a bpe -v 1000 -o signals/x.piecemill - < fifo 2> err &
+pid=$!
+sleep 1
+kill -TERM $pid
+wait $pid
+equal $? 143 "train dies by SIGTERM while it waits for input"
+kill $sleeper
+wait $sleeper 2> /dev/null
+lacks signals/x
+
+for each in bpe bytepiece; do
+    while cat big.txt; do :; done > fifo 2> /dev/null &
+    piecemill train -q -a $each -v 3000 -o signals/x.piecemill fifo 2> err &
+    pid=$!
+    sleep 1
+    kill -TERM $pid
+    wait $pid
+    equal $? 143 "train -a $each dies by SIGTERM while it reads"
+    same err empty.txt "train -a $each says nothing when it is ended"
+    wait
+    lacks signals/x
+done
+if timeout -s INT --preserve-status 5 env --default-signal=INT true > tried 2>&1; then
+    sleep 20 > fifo &
+    sleeper=$!
+    timeout -s INT --preserve-status 1 env --default-signal=INT piecemill train -a bpe -v 1000 -o signals/x.piecemill - < fifo 2> err
+    equal $? 130 "train dies by SIGINT"
+    kill $sleeper
+    wait $sleeper 2> /dev/null
+    lacks signals/x
+else
+    skip "no timeout and env that set signals"
+fi
+equal "$(ls tmp)" "" "temporary files are left"
+
+# ---------------------------------------------------------------- text to ids to text
+
+for each in en zh code mixed; do
+    [ -f $each.txt ] || { skip "no corpora/$each.txt"; continue; }
+    for model in tokenizer.json zh.piecemill; do
+        for split in document paragraph line; do
+            call 0 "" encode --no-normalize --split $split -m $model $each.txt
+            mv out ids
+            call 0 "" decode -m $model ids
+            same out $each.txt "$each.txt by $model, $split"
+        done
+        call 0 "" encode --no-normalize --format u32 --threads 1 -m $model $each.txt
+        mv out ids
+        call 0 "" decode --format u32 -m $model ids
+        same out $each.txt "$each.txt by $model, u32"
+    done
+done
+if command -v python3 > python.path; then
+    python3 "$source/corpora/make_hostile.py" hostile 65536
+    for each in hostile/*; do
+        for model in tokenizer.json zh.piecemill; do
+            if piecemill encode -q --no-normalize -m $model "$each" | piecemill decode -m $model | cmp - "$each" > cmp.out 2>&1; then pass; else fail "$each by $model: $(cat cmp.out)"; fi
+        done
+    done
+else
+    skip "no python3 to make hostile text"
+fi
+
+call 0 "" encode --split line -m tokenizer.json few.txt
+equal "$(wc -l < out | tr -d ' ')" 4 "lines of ids"
+call 0 "" encode --split line --threads 3 -m tokenizer.json big.txt
+mv out ids
+call 0 "" encode --split line --threads 1 -m tokenizer.json big.txt
+same out ids "three threads and one"
+call 0 "" encode --count -m tokenizer.json small_en.txt small_zh.txt
+mv out counts
+call 0 "" encode -m tokenizer.json small_en.txt small_zh.txt
+equal "$(awk '{ print NF }' out)" "$(cat counts)" "counts"
+printf '{"text":"one\\n"}\n\n{"id":3,"text":"\\u4e2d\\ud83d\\ude00"}\n{"text":""}\n' > r.jsonl
+call 0 "" encode -m tokenizer.json r.jsonl
+mv out ids
+equal "$(wc -l < ids | tr -d ' ')" 3 "records of JSONL"
+call 0 "" decode -m tokenizer.json ids
+printf 'one\n\344\270\255\360\237\230\200' > wanted
+same out wanted "text of JSONL"
+printf '{"body":"one"}\n' > body
+input=body call 0 "" encode --field body -m tokenizer.json
+mv out ids
+call 0 "" decode -m tokenizer.json ids
+equal "$(cat out)" one "a field of JSONL on standard input"
+
+# Special tokens: ordinary text unless allowed, an error where disallowed.
+printf 'a<|endoftext|>b' > special.txt
+call 0 "1 documents held the text of a special token" encode -m tokenizer.json special.txt
+mv out ordinary
+call 0 "" encode --allowed-special all -m tokenizer.json special.txt
+equal "$(wc -w < out | tr -d ' ')" 3 "ids with the special token allowed"
+mv out allowed
+call 0 "" encode --allowed-special '<|endoftext|>' -m tokenizer.json special.txt
+same out allowed "allowed by name"
+call 0 "" decode -m tokenizer.json allowed
+same out special.txt "a special token decodes to its text"
+call 1 "special.txt:1: " encode --disallowed-special all -m tokenizer.json special.txt
+call 1 "special.txt:1: " encode --disallowed-special all -m tokenizer.json few.txt special.txt
+printf 'x\ny\na<|endoftext|>b' > special.txt
+call 1 "special.txt:5: " encode --split line --disallowed-special all -m tokenizer.json few.txt special.txt
+call 1 "special.txt:5: " encode --split line --disallowed-special '<|endoftext|>' -m tokenizer.json special.txt
+call 2 "nobody" encode -q --allowed-special '<|nobody|>' -m tokenizer.json special.txt
+call 0 "" encode --add-special-tokens -m zh.piecemill few.txt
+holds out "1 "
+call 0 "" encode --alpha 0.2 --seed 7 -m zh.piecemill small_zh.txt
+mv out drawn
+call 0 "" encode --alpha 0.2 --seed 7 --threads 2 -m zh.piecemill small_zh.txt
+same out drawn "same seed"
+call 0 "" encode --alpha 0.2 --seed 8 -m zh.piecemill small_zh.txt
+if cmp -s out drawn; then fail "another seed, the same ids"; else pass; fi
+
+# ---------------------------------------------------------------- examples of the manual and of --help, in a folder with zh.txt and en.txt
+
+example() {
+    if (cd examples && eval "$1") > out 2> err < /dev/null; then pass; else fail "example: $1: $(head -c 300 err)"; fi
+}
+mkdir examples
+cp small_en.txt examples/en.txt
+cp small_zh.txt examples/zh.txt
+printf '{"text":"one"}\n{"text":"two"}\n' > examples/records.jsonl
+sed -n 's/^\.Dl \$ //p' "$source/cli/piecemill.1" | sed 's/\\-/-/g; s/\\e/\\/g; s/\\(aq/'"'"'/g; s/\\&//g' > lines
+while read -r line; do
+    example "$line"
+done < lines
+n=$(wc -l < lines)
+if [ "$n" -ge 8 ]; then pass; else fail "only $n examples in the manual"; fi
+for each in train encode decode inspect; do
+    piecemill $each --help | sed -n '/^examples:/,$ s/^  //p' > lines
+    while read -r line; do
+        example "$line"
+    done < lines
+done
+
+echo "cli: $passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
