@@ -24,6 +24,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = os.path.dirname(os.path.abspath(__file__))
 FLAGS = ["-std=gnu11", "-fvisibility=hidden", "-ffp-contract=off", "-pthread"]
 FLAGS += [] if "-O" in os.environ.get("CFLAGS", "") else ["-O2"]
+BUILD = "build/python"
 ABI3 = os.environ.get("PIECEMILL_ABI3") == "1"
 SYSTEM = os.environ.get("PIECEMILL_SYSTEM") == "1"
 
@@ -157,10 +158,13 @@ def main():
         version=version(),
         ext_modules=[extension],
         cmdclass={"build_ext": BuildExt},
-        options={"build": {"build_base": "build/python"}, **({"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {})},
+        # what is made lies in build/, beside the C build, and not among the sources
+        options={"build": {"build_base": BUILD}, "egg_info": {"egg_base": BUILD},
+                 **({"bdist_wheel": {"py_limited_api": "cp311"}} if ABI3 else {})},
     )
 
 
 if __name__ == "__main__":
     os.chdir(ROOT)
+    os.makedirs(BUILD, exist_ok=True)
     main()
