@@ -149,11 +149,11 @@ static uint8_t *arena_take(pm_arena *arena, size_t bytes) {
 
 void *pm_arena_alloc(pm_arena *arena, size_t bytes) {
     size_t skip = (size_t)(-(uintptr_t)arena->next & 7);
-    if (skip <= arena->left) {
+    if (skip > arena->left) {
+        arena->left = 0;
+    } else if (skip) { /* an empty arena has no pointer to add to */
         arena->next += skip;
         arena->left -= skip;
-    } else {
-        arena->left = 0;
     }
     return arena_take(arena, bytes);
 }

@@ -302,7 +302,9 @@ static pm_status consume(void *ctx, unsigned thread, void *item, pm_error *err) 
     const pm_block *block = item;
     size_t start = 0;
     for (size_t i = 0; i < block->n; i++) {
-        PM_TRY(count_document(t, block->text.data + start, block->ends[i] - start, err));
+        if (block->ends[i] > start) {
+            PM_TRY(count_document(t, block->text.data + start, block->ends[i] - start, err));
+        }
         start = block->ends[i];
     }
     t->documents += block->n;
