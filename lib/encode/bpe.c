@@ -7,18 +7,19 @@
  *   - otherwise a piece may be found so when merging its bytes gives that piece and nothing else ("reachable"); then both ways
  *     give the same id. That is found out here, once, by merging each piece. A piece that is not reachable is never looked up.
  *
- * Words of up to 15 bytes are in the table of words.h, longer ones are looked up by the tokenizer's own hash table, if they are no longer than the
- * longest piece. What is not found is merged (merge.h), beginning with its bytes; the answers for pairs of two bytes
+ * Words of up to 15 bytes are in the table of words.h, longer ones are looked up in the tokenizer's own hash table, if a small
+ * filter does not rule them out. What is not found is merged (merge.h), beginning with its bytes; the answers for pairs of two bytes
  * come from a table of all 65,536, without hashing.
  *
  * Work goes by groups of pre-tokens: first all keys and buckets are computed and their cache lines asked for, then they are looked at,
  * so that the misses of a group overlap. */
 #include "encode/bpe.h"
 
+#include "base/hash.h"
 #include "encode/merge.h"
 #include "encode/words.h"
 
-enum { GROUP = 32, BYTE_PAIRS = 1 << 16 };
+enum { GROUP = 32, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
 
 struct pm_bpe {
     const pm_tokenizer *tok;
@@ -26,6 +27,7 @@ struct pm_bpe {
     pm_pairs pairs;
     uint64_t *byte_pairs; /* the answer for bytes a, b at [a << 8 | b] */
     uint8_t *unreachable; /* a bit for each id; NULL: all pieces may be looked up */
+    uint8_t *long_filter; /* a bit for each hash (long_hash) of a piece longer than PM_WORD_MAX */
     size_t longest;       /* piece */
 };
 
@@ -56,16 +58,35 @@ static pm_status merge_bytes(const pm_bpe *bpe, pm_bpe_scratch *scratch, const u
 
 static bool may_look_up(const pm_bpe *bpe, pm_id id) { return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1); }
 
+/* Of a word longer than PM_WORD_MAX, from its length, its first and its last eight bytes. */
+static uint32_t long_hash(const uint8_t *word, size_t len) {
+    uint64_t first, last;
+    memcpy(&first, word, sizeof first);
+    memcpy(&last, word + len - sizeof last, sizeof last);
+    return (uint32_t)(pm_hash_word(first + last * UINT64_C(0x9E3779B97F4A7C15) + len) >> (64 - LONG_FILTER_BITS));
+}
+
+/* The id of a word longer than PM_WORD_MAX that may be looked up, or PM_ID_NONE. Few are pieces, and the filter knows most that are none. */
+static pm_id find_long(const pm_bpe *bpe, const uint8_t *word, size_t len) {
+    if (len > bpe->longest) {
+        return PM_ID_NONE;
+    }
+    uint32_t hash = long_hash(word, len);
+    if (!(bpe->long_filter[hash >> 3] >> (hash & 7) & 1)) {
+        return PM_ID_NONE;
+    }
+    pm_id id = pm_tokenizer_find_piece(bpe->tok, word, len);
+    return id != PM_ID_NONE && may_look_up(bpe, id) ? id : PM_ID_NONE;
+}
+
 /* A word that is not in the table of short ones. */
 static pm_status encode_other(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
                               size_t *n_ids, pm_error *err) {
-    if (len > PM_WORD_MAX && len <= bpe->longest) {
-        pm_id id = pm_tokenizer_find_piece(bpe->tok, word, len);
-        if (id != PM_ID_NONE && may_look_up(bpe, id)) {
-            ids[0] = id;
-            *n_ids = 1;
-            return PM_OK;
-        }
+    pm_id id = len > PM_WORD_MAX ? find_long(bpe, word, len) : PM_ID_NONE;
+    if (id != PM_ID_NONE) {
+        ids[0] = id;
+        *n_ids = 1;
+        return PM_OK;
     }
     return merge_bytes(bpe, scratch, word, len, ids, n_ids, err);
 }
@@ -177,10 +198,20 @@ static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
         n += model->kinds[id] == PM_KIND_PIECE;
     }
     PM_TRY(pm_words_init(&bpe->words, n, err));
+    bpe->long_filter = pm_calloc(((size_t)1 << LONG_FILTER_BITS) / 8, 1);
+    if (!bpe->long_filter) {
+        return pm_fail_memory(err);
+    }
     for (pm_id id = 0; id < model->vocab_size; id++) {
         pm_bytes piece = model->pieces[id];
-        if (model->kinds[id] == PM_KIND_PIECE && piece.len <= PM_WORD_MAX && may_look_up(bpe, id)) {
+        if (model->kinds[id] != PM_KIND_PIECE || !may_look_up(bpe, id)) {
+            continue;
+        }
+        if (piece.len <= PM_WORD_MAX) {
             pm_words_add(&bpe->words, pm_word_key_of(piece.data, piece.len, piece.len), id);
+        } else {
+            uint32_t hash = long_hash(piece.data, piece.len);
+            bpe->long_filter[hash >> 3] |= (uint8_t)(1u << (hash & 7));
         }
     }
     return PM_OK;
@@ -223,6 +254,7 @@ void pm_bpe_free(pm_bpe *bpe) {
         pm_pairs_release(&bpe->pairs);
         pm_free(bpe->byte_pairs);
         pm_free(bpe->unreachable);
+        pm_free(bpe->long_filter);
         pm_free(bpe);
     }
 }

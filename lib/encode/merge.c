@@ -59,31 +59,45 @@ void pm_merge_scratch_release(pm_merge_scratch *scratch) {
 
 /* ---------------------------------------------------------------- short words ---- */
 
+/* Where the leftmost of the lowest answers is; equal ranks are equal answers. Written so that it compiles to conditional moves: where the
+ * minimum is cannot be predicted. */
+static size_t lowest(const uint64_t *answers, size_t n) {
+    uint64_t best = answers[0];
+    size_t at = 0;
+    for (size_t i = 1; i < n; i++) {
+        uint64_t answer = answers[i];
+        at = answer < best ? i : at;
+        best = answer < best ? answer : best;
+    }
+    return at;
+}
+
 size_t pm_merge_short(const pm_pairs *pairs, pm_id *ids, uint64_t *answers, size_t n) {
     answers[n - 1] = PM_NO_MERGE;
     while (n > 1) {
-        uint64_t best = answers[0];
-        size_t at = 0;
-        for (size_t i = 1; i + 1 < n; i++) {
-            if (answers[i] < best) { /* equal ranks are equal answers: the leftmost stays */
-                best = answers[i];
-                at = i;
-            }
-        }
-        if (best == PM_NO_MERGE) {
+        size_t at = lowest(answers, n - 1);
+        if (answers[at] == PM_NO_MERGE) {
             break;
         }
-        ids[at] = (pm_id)best;
+        pm_id joined = (pm_id)answers[at];
+        uint64_t left = at > 0 ? pm_pairs_key(ids[at - 1], joined) : PM_NO_PAIR;
+        uint64_t right = at + 2 < n ? pm_pairs_key(joined, ids[at + 2]) : PM_NO_PAIR;
+        bool left_there = pm_pairs_may_hold(pairs, left), right_there = pm_pairs_may_hold(pairs, right);
+        if (left_there) {
+            pm_pairs_prefetch(pairs, left);
+        }
+        if (right_there) {
+            pm_pairs_prefetch(pairs, right);
+        }
         n--;
         for (size_t i = at + 1; i < n; i++) { /* ids[at + 1] and the pair that began there are gone */
             ids[i] = ids[i + 1];
             answers[i] = answers[i + 1];
         }
+        ids[at] = joined;
+        answers[at] = right_there ? pm_pairs_look_up(pairs, right) : PM_NO_MERGE;
         if (at > 0) {
-            answers[at - 1] = pm_pairs_find(pairs, ids[at - 1], ids[at]);
-        }
-        if (at + 1 < n) {
-            answers[at] = pm_pairs_find(pairs, ids[at], ids[at + 1]);
+            answers[at - 1] = left_there ? pm_pairs_look_up(pairs, left) : PM_NO_MERGE;
         }
     }
     return n;
