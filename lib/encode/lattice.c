@@ -19,6 +19,9 @@
  * Invariant of the build: bases are chosen so that all children fall on nodes that are free; free nodes are chained, and only the last few
  * blocks are searched for a node with several children, so that building takes linear time.
  *
+ * Two shortcuts do not change what is offered to whom: a byte that begins nothing longer needs no walk (in Chinese text two bytes of three), and from a
+ * character of three bytes one table leads straight to its node, unless some piece ends inside of characters that begin like it.
+ *
  * Memory. The text is worked in a window of positions. A position that no piece crosses (the furthest end of all pieces found so far is that
  * position) lies on every path, so everything before it is final: when the window is full the path up to the last such position is given out and
  * the window moves there. Without such a position the window doubles.
@@ -30,7 +33,7 @@
 
 /* ---------------------------------------------------------------- building the trie ---- */
 
-enum { BLOCK = 256, OPEN_BLOCKS = 16 };
+enum { BLOCK = 256, OPEN_BLOCKS = 16, MANY_WIDE = 500 };
 
 /* Pieces sorted[first .. last) share the `depth` bytes that lead to `node`. */
 typedef struct range {
@@ -192,15 +195,13 @@ static pm_status build(builder *b, size_t n, pm_error *err) {
     uint32_t *spare = pm_alloc(n, sizeof *spare);
 
     b->sorted = pm_alloc(n, sizeof *b->sorted);
-    l->lengths = pm_alloc(n, sizeof *l->lengths);
     l->ends_at = pm_alloc(n, sizeof *l->ends_at);
-    if (!spare || !b->sorted || !l->lengths || !l->ends_at) {
+    if (!spare || !b->sorted || !l->ends_at) {
         pm_free(spare);
         return pm_fail_memory(err);
     }
     for (size_t i = 0; i < n; i++) {
         b->sorted[i] = (uint32_t)i;
-        l->lengths[i] = (uint32_t)b->pieces[i].len;
         l->longest = b->pieces[i].len > l->longest ? b->pieces[i].len : l->longest;
     }
     sort_pieces(b->pieces, b->sorted, spare, n);
@@ -210,6 +211,51 @@ static pm_status build(builder *b, size_t n, pm_error *err) {
     PM_TRY(push(b, (range){0, n, 0, 0}, err));
     while (b->n_stack) {
         PM_TRY(place_children(b, b->stack[--b->n_stack], err));
+    }
+    return PM_OK;
+}
+
+static uint32_t child_of(const pm_lattice *l, uint32_t node, uint32_t byte) {
+    uint32_t child = l->nodes[node].base ^ byte;
+    return l->nodes[child].parent == node ? child : PM_NODE_NONE;
+}
+
+/* The node of a 3-byte character, by the 16 bits of its code point. `lead` is the node of its first byte. */
+static void fill_jumps(pm_lattice *l, uint32_t lead, uint32_t byte) {
+    for (uint32_t b = 0; b < 64; b++) {
+        uint32_t second = child_of(l, lead, 0x80 | b);
+        for (uint32_t c = 0; c < 64; c++) {
+            l->jump[(byte & 15) << 12 | b << 6 | c] = second == PM_NODE_NONE ? PM_NODE_NONE : child_of(l, second, 0x80 | c);
+        }
+    }
+}
+
+/* The tables of first bytes. */
+static pm_status index_starts(pm_lattice *l, const pm_bytes *pieces, pm_error *err) {
+    size_t n_wide = 0; /* pieces that begin with E0 .. EF */
+    for (uint32_t c = 0; c < 256; c++) {
+        l->byte_node[c] = child_of(l, 0, c);
+        l->start[c] = PM_START_BYTE;
+    }
+    for (size_t i = 0; i < l->n_pieces; i++) {
+        uint8_t lead = pieces[i].data[0];
+        n_wide += lead >> 4 == 0xE;
+        l->start[lead] = pieces[i].len > 1 && l->start[lead] == PM_START_BYTE ? PM_START_JUMP : l->start[lead];
+        l->start[lead] = pieces[i].len == 2 || (pieces[i].len > 1 && lead >> 4 != 0xE) ? PM_START_TRIE : l->start[lead];
+    }
+    if (n_wide >= MANY_WIDE) {
+        l->jump = pm_alloc(1 << 16, sizeof *l->jump);
+        if (!l->jump) {
+            return pm_fail_memory(err);
+        }
+    }
+    for (uint32_t c = 0; c < 256; c++) {
+        if (l->start[c] == PM_START_JUMP && l->jump) {
+            fill_jumps(l, l->byte_node[c], c);
+        } else if (l->start[c] == PM_START_JUMP) {
+            l->start[c] = PM_START_TRIE;
+        }
+        l->bytes[c] = l->byte_node[c] == PM_NODE_NONE ? (pm_lattice_node){0, 0, -INFINITY} : l->nodes[l->byte_node[c]];
     }
     return PM_OK;
 }
@@ -227,6 +273,9 @@ pm_status pm_lattice_new(pm_lattice **out, const pm_bytes *pieces, const double 
     }
     b.lattice->n_pieces = n;
     pm_status status = build(&b, n, err);
+    if (status == PM_OK) {
+        status = index_starts(b.lattice, pieces, err);
+    }
     pm_free(b.sorted);
     pm_free(b.next_free);
     pm_free(b.prev_free);
@@ -246,8 +295,9 @@ void pm_lattice_set(pm_lattice *lattice, const double *logp) {
     }
     lattice->every_byte = true;
     for (uint32_t c = 0; c < 256; c++) {
-        const pm_lattice_node *node = &lattice->nodes[lattice->nodes[0].base ^ c];
-        lattice->every_byte = lattice->every_byte && node->parent == 0 && node->logp > -INFINITY;
+        uint32_t node = lattice->byte_node[c];
+        lattice->bytes[c].logp = node == PM_NODE_NONE ? -INFINITY : lattice->nodes[node].logp;
+        lattice->every_byte = lattice->every_byte && lattice->bytes[c].logp > -INFINITY;
     }
 }
 
@@ -255,8 +305,8 @@ void pm_lattice_free(pm_lattice *lattice) {
     if (lattice) {
         pm_free(lattice->nodes);
         pm_free(lattice->piece);
-        pm_free(lattice->lengths);
         pm_free(lattice->ends_at);
+        pm_free(lattice->jump);
         pm_free(lattice);
     }
 }
@@ -270,9 +320,8 @@ pm_status pm_lattice_scratch_new(pm_lattice_scratch **out, pm_error *err) {
 
 void pm_lattice_scratch_free(pm_lattice_scratch *scratch) {
     if (scratch) {
-        pm_free(scratch->window.score);
+        pm_free(scratch->window.cells);
         pm_free(scratch->window.power);
-        pm_free(scratch->window.node);
         pm_free(scratch->out);
         pm_free(scratch);
     }
@@ -280,8 +329,7 @@ void pm_lattice_scratch_free(pm_lattice_scratch *scratch) {
 
 pm_status pm_lattice_check(const pm_lattice *lattice, const uint8_t *text, size_t len, pm_error *err) {
     for (size_t i = 0; !lattice->every_byte && i < len; i++) {
-        const pm_lattice_node *node = &lattice->nodes[lattice->nodes[0].base ^ text[i]];
-        if (node->parent != 0 || !(node->logp > -INFINITY)) {
+        if (!(lattice->bytes[text[i]].logp > -INFINITY)) {
             return pm_fail_at(err, PM_INVALID_ARGUMENT, i, "byte 0x%02X is not a piece of the vocabulary", text[i]);
         }
     }
@@ -295,13 +343,11 @@ pm_status pm_lattice_room(pm_lattice_scratch *scratch, size_t need, bool powers,
     }
     /* Each array is grown for itself and cap set last: after a failure all are at least as long as cap says. */
     size_t cap = need > w->cap ? need : w->cap;
-    double *score = pm_realloc(w->score, cap, sizeof *score);
-    w->score = score ? score : w->score;
-    uint32_t *node = pm_realloc(w->node, cap, sizeof *node);
-    w->node = node ? node : w->node;
+    pm_lattice_cell *cells = pm_realloc(w->cells, cap, sizeof *cells);
+    w->cells = cells ? cells : w->cells;
     int64_t *power = powers || w->power ? pm_realloc(w->power, cap, sizeof *power) : NULL;
     w->power = power ? power : w->power;
-    if (!score || !node || (!power && powers)) {
+    if (!cells || (!power && powers)) {
         return pm_fail_memory(err);
     }
     w->cap = cap;
@@ -316,14 +362,12 @@ pm_status pm_lattice_emit(const pm_lattice *lattice, pm_lattice_scratch *scratch
     PM_TRY(pm_grow((void **)&scratch->out, &scratch->cap_out, at, sizeof *scratch->out, err));
     uint32_t *top = scratch->out + scratch->cap_out;
     while (at > 0) {
-        uint32_t piece = lattice->piece[w->node[at]];
-        *(top - ++n) = piece;
-        at -= lattice->lengths[piece];
+        *(top - ++n) = lattice->piece[w->cells[at].node];
+        at -= w->cells[at].len;
     }
     if (moved) {
         at = end - place->from;
-        memmove(w->score, w->score + at, moved * sizeof *w->score);
-        memmove(w->node, w->node + at, moved * sizeof *w->node);
+        memmove(w->cells, w->cells + at, moved * sizeof *w->cells);
         if (powers) {
             memmove(w->power, w->power + at, moved * sizeof *w->power);
         }
@@ -334,39 +378,59 @@ pm_status pm_lattice_emit(const pm_lattice *lattice, pm_lattice_scratch *scratch
 
 /* ---------------------------------------------------------------- the best segmentation ---- */
 
-/* All starts from place->next to `stop`; the window holds every end that they can reach. */
+static inline void offer(pm_lattice_cell *cell, double score, uint32_t node, size_t len) {
+    if (score > cell->score) {
+        *cell = (pm_lattice_cell){score, node, (uint32_t)len};
+    }
+}
+
+/* Where a start goes on behind its first byte: the node reached and, in *e, the end of the bytes that lead to it; PM_NODE_NONE: nowhere. */
+static inline uint32_t begin(const pm_lattice *l, const uint8_t *text, size_t text_end, size_t s, size_t *e) {
+    uint8_t start = l->start[text[s]];
+    if (start == PM_START_JUMP && s + 2 < text_end && (text[s + 1] & 0xC0) == 0x80 && (text[s + 2] & 0xC0) == 0x80) {
+        *e = s + 3;
+        return l->jump[(text[s] & 15u) << 12 | (text[s + 1] & 63u) << 6 | (text[s + 2] & 63u)];
+    }
+    *e = s + 1;
+    return start == PM_START_BYTE ? PM_NODE_NONE : l->byte_node[text[s]];
+}
+
+/* All starts from place->next to `stop`; the window holds every end that they can reach. Positions here count from place->from. */
 static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattice_place *place, const uint8_t *text, size_t len, size_t stop) {
     const pm_lattice_node *nodes = lattice->nodes;
-    const uint32_t root = nodes[0].base;
-    double *score = window->score;
-    uint32_t *back = window->node;
-    size_t reach = place->reach, gap = place->gap, from = place->from;
+    const size_t from = place->from, text_end = len - from, starts_end = stop - from;
+    pm_lattice_cell *cells = window->cells;
+    size_t reach = place->reach - from, gap = place->gap - from;
 
-    for (size_t s = place->next; s < stop; s++) {
-        double sum = score[s - from];
-        uint32_t base = root, parent = 0;
-        size_t e = s, last = s;
+    text += from;
+    for (size_t s = place->next - from; s < starts_end; s++) {
+        double sum = cells[s].score;
+        size_t e, last = s + 1;
+        offer(&cells[s + 1], sum + lattice->bytes[text[s]].logp, lattice->byte_node[text[s]], 1);
+        uint32_t parent = begin(lattice, text, text_end, s, &e);
         gap = reach <= s ? s : gap;
-        do {
-            uint32_t child = base ^ text[e];
-            const pm_lattice_node *node = &nodes[child];
-            if (node->parent != parent) {
-                break;
+        if (parent != PM_NODE_NONE) {
+            const pm_lattice_node *node = &nodes[parent];
+            if (e > s + 1) {
+                offer(&cells[e], sum + node->logp, parent, e - s);
+                last = node->logp > -INFINITY ? e : last;
             }
-            e++;
-            double offer = sum + node->logp;
-            if (offer > score[e - from]) {
-                score[e - from] = offer;
-                back[e - from] = child;
+            while (e < text_end) {
+                uint32_t child = node->base ^ text[e];
+                node = &nodes[child];
+                if (node->parent != parent) {
+                    break;
+                }
+                e++;
+                offer(&cells[e], sum + node->logp, child, e - s);
+                last = node->logp > -INFINITY ? e : last;
+                parent = child;
             }
-            last = node->logp > -INFINITY ? e : last;
-            base = node->base;
-            parent = child;
-        } while (e < len);
+        }
         reach = last > reach ? last : reach;
     }
-    place->reach = reach;
-    place->gap = gap;
+    place->reach = from + reach;
+    place->gap = from + gap;
     place->next = stop;
 }
 
@@ -381,7 +445,7 @@ pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch
         size_t ends = left - wanted > lattice->longest ? wanted + lattice->longest : left;
         PM_TRY(pm_lattice_room(scratch, ends + 1, false, err));
         for (; ready <= ends; ready++) {
-            scratch->window.score[ready] = ready ? -INFINITY : 0.0;
+            scratch->window.cells[ready].score = ready ? -INFINITY : 0.0;
         }
         walk(lattice, &scratch->window, &place, text, len, place.from + wanted);
         if (place.next == len) {

@@ -12,20 +12,35 @@ typedef struct pm_lattice_node {
     double logp; /* of the piece that ends here; -INFINITY: none does */
 } pm_lattice_node;
 
+/* What begins with a byte. */
+enum {
+    PM_START_BYTE = 0, /* nothing longer than the byte itself */
+    PM_START_TRIE = 1, /* whatever the trie says */
+    PM_START_JUMP = 2  /* nothing of two bytes; the node of three bytes is in `jump` */
+};
+
 struct pm_lattice {
     pm_lattice_node *nodes; /* node 0 is the root; a multiple of 256 of them */
     uint32_t *piece;        /* of each node: the number of the piece that ends here */
-    uint32_t *lengths;      /* of each piece */
     uint32_t *ends_at;      /* of each piece: its node */
     size_t n_nodes, n_pieces, longest;
+    pm_lattice_node bytes[256]; /* copies of the nodes of single bytes; a byte that has none: logp -INFINITY */
+    uint32_t byte_node[256];    /* PM_NODE_NONE: none */
+    uint8_t start[256];
+    uint32_t *jump;         /* NULL, or the node of each character of three bytes, by the 16 bits of its code point */
     bool every_byte;        /* each of the 256 single bytes is a piece with a log-probability */
 };
 
+/* A position of the text. */
+typedef struct pm_lattice_cell {
+    double score;       /* best sum up to here; sample.c: mantissa of the sum of weights */
+    uint32_t node, len; /* of the piece that ends here on the path chosen */
+} pm_lattice_cell;
+
 /* Positions of a window of the text: [0] is where the emitted part ends. */
 typedef struct pm_lattice_window {
-    double *score;   /* best sum up to here; sample.c: mantissa of the sum of weights */
-    int64_t *power;  /* sample.c: its exponent */
-    uint32_t *node;  /* of the piece that ends here on the path chosen */
+    pm_lattice_cell *cells;
+    int64_t *power; /* sample.c: the exponent of each score */
     size_t cap;
 } pm_lattice_window;
 

@@ -65,21 +65,23 @@ static double draw(uint64_t key, size_t s, size_t e) {
 }
 
 /* Offers a term to window position `at`; `first` when it has none yet. */
-static void offer(pm_lattice_window *w, size_t at, weight term, uint32_t node, double uniform) {
-    bool first = w->score[at] == 0.0;
+static void offer(pm_lattice_window *w, size_t at, weight term, uint32_t node, uint32_t len, double uniform) {
+    pm_lattice_cell *cell = &w->cells[at];
+    bool first = cell->score == 0.0;
     if (first) {
         w->power[at] = term.power;
     }
     int64_t apart = term.power - w->power[at];
     if (apart > 0) {
-        w->score[at] *= power_of_two(-apart);
+        cell->score *= power_of_two(-apart);
         w->power[at] = term.power;
     } else {
         term.mantissa *= power_of_two(apart);
     }
-    w->score[at] += term.mantissa;
-    if (first || uniform * w->score[at] < term.mantissa) {
-        w->node[at] = node;
+    cell->score += term.mantissa;
+    if (first || uniform * cell->score < term.mantissa) {
+        cell->node = node;
+        cell->len = len;
     }
 }
 
@@ -87,7 +89,7 @@ static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattic
                  double alpha, uint64_t key) {
     for (size_t s = place->next; s < stop; s++) {
         size_t from = place->from;
-        weight sum = normalized((weight){window->score[s - from], window->power[s - from]});
+        weight sum = normalized((weight){window->cells[s - from].score, window->power[s - from]});
         uint32_t parent = 0;
         place->gap = place->reach <= s ? s : place->gap;
         for (size_t e = s; e < len;) {
@@ -100,7 +102,8 @@ static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattic
             parent = child;
             if (node->logp > -INFINITY) {
                 weight w = exponential(alpha * node->logp);
-                offer(window, e - from, (weight){sum.mantissa * w.mantissa, sum.power + w.power}, child, draw(key, s, e));
+                offer(window, e - from, (weight){sum.mantissa * w.mantissa, sum.power + w.power}, child, (uint32_t)(e - s),
+                      draw(key, s, e));
                 place->reach = e > place->reach ? e : place->reach;
             }
         }
@@ -122,7 +125,7 @@ pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scrat
         size_t ends = left - wanted > lattice->longest ? wanted + lattice->longest : left;
         PM_TRY(pm_lattice_room(scratch, ends + 1, true, err));
         for (; ready <= ends; ready++) {
-            scratch->window.score[ready] = ready ? 0.0 : 1.0;
+            scratch->window.cells[ready].score = ready ? 0.0 : 1.0;
             scratch->window.power[ready] = 0;
         }
         walk(lattice, &scratch->window, &place, text, len, place.from + wanted, alpha, key);
