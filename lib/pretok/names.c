@@ -1,9 +1,9 @@
 /* names.c - the named patterns, their regexes to the letter as they were published.
  *
- * gpt2, cl100k_base, o200k_base: `pat_str` of the encodings of those names in OpenAI's tiktoken; r50k_base and p50k_base split as gpt2 does,
- * o200k_harmony as o200k_base. llama3, qwen2, deepseek_v3: the Split steps of those models' tokenizer.json (the carriage return and line
- * feed in deepseek_v3's third are the characters themselves). kimi_k2: `pat_str` of tokenization_kimi.py. tekken: `pattern` of Mistral's
- * tekken.json, version 3.
+ * gpt2, cl100k_base, o200k_base: `pat_str` of the encodings of those names in OpenAI's tiktoken; r50k_base and
+ * p50k_base split as gpt2 does, o200k_harmony as o200k_base. llama3, qwen2, deepseek_v3: the Split steps of those
+ * models' tokenizer.json (the carriage return and line feed in deepseek_v3's third are the characters themselves).
+ * kimi_k2: `pat_str` of tokenization_kimi.py. tekken: `pattern` of Mistral's tekken.json, version 3.
  *
  * A regex is for people, files and the twin in tests; the scanner beside it does the work. */
 #include "pretok/names.h"
@@ -38,7 +38,7 @@ static const char *const qwen2[] = {
 
 static const char *const o200k[] = {
     PREFIX UPPER "*" LOWER "+" CONTRACTION "?|" PREFIX UPPER "+" LOWER "*" CONTRACTION "?"
-           "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES,
+                 "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES,
     NULL,
 };
 

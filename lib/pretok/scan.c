@@ -1,39 +1,46 @@
 /* scan.c - the named patterns without a regex engine.
  *
- * Idea. A backtracking engine tries a pattern's alternatives in turn at a position and takes the first that matches. In these patterns each
- * alternative is a few runs of character classes, so what the engine would find in the end can be said directly: look at the class of the
- * first character, walk one or two runs, done. The patterns of one family differ in a handful of choices (`rules` below); one body
- * serves the family and the compiler folds the choices into one function a pattern.
+ * Idea. A backtracking engine tries a pattern's alternatives in turn at a position and takes the first that matches.
+ * In these patterns each alternative is a few runs of character classes, so what the engine would find in the end can
+ * be said directly: look at the class of the first character, walk one or two runs, done. The patterns of one family
+ * differ in a handful of choices (`rules` below); one body serves the family and the compiler folds the choices into
+ * one function a pattern.
  *
- * What backtracking comes to, case by case (X stands for a character of class X, ^n for n of them):
+ * What backtracking comes to, case by case (X stands for a character of class X, X^n for n of them):
  *
- *   Spaces. `\s*[\r\n]+|\s+(?!\S)|\s+` walks the whole run of white space. If it holds a CR or LF, the first alternative gives back
- *   characters until one matches [\r\n]+: the match ends behind the last CR or LF. Else the second gives back one character when something
- *   follows the run, which then can be the prefix of a word; a run of one character is left to the third alternative.
- *       "a  \n  b"   ->  "a" "  \n" " " " b"
+ *   Spaces. `\s*[\r\n]+|\s+(?!\S)|\s+` walks the whole run of white space. If it holds a CR or LF, the first
+ *   alternative gives back characters until [\r\n]+ matches: the match ends behind the last CR or LF. Else the second
+ *   gives back one character when something follows the run, which then can be the prefix of a word; a run of one
+ *   character is left to the third.
+ *       "a  \n  b"      ->  "a" "  \n" " " " b"
  *
- *   Cased words (o200k_base, kimi_k2, tekken). Upper case U, lower case l, and B which is both: modifiers, letters without case, marks. The word is
- *   `[UB]*[lB]+` if that matches, else `[UB]+[lB]*`. Walk [UB]* to its end e. An l at e: go on through [lB]*. No l: [lB]+ needs a B back in
- *   the run, and giving back stops at the last one; the match ends behind that B, whatever U follow it. No B either: only U, the
- *   second alternative takes them all.
- *       "HTMLElement" -> "HTMLElement"     "\u65E5ABC" -> "\u65E5" "ABC"     "ABC" -> "ABC"
+ *   Cased words (o200k_base, kimi_k2, tekken). Upper case is U, lower case l, and B is both: modifiers, letters
+ *   without case, marks. The word is [UB]*[lB]+ if that matches, else [UB]+[lB]*. Walk [UB]* to its end. An l there:
+ *   go on through [lB]*. No l: [lB]+ needs a B of the run, and giving back stops at the last one; the match ends
+ *   behind it, whatever U follow. No B either: only U, and the second alternative takes them all.
+ *       "XMLHttp"       ->  "XMLHttp"
+ *       "\u65E5ABC"     ->  "\u65E5" "ABC"
  *
- *   The prefix `[^\r\n\p{L}\p{N}]?` before a word is taken when a word follows. A mark can be prefix or word: if only U^n follows, the first
- *   alternative with prefix fails, and without prefix it matches the mark alone, before the second alternative gets its turn.
+ *   The prefix `[^\r\n\p{L}\p{N}]?` is taken when a word follows. A mark can be prefix or word: if only U^n follow,
+ *   the first alternative fails with it as prefix, then matches the mark alone, before the second gets its turn.
+ *       "\u0301ABC"     ->  "\u0301" "ABC"
  *
- *   Contractions. (?i:'s) matches U+017F (long s) too: simple case folding maps it to s. No other letter of the list has such a relative.
+ *   Contractions. (?i:'s) matches U+017F (long s) too: simple case folding maps it to s. No other letter of the list
+ *   has such a relative.
  *
- *   `[^\s\p{L}\p{N}]+[\r\n/]*`: runs without common characters in the order that matters: nothing is ever given back.
+ *   Punctuation. `[^\s\p{L}\p{N}]+[\r\n/]*` never has to give back anything.
  *
- *   deepseek_v3 is three regexes in turn, each on the pieces of the former: groups of up to three \p{N}; runs of the CJK range; in what
- *   is between and within those runs, the third. So each character belongs to a zone (number, CJK, other), a piece of the third regex ends at
- *   the zone's end at the latest, and its (?!\S) sees the end of text there. What the third does not match (controls, formats, unassigned) is a
- *   piece up to where its next match begins.
- *       "a  1"  ->  "a" "  " "1"     (cl100k_base: "a" " " " " "1")
+ *   deepseek_v3 is three regexes in turn, each on the pieces of the former: groups of up to three \p{N}; runs of the
+ *   CJK range; in what is between and within those runs, the third. So each character belongs to a zone (number, CJK,
+ *   other), a piece of the third regex ends at the zone's end at the latest, and its (?!\S) sees the end of text
+ *   there. What the third does not match (controls, formats, unassigned) is a piece up to where its next match begins.
+ *       "a  1"          ->  "a" "  " "1"        (cl100k_base: "a" " " " " "1")
+ *       "\x01\x01\x01a" ->  "\x01\x01" "\x01a"  (the last \x01 is a prefix)
  *
- * Cost. A scan looks at the characters of its pre-token and at most at one run behind it: spaces behind the last newline, U behind the last B,
- * U behind a mark. That run is in the next one or two pre-tokens whole, so a character is looked at a fixed number of times and any document
- * takes linear time. Where text comes as words of ASCII letters, eight bytes are classified at once in a 64-bit register.
+ * Cost. A scan looks at the characters of its pre-token and at most at one run behind it: spaces behind the last
+ * newline, U behind the last B, U behind a mark. The next one or two pre-tokens take that run whole, so a character
+ * is looked at a fixed number of times and any document takes linear time. Words of ASCII letters are walked eight
+ * bytes at a time in a 64-bit register, CJK ideographs without the table.
  *
  * Sources: the regexes in names.c. Bytes that are no UTF-8 read as U+FFFD, a symbol, of length one. */
 #include "pretok/scan.h"
@@ -48,11 +55,11 @@
 
 /* Sets of classes that patterns speak of. */
 enum {
-    WHITE = PM_CLASS_SPACE | PM_CLASS_NEWLINE,                                                  /* \s */
-    PUNCTUATION = PM_CLASS_MARK | PM_CLASS_PUNCT | PM_CLASS_SYMBOL | PM_CLASS_OTHER,            /* [^\s\p{L}\p{N}] */
-    UPPER = PM_CLASS_LU | PM_CLASS_LO | PM_CLASS_MARK,                                          /* U and B */
-    LOWER = PM_CLASS_LL | PM_CLASS_LO | PM_CLASS_MARK,                                          /* l and B */
-    BOTH = PM_CLASS_LO | PM_CLASS_MARK                                                          /* B */
+    WHITE = PM_CLASS_SPACE | PM_CLASS_NEWLINE,                                       /* \s */
+    PUNCTUATION = PM_CLASS_MARK | PM_CLASS_PUNCT | PM_CLASS_SYMBOL | PM_CLASS_OTHER, /* [^\s\p{L}\p{N}] */
+    UPPER = PM_CLASS_LU | PM_CLASS_LO | PM_CLASS_MARK,                               /* U and B */
+    LOWER = PM_CLASS_LL | PM_CLASS_LO | PM_CLASS_MARK,                               /* l and B */
+    BOTH = PM_CLASS_LO | PM_CLASS_MARK                                               /* B */
 };
 
 /* What tells the patterns of the cl100k_base and o200k_base families apart. */
@@ -65,9 +72,10 @@ typedef struct rules {
     unsigned digits;        /* \p{N}{1,digits} */
 } rules;
 
-/* ---------------------------------------------------------------- characters and runs ---------------------------------- */
+/* ---- characters and runs ---- */
 
-INLINE uint32_t ascii_class(uint8_t byte) { return UINT32_C(1) << pm_unicode_codes[byte]; } /* block 0 is the table's first */
+/* ASCII begins the table's first block, and none of it is Han. */
+INLINE uint32_t ascii_class(uint8_t byte) { return UINT32_C(1) << pm_unicode_codes[byte]; }
 
 /* The class of the character at pos < len, and its length. */
 INLINE uint32_t class_at(const uint8_t *text, size_t len, size_t pos, unsigned *n) {
@@ -100,7 +108,8 @@ INLINE uint64_t bytes_in_range(uint64_t x, uint8_t first, uint8_t last) {
 INLINE unsigned letters_in_word(const uint8_t *p, bool lower_only) {
     uint64_t x;
     memcpy(&x, p, sizeof x);
-    uint64_t other = ~bytes_in_range(lower_only ? x : x | UINT64_C(0x2020202020202020), 'a', 'z') & UINT64_C(0x8080808080808080);
+    uint64_t other =
+        ~bytes_in_range(lower_only ? x : x | UINT64_C(0x2020202020202020), 'a', 'z') & UINT64_C(0x8080808080808080);
     if (other == 0) {
         return 8;
     }
@@ -127,7 +136,7 @@ INLINE size_t run(const uint8_t *text, size_t len, size_t pos, uint32_t set, boo
             if ((ascii_class(byte) & set) == 0) {
                 return pos;
             }
-        } else if ((set & PM_CLASS_LO) != 0 && ideograph_at(text, len, pos)) {
+        } else if ((set & (PM_CLASS_LO | PM_CLASS_HAN)) != 0 && ideograph_at(text, len, pos)) {
             if (no_han) {
                 return pos;
             }
@@ -143,7 +152,7 @@ INLINE size_t run(const uint8_t *text, size_t len, size_t pos, uint32_t set, boo
     return pos;
 }
 
-/* ---------------------------------------------------------------- parts of patterns ------------------------------------ */
+/* ---- parts of patterns ---- */
 
 /* The end of a contraction that begins at pos, or pos. */
 INLINE size_t contraction(const uint8_t *text, size_t len, size_t pos, bool any_case) {
@@ -167,7 +176,8 @@ INLINE size_t contraction(const uint8_t *text, size_t len, size_t pos, bool any_
     return pos;
 }
 
-/* The end of the white space that is a pre-token of its own, from white space at pos on: [`\s*[\r\n]+|`]`\s+(?!\S)|\s+`. */
+/* The end of the white space that is a pre-token of its own, from white space at pos on:
+ * [`\s*[\r\n]+|`]`\s+(?!\S)|\s+`. */
 INLINE size_t white_space(const uint8_t *text, size_t len, size_t pos, bool newline_rule) {
     size_t end = pos, last = pos, behind_newline = 0;
     while (end < len) {
@@ -208,7 +218,8 @@ INLINE size_t line_ends(const uint8_t *text, size_t len, size_t pos, bool slash)
     return pos;
 }
 
-/* The end of the cased word at pos, or pos when there is none. *only_upper: it matched the second alternative alone, as U^n. */
+/* The end of the cased word at pos, or pos when there is none. *only_upper: it matched the second alternative alone, as
+ * U^n. */
 INLINE size_t cased_word(const uint8_t *text, size_t len, size_t pos, bool no_han, bool *only_upper) {
     size_t end = pos, behind_both = 0;
     *only_upper = false;
@@ -256,7 +267,7 @@ INLINE size_t word(const uint8_t *text, size_t len, size_t pos, const rules *r, 
     return r->contraction_after && end > pos ? contraction(text, len, end, true) : end;
 }
 
-/* ---------------------------------------------------------------- the families ----------------------------------------- */
+/* ---- the families ---- */
 
 /* One pre-token of a pattern of the cl100k_base and o200k_base families. */
 INLINE size_t scan_family(const uint8_t *text, size_t len, size_t pos, const rules *r) {
@@ -353,17 +364,15 @@ size_t pm_scan_gpt2(const uint8_t *text, size_t len, size_t pos) {
     return run(text, len, next, PUNCTUATION, false);
 }
 
-/* ---------------------------------------------------------------- deepseek_v3 ------------------------------------------ */
+/* ---- deepseek_v3 ---- */
 
-enum {
-    PUNCT_SYMBOL = PM_CLASS_PUNCT | PM_CLASS_SYMBOL,
-    LETTER_MARK = PM_CLASS_LETTER | PM_CLASS_MARK
-};
+enum { PUNCT_SYMBOL = PM_CLASS_PUNCT | PM_CLASS_SYMBOL, LETTER_MARK = PM_CLASS_LETTER | PM_CLASS_MARK };
 
 /* The range of the second regex. */
 INLINE bool in_cjk_zone(uint32_t cp) { return (cp >= 0x4E00 && cp <= 0x9FA5) || (cp >= 0x3040 && cp <= 0x30FF); }
 
-/* The class of the character at pos if it belongs to this zone (CJK or other); 0 where the zone or the text ends. Numbers end both. */
+/* The class of the character at pos if it belongs to this zone (CJK or other); 0 where the zone or the text ends.
+ * Numbers end both. */
 INLINE uint32_t class_in_zone(const uint8_t *text, size_t len, size_t pos, bool cjk, unsigned *n) {
     *n = 1;
     if (pos >= len) {
@@ -389,10 +398,14 @@ INLINE size_t run_in_zone(const uint8_t *text, size_t len, size_t pos, uint32_t 
             pos += n;
         }
     }
-    while ((class_in_zone(text, len, pos, cjk, &n) & set) != 0) {
+    for (;;) {
+        if (cjk && (set & PM_CLASS_LETTER) != 0 && ideograph_at(text, len, pos) && text[pos] < 0xE9) {
+            n = 3; /* U+4E00..U+8FFF */
+        } else if ((class_in_zone(text, len, pos, cjk, &n) & set) == 0) {
+            return pos;
+        }
         pos += n;
     }
-    return pos;
 }
 
 /* The end of `[\p{P}\p{S}]+[\r\n]*` from pos on; CR and LF are not of the CJK zone. */
@@ -419,7 +432,8 @@ INLINE size_t white_space_in_zone(const uint8_t *text, size_t len, size_t pos, b
     return class == 0 || last == pos ? end : last;
 }
 
-/* The end of what the third regex does not match: characters of class OTHER from pos on, but the last where it is the prefix of a word. */
+/* The end of what the third regex does not match: characters of class OTHER from pos on, but the last where it is the
+ * prefix of a word. */
 INLINE size_t unmatched_in_zone(const uint8_t *text, size_t len, size_t pos, bool cjk) {
     size_t end = pos, last = pos;
     unsigned n;

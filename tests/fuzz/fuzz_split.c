@@ -1,5 +1,6 @@
-/* fuzz_split.c - the scanners of the named patterns against the slow twin and PCRE2, on the input's bytes as they are and on the text that its
- * bytes spell in the alphabet of tricky characters. A scanner must also look at the rest of the text only: each is run on a copy of it. */
+/* fuzz_split.c - the scanners of the named patterns against the slow twin and PCRE2, on the input's bytes as they are
+ * and on the text that its bytes spell in the alphabet of tricky characters. A scanner must also look at the rest of
+ * the text only: each is run on a copy of it. */
 #include <stdio.h>
 
 #include "../oracle/split_regex.h"

@@ -1,9 +1,11 @@
-/* split_regex.h - the slow, obvious twin of the scanners: a backtracking matcher for the regexes of the named patterns, read from their text.
+/* split_regex.h - the slow, obvious twin of the scanners: a backtracking matcher for the regexes of the named patterns,
+ * read from their text.
  *
- * It knows what those regexes use and no more: alternatives, (?i:..), (?!X) on one class, [..] with ranges, escapes, \p{..}, ^ and &&,
- * and the quantifiers ? * + {m,n}, greedy. A class is a table with one bit a code point. The text is an array of code points; a bad byte is U+FFFD.
- * The program is the usual one of a backtracking machine: CLASS, NOT_AHEAD, SPLIT (first, then second on failure), JUMP, MATCH; jumps are
- * relative, so that a block can be moved to put a SPLIT before it. Unknown syntax aborts. */
+ * It knows what those regexes use and no more: alternatives, (?i:..), (?!X) on one class, [..] with ranges, escapes,
+ * \p{..}, ^ and &&, and the quantifiers ? * + {m,n}, greedy. A class is a table with one bit a code point. The text is
+ * an array of code points; a bad byte is U+FFFD. The program is the usual one of a backtracking machine: CLASS,
+ * NOT_AHEAD, SPLIT (first, then second on failure), JUMP, MATCH; jumps are relative, so that a block can be moved to
+ * put a SPLIT before it. Unknown syntax aborts. */
 #ifndef PM_ORACLE_SPLIT_REGEX_H
 #define PM_ORACLE_SPLIT_REGEX_H
 
@@ -37,15 +39,13 @@ static void *oracle_check(void *p) {
     return p;
 }
 
-/* ---------------------------------------------------------------- reading a pattern ------------------------------------ */
+/* ---- reading a pattern ---- */
 
 static bool oracle_has(const uint8_t *set, uint32_t cp) { return (set[cp / 8] >> cp % 8 & 1) != 0; }
 
 static void oracle_put(uint8_t *set, uint32_t cp) { set[cp / 8] = (uint8_t)(set[cp / 8] | 1 << cp % 8); }
 
-static uint8_t *oracle_new_set(void) {
-    return oracle_check(calloc(ORACLE_N_CODE_POINTS / 8, 1));
-}
+static uint8_t *oracle_new_set(void) { return oracle_check(calloc(ORACLE_N_CODE_POINTS / 8, 1)); }
 
 static uint32_t oracle_next_char(oracle_regex *r) {
     unsigned n;
@@ -85,10 +85,10 @@ static bool oracle_escape(oracle_regex *r, uint8_t *set, uint32_t *cp) {
     static const struct {
         const char *name;
         uint32_t mask;
-    } names[] = {{"p{Lu}", PM_CLASS_LU}, {"p{Lt}", PM_CLASS_LU}, {"p{Ll}", PM_CLASS_LL}, {"p{Lm}", PM_CLASS_LO},
-                 {"p{Lo}", PM_CLASS_LO}, {"p{L}", PM_CLASS_LETTER}, {"p{M}", PM_CLASS_MARK}, {"p{N}", PM_CLASS_NUMBER},
-                 {"p{P}", PM_CLASS_PUNCT}, {"p{S}", PM_CLASS_SYMBOL}, {"p{Han}", PM_CLASS_HAN},
-                 {"s", PM_CLASS_SPACE | PM_CLASS_NEWLINE}};
+    } names[] = {{"p{Lu}", PM_CLASS_LU},    {"p{Lt}", PM_CLASS_LU},    {"p{Ll}", PM_CLASS_LL},
+                 {"p{Lm}", PM_CLASS_LO},    {"p{Lo}", PM_CLASS_LO},    {"p{L}", PM_CLASS_LETTER},
+                 {"p{M}", PM_CLASS_MARK},   {"p{N}", PM_CLASS_NUMBER}, {"p{P}", PM_CLASS_PUNCT},
+                 {"p{S}", PM_CLASS_SYMBOL}, {"p{Han}", PM_CLASS_HAN},  {"s", PM_CLASS_SPACE | PM_CLASS_NEWLINE}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (oracle_accept(r, names[i].name)) {
             oracle_add_classes(set, names[i].mask, false);
@@ -232,7 +232,7 @@ static oracle_regex *oracle_regex_new(const char *pattern) {
     return r;
 }
 
-/* ---------------------------------------------------------------- matching --------------------------------------------- */
+/* ---- matching ---- */
 
 /* A document as code points; offsets[i] is where code point i begins, offsets[n] the end. */
 typedef struct oracle_text {
@@ -242,7 +242,8 @@ typedef struct oracle_text {
 } oracle_text;
 
 static oracle_text oracle_text_new(const uint8_t *text, size_t len) {
-    oracle_text t = {oracle_check(malloc((len + 1) * sizeof *t.cps)), oracle_check(malloc((len + 1) * sizeof *t.offsets)), 0};
+    oracle_text t = {oracle_check(malloc((len + 1) * sizeof *t.cps)),
+                     oracle_check(malloc((len + 1) * sizeof *t.offsets)), 0};
     for (size_t at = 0; at < len; t.n++) {
         unsigned n;
         t.cps[t.n] = pm_utf8_read(text + at, text + len, &n);
@@ -301,7 +302,8 @@ done:
     return result;
 }
 
-/* Marks the ends of pieces in ends[1..t->n]: a piece of the former regexes is cut into matches and what is between them. */
+/* Marks the ends of pieces in ends[1..t->n]: a piece of the former regexes is cut into matches and what is between
+ * them. */
 static void oracle_split_by(const oracle_regex *r, const oracle_text *t, bool *ends) {
     for (size_t begin = 0, end; begin < t->n; begin = end) {
         for (end = begin + 1; !ends[end]; end++) {
@@ -318,8 +320,10 @@ static void oracle_split_by(const oracle_regex *r, const oracle_text *t, bool *e
     }
 }
 
-/* Cuts a document by regexes in turn. Writes the ends of its pieces as byte offsets (room for len of them) and returns their number. */
-static size_t oracle_split(oracle_regex *const *regexes, size_t n_regexes, const uint8_t *text, size_t len, size_t *out) {
+/* Cuts a document by regexes in turn. Writes the ends of its pieces as byte offsets (room for len of them) and returns
+ * their number. */
+static size_t oracle_split(oracle_regex *const *regexes, size_t n_regexes, const uint8_t *text, size_t len,
+                           size_t *out) {
     oracle_text t = oracle_text_new(text, len);
     bool *ends = oracle_check(calloc(t.n + 1, sizeof *ends));
     size_t n = 0;

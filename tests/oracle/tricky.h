@@ -1,4 +1,5 @@
-/* tricky.h - random text made of the characters that splitting patterns tell apart, and of those that only seem to belong to them. */
+/* tricky.h - random text made of the characters that splitting patterns tell apart, and of those that only seem to
+ * belong to them. */
 #ifndef PM_ORACLE_TRICKY_H
 #define PM_ORACLE_TRICKY_H
 
@@ -15,9 +16,11 @@ static const uint32_t tricky_characters[] = {
     /* contractions; the long s is an s to (?i), the Kelvin sign a k, the ligature of s and t neither */
     '\'', '\'', '\'', 's', 't', 'm', 'd', 'r', 'e', 'v', 'l', 'S', 'T', 'L', 'E', 0x17F, 0x212A, 0xFB06, 0x2019,
     /* letters: both cases, title case, modifier, without case, beyond 16 bits, new in Unicode 16 */
-    'a', 'b', 'z', 'A', 'Z', 0xE9, 0xC9, 0x1C5, 0x2B0, 0xAA, 0x5D0, 0x430, 0x410, 0xAC00, 0x10400, 0x10428, 0x10D50, 0x10D70,
+    'a', 'b', 'z', 'A', 'Z', 0xE9, 0xC9, 0x1C5, 0x2B0, 0xAA, 0x5D0, 0x430, 0x410, 0xAC00, 0x10400, 0x10428, 0x10D50,
+    0x10D70,
     /* Han: letters, at the ends of ranges, a number, a mark, symbols and punctuation */
-    0x4E00, 0x9FA5, 0x9FA6, 0x9FFF, 0x3400, 0x4DBF, 0x4DC0, 0x20000, 0x323AF, 0x323B0, 0x3005, 0x3007, 0x2E80, 0x3021, 0x16FF0, 0x16FE2,
+    0x4E00, 0x9FA5, 0x9FA6, 0x9FFF, 0x3400, 0x4DBF, 0x4DC0, 0x20000, 0x323AF, 0x323B0, 0x3005, 0x3007, 0x2E80, 0x3021,
+    0x16FF0, 0x16FE2,
     /* kana: letters, marks, punctuation, symbols, unassigned */
     0x3041, 0x30A2, 0x30FB, 0x30A0, 0x309B, 0x3099, 0x3040, 0x3097, 0x30FC, 0x30FF, 0x31F0,
     /* numbers, marks */
@@ -27,7 +30,8 @@ static const uint32_t tricky_characters[] = {
     /* controls, formats, private use, unassigned */
     0x00, 0x01, 0x7F, 0xAD, 0x200D, 0xE000, 0x378, 0x10FFFF,
     /* bytes that are no UTF-8 */
-    TRICKY_BYTE(0x80), TRICKY_BYTE(0xBF), TRICKY_BYTE(0xC5), TRICKY_BYTE(0xE4), TRICKY_BYTE(0xE5), TRICKY_BYTE(0xF0), TRICKY_BYTE(0xFF)};
+    TRICKY_BYTE(0x80), TRICKY_BYTE(0xBF), TRICKY_BYTE(0xC5), TRICKY_BYTE(0xE4), TRICKY_BYTE(0xE5), TRICKY_BYTE(0xF0),
+    TRICKY_BYTE(0xFF)};
 
 enum { TRICKY_N = sizeof tricky_characters / sizeof *tricky_characters, TRICKY_MAX_LENGTH = 4 };
 

@@ -1,7 +1,9 @@
-/* test_scan.c - the scanners of the named patterns against the table of cases, the slow twin of tests/oracle/split_regex.h and PCRE2.
+/* test_scan.c - the scanners of the named patterns against the table of cases, the slow twin of
+ * tests/oracle/split_regex.h and PCRE2.
  *
  * Each ck_assert writes to a file, so inner loops ask first and fail with ck_abort_msg.
- * PM_FULL=1 in the environment compares every code point in every context (minutes); else those where something changes, and each alone. */
+ * PM_FULL=1 in the environment compares every code point in every context (minutes); else those where something
+ * changes, and each alone. */
 #include <stdio.h>
 
 #include "../oracle/split_regex.h"
@@ -14,7 +16,7 @@ enum { N_SCANNERS = 7, MAX_CASE = 4096 };
 static const char *const scanner_names[N_SCANNERS] = {"gpt2",   "cl100k_base", "qwen2",      "o200k_base",
                                                       "tekken", "kimi_k2",     "deepseek_v3"};
 
-/* ---------------------------------------------------------------- ways to split ---------------------------------------- */
+/* ---- ways to split ---- */
 
 /* Writes the ends of the pre-tokens of text by pattern number p (room for len of them); returns their number. */
 typedef size_t (*split_fn)(int p, const uint8_t *text, size_t len, size_t *ends);
@@ -101,22 +103,25 @@ static void assert_same(int p, split_fn split, const uint8_t *text, size_t len) 
     }
     if (i < n_want || i < n_got) {
         size_t begin = i == 0 ? 0 : got[i - 1], behind = len - begin < 40 ? len : begin + 40;
-        ck_abort_msg("%s: at %zu the scanner's pre-token ends at %zu instead of %zu; from there on: %s", scanner_names[p], begin,
-                     i < n_got ? got[i] : len, i < n_want ? want[i] : len, hex(text + begin, behind - begin));
+        ck_abort_msg("%s: at %zu the scanner's pre-token ends at %zu instead of %zu; from there on: %s",
+                     scanner_names[p], begin, i < n_got ? got[i] : len, i < n_want ? want[i] : len,
+                     hex(text + begin, behind - begin));
     }
     pm_free(want);
     pm_free(got);
 }
 
-/* ---------------------------------------------------------------- classes and names ------------------------------------ */
+/* ---- classes and names ---- */
 
 START_TEST(classes_are_those_of_unicode_16) {
-    /* Sizes as Rust's regex-syntax 0.8.12 has them, whose tables come from Unicode 16.0 by another way; White_Space is 25 with CR and LF. */
+    /* Sizes as Rust's regex-syntax 0.8.12 has them, whose tables come from Unicode 16.0 by another way; White_Space is
+     * 25 with CR and LF. */
     static const struct {
         uint32_t mask;
         unsigned n;
-    } sizes[] = {{PM_CLASS_LU, 1889}, {PM_CLASS_LL, 2258}, {PM_CLASS_LO, 136881}, {PM_CLASS_MARK, 2501}, {PM_CLASS_NUMBER, 1911},
-                 {PM_CLASS_SPACE, 23}, {PM_CLASS_NEWLINE, 2}, {PM_CLASS_PUNCT, 855}, {PM_CLASS_SYMBOL, 8514}, {PM_CLASS_HAN, 99030}};
+    } sizes[] = {{PM_CLASS_LU, 1889},     {PM_CLASS_LL, 2258},  {PM_CLASS_LO, 136881}, {PM_CLASS_MARK, 2501},
+                 {PM_CLASS_NUMBER, 1911}, {PM_CLASS_SPACE, 23}, {PM_CLASS_NEWLINE, 2}, {PM_CLASS_PUNCT, 855},
+                 {PM_CLASS_SYMBOL, 8514}, {PM_CLASS_HAN, 99030}};
     ck_assert_str_eq(pm_unicode_version, "16.0.0");
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         unsigned n = 0;
@@ -136,15 +141,35 @@ END_TEST
 START_TEST(classes_of_single_characters) {
     static const struct {
         uint32_t cp, class;
-    } some[] = {{'A', PM_CLASS_LU}, {0x1C5, PM_CLASS_LU}, {'z', PM_CLASS_LL}, {0xAA, PM_CLASS_LO}, {0x2B0, PM_CLASS_LO},
-                {0x301, PM_CLASS_MARK}, {0x20DD, PM_CLASS_MARK}, {0xBD, PM_CLASS_NUMBER}, {' ', PM_CLASS_SPACE}, {0x85, PM_CLASS_SPACE},
-                {0x2028, PM_CLASS_SPACE}, {0x180E, PM_CLASS_OTHER}, {0x200B, PM_CLASS_OTHER}, {'\r', PM_CLASS_NEWLINE},
-                {'\n', PM_CLASS_NEWLINE}, {0x0B, PM_CLASS_SPACE}, {'_', PM_CLASS_PUNCT}, {'$', PM_CLASS_SYMBOL}, {0xFFFD, PM_CLASS_SYMBOL},
-                {0xD800, PM_CLASS_OTHER}, {0xE000, PM_CLASS_OTHER}, {0x10FFFF, PM_CLASS_OTHER},
-                {0x10D50, PM_CLASS_LU}, /* new in 16 */
+    } some[] = {{'A', PM_CLASS_LU},
+                {0x1C5, PM_CLASS_LU},
+                {'z', PM_CLASS_LL},
+                {0xAA, PM_CLASS_LO},
+                {0x2B0, PM_CLASS_LO},
+                {0x301, PM_CLASS_MARK},
+                {0x20DD, PM_CLASS_MARK},
+                {0xBD, PM_CLASS_NUMBER},
+                {' ', PM_CLASS_SPACE},
+                {0x85, PM_CLASS_SPACE},
+                {0x2028, PM_CLASS_SPACE},
+                {0x180E, PM_CLASS_OTHER},
+                {0x200B, PM_CLASS_OTHER},
+                {'\r', PM_CLASS_NEWLINE},
+                {'\n', PM_CLASS_NEWLINE},
+                {0x0B, PM_CLASS_SPACE},
+                {'_', PM_CLASS_PUNCT},
+                {'$', PM_CLASS_SYMBOL},
+                {0xFFFD, PM_CLASS_SYMBOL},
+                {0xD800, PM_CLASS_OTHER},
+                {0xE000, PM_CLASS_OTHER},
+                {0x10FFFF, PM_CLASS_OTHER},
+                {0x10D50, PM_CLASS_LU},    /* new in 16 */
                 {0x323B0, PM_CLASS_OTHER}, /* a letter only since 17 */
-                {0x4E00, PM_CLASS_LO | PM_CLASS_HAN}, {0x3007, PM_CLASS_NUMBER | PM_CLASS_HAN}, {0x2E80, PM_CLASS_SYMBOL | PM_CLASS_HAN},
-                {0x16FF0, PM_CLASS_MARK | PM_CLASS_HAN}, {0x3042, PM_CLASS_LO}};
+                {0x4E00, PM_CLASS_LO | PM_CLASS_HAN},
+                {0x3007, PM_CLASS_NUMBER | PM_CLASS_HAN},
+                {0x2E80, PM_CLASS_SYMBOL | PM_CLASS_HAN},
+                {0x16FF0, PM_CLASS_MARK | PM_CLASS_HAN},
+                {0x3042, PM_CLASS_LO}};
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
         ck_assert_msg(pm_class(some[i].cp) == some[i].class, "U+%04X is %x", some[i].cp, pm_class(some[i].cp));
     }
@@ -189,7 +214,7 @@ START_TEST(regexes_equal_the_published_ones) {
 }
 END_TEST
 
-/* ---------------------------------------------------------------- table of cases --------------------------------------- */
+/* ---- table of cases ---- */
 
 typedef struct table_case {
     uint8_t text[MAX_CASE];
@@ -280,13 +305,31 @@ START_TEST(table_of_cases) {
 }
 END_TEST
 
-/* ---------------------------------------------------------------- comparison with the twins ---------------------------- */
+/* ---- comparison with the twins ---- */
 
 /* What stands before and behind a code point. One text holds a code point in all of them. */
-static const char *const contexts[][2] = {
-    {"", ""},    {"a", "b"},        {"A", "B"},      {"1", "2"},   {" ", " "},   {"\n", "\n"},  {"'", "x"},
-    {" ", "a"},  {"中", "中"},      {"あ", "・"},    {".", "."},   {"\xCC\x81", "\xCC\x81"}, {"  ", "  a"}, {"x's", "'s"},
-    {" ", "1"},  {"\x01", "\x01" "a"}, {"-", "a"},   {"A", "a"},   {"'", ""},    {"\xE4\xB8", "\xA4"}, {"!", "\n/"}};
+static const char *const contexts[][2] = {{"", ""},
+                                          {"a", "b"},
+                                          {"A", "B"},
+                                          {"1", "2"},
+                                          {" ", " "},
+                                          {"\n", "\n"},
+                                          {"'", "x"},
+                                          {" ", "a"},
+                                          {"中", "中"},
+                                          {"あ", "・"},
+                                          {".", "."},
+                                          {"\xCC\x81", "\xCC\x81"},
+                                          {"  ", "  a"},
+                                          {"x's", "'s"},
+                                          {" ", "1"},
+                                          {"\x01", "\x01"
+                                                   "a"},
+                                          {"-", "a"},
+                                          {"A", "a"},
+                                          {"'", ""},
+                                          {"\xE4\xB8", "\xA4"},
+                                          {"!", "\n/"}};
 enum { N_CONTEXTS = sizeof contexts / sizeof *contexts };
 
 static size_t append(uint8_t *out, size_t n, const char *s) {
@@ -306,9 +349,11 @@ static void compare_in_contexts(int p, uint32_t cp, split_fn split) {
     }
 }
 
-/* Whether this code point may behave unlike the one before it: its class differs, a range of a pattern or of a short cut begins or ends. */
+/* Whether this code point may behave unlike the one before it: its class differs, a range of a pattern or of a short
+ * cut begins or ends. */
 static bool may_differ(uint32_t cp) {
-    static const uint32_t ends[] = {0x80, 0x800, 0x3040, 0x3100, 0x3400, 0x4E00, 0x9FA6, 0xA000, 0xE000, 0x10000, 0x17F, 0x180, 0x212A};
+    static const uint32_t ends[] = {0x80,   0x800,  0x3040,  0x3100, 0x3400, 0x4E00, 0x9FA6,
+                                    0xA000, 0xE000, 0x10000, 0x17F,  0x180,  0x212A};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         if (cp == ends[i] || cp + 1 == ends[i]) {
             return true;
@@ -379,9 +424,10 @@ START_TEST(random_texts_as_pcre2) { compare_random_texts(_i, split_by_pcre2, 200
 END_TEST
 #endif
 
-/* ---------------------------------------------------------------- the scanners' own promises --------------------------- */
+/* ---- the scanners' own promises ---- */
 
-/* A pre-token depends on what follows it alone: not on what stands before, and no byte behind the text is read (a sanitizer sees it). */
+/* A pre-token depends on what follows it alone: not on what stands before, and no byte behind the text is read (a
+ * sanitizer sees it). */
 START_TEST(a_scan_depends_on_the_rest_of_the_text_only) {
     pm_scan_fn scan = pm_named_pattern_find(scanner_names[_i])->scan;
     uint64_t state = 99;
@@ -429,11 +475,15 @@ START_TEST(bad_bytes_split_as_the_replacement_character) {
 }
 END_TEST
 
-/* A megabyte of what could make a scanner look at the same run again and again. Quadratic, each of these would take hours. */
+/* A megabyte of what could make a scanner look at the same run again and again. Quadratic, each of these would take
+ * hours. */
 START_TEST(hostile_texts_take_linear_time) {
-    static const char *const units[] = {" ", "\n", "\r", "\t\n", "a", "A", "Ab", "1", "'", "'s", "!", "/", "\x01", "\xFF", "\xE4\xB8", "\xCC\x81",
-                                        "\xCC\x81" "A", "中", "中A", "あ", "・", "\xE3\x81\x80", "\xE1\xA0\x8E", "\xE3\x80\x80", "\xC7\x85", "\xE2\x80\x8B",
-                                        "\xF0\x9F\x98\x80", " \n", "\n ", " a", "'S'\xC5\xBF"};
+    /* clang-format off */
+    static const char *const units[] = {
+        " ", "\n", "\r", "\t\n", "a", "A", "Ab", "1", "'", "'s", "!", "/", "\x01", "\xFF", "\xE4\xB8",
+        "\xCC\x81", "\xCC\x81\x41", "中", "中A", "あ", "・", "\xE3\x81\x80", "\xE1\xA0\x8E", "\xE3\x80\x80",
+        "\xC7\x85", "\xE2\x80\x8B", "\xF0\x9F\x98\x80", " \n", "\n ", " a", "'S'\xC5\xBF"};
+    /* clang-format on */
     static const char *const begins[] = {"", "\n", "中", "\xCC\x81", "a", "!", "'", " ", "\x01"};
     static const char *const ends[] = {"", "a", "\n", "1", "A", "中", "!", "'s"};
     enum { LEN = 1 << 20 };
@@ -457,7 +507,8 @@ START_TEST(hostile_texts_take_linear_time) {
 }
 END_TEST
 
-/* Long runs with one odd character every so often: each pre-token looks ahead over a run that the next one walks again. */
+/* Long runs with one odd character every so often: each pre-token looks ahead over a run that the next one walks again.
+ */
 START_TEST(long_runs_between_odd_characters_take_linear_time) {
     static const char *const runs[] = {"A", " ", "\xCC\x81", "中", "1", "!", "\n", "\x01"};
     static const char *const odd[] = {"中", "\n", "\xCC\x81", "a", "'s", "1", "\xE3\x83\xBB", " "};
