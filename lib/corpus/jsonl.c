@@ -83,35 +83,40 @@ static const uint8_t *find_end_of_plain(const uint8_t *p, const uint8_t *end) {
     return p;
 }
 
-static int hex_digit(uint8_t c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* The value of a hexadecimal digit and 16; 0 for anything else. */
+static const uint8_t hex_value[256] = {
+    ['0'] = 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, ['A'] = 26, 27, 28, 29, 30, 31, ['a'] = 26, 27, 28, 29, 30, 31,
+};
 
-/* Four hexadecimal digits, known to be there and good. */
+/* What an escape of one letter stands for, 0: nothing. */
+static const uint8_t escape_value[256] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t',
+};
+
+/* Four hexadecimal digits; above 0xFFFF when one of them is none. */
 static uint32_t hex4(const uint8_t *p) {
-    return (uint32_t)hex_digit(p[0]) << 12 | (uint32_t)hex_digit(p[1]) << 8 | (uint32_t)hex_digit(p[2]) << 4 | (uint32_t)hex_digit(p[3]);
+    uint32_t a = hex_value[p[0]], b = hex_value[p[1]], c = hex_value[p[2]], d = hex_value[p[3]];
+    return (a & b & c & d & 16) ? (a & 15) << 12 | (b & 15) << 8 | (c & 15) << 4 | (d & 15) : UINT32_MAX;
 }
 
 /* Passes an escape, s->at at its backslash. */
 static pm_status pass_escape(scan *s) {
-    size_t slash = s->at++;
-    if (s->at >= s->len) {
-        return wrong(s, s->at, "");
-    }
-    uint8_t c = s->line[s->at++];
-    if (c == 'u') {
-        for (int i = 0; i < 4; i++, s->at++) {
-            if (s->at >= s->len || hex_digit(s->line[s->at]) < 0) {
-                return wrong(s, s->at, "expected four hexadecimal digits after \\u");
-            }
-        }
+    const uint8_t *p = s->line + s->at;
+    size_t left = s->len - s->at;
+    if (left >= 2 && escape_value[p[1]]) {
+        s->at += 2;
         return PM_OK;
     }
-    return c && strchr("\"\\/bfnrt", c) ? PM_OK : wrong(s, slash, "unknown escape in a string");
+    if (left >= 6 && p[1] == 'u' && hex4(p + 2) <= 0xFFFF) {
+        s->at += 6;
+        return PM_OK;
+    }
+    if (left < 2 || p[1] != 'u') {
+        return wrong(s, left < 2 ? s->len : s->at, "unknown escape in a string");
+    }
+    for (s->at += 2; s->at < s->len && hex_value[s->line[s->at]]; s->at++) {
+    }
+    return wrong(s, s->at, "expected four hexadecimal digits after \\u");
 }
 
 /* Passes a string, s->at at its first quote: line[*start .. *end) is what stands between the quotes. */
@@ -132,16 +137,17 @@ static pm_status pass_string(scan *s, size_t *start, size_t *end, bool *escaped)
             return wrong(s, s->at, "a control character in a string must be escaped");
         }
         *escaped = true;
-        PM_TRY(pass_escape(s));
+        do { /* where one escape is, there are often more */
+            PM_TRY(pass_escape(s));
+        } while (next_is(s, '\\'));
     }
 }
 
 /* Decodes the escape at p (known to be good) into out: returns its length in the line, *n that of its UTF-8; *n is 0 for half a
  * surrogate pair. */
 static size_t decode_escape(const uint8_t *p, const uint8_t *end, uint8_t out[4], unsigned *n) {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     if (p[1] != 'u') {
-        out[0] = (uint8_t)to[strchr(from, p[1]) - from];
+        out[0] = escape_value[p[1]];
         *n = 1;
         return 2;
     }
@@ -172,7 +178,7 @@ static pm_status decode(const scan *s, size_t start, size_t end, pm_buf *out) {
         memcpy(to, p, plain);
         to += plain;
         p += plain;
-        while (p < stop && *p == '\\') { /* where one escape is, there are often more */
+        while (p < stop && *p == '\\') {
             unsigned n;
             size_t used = decode_escape(p, stop, to, &n);
             if (n == 0) {
