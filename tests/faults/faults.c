@@ -1,0 +1,587 @@
+/* faults.c - every allocation and every read or write is made to fail, the n-th for every n.
+ *
+ * A scenario does one thing with the library from beginning to end. It is run once as it is, which tells what comes out; then again and again: in run n the
+ * n-th allocation fails (alone, or with all after it), until a run has fewer than n. Each run must end with PM_NO_MEMORY, or with the same result as ever
+ * where the library could do without. Afterwards no block, mapping or file descriptor is left over, and a file that was to be replaced
+ * holds its old content or the new one, with no temporary file beside it.
+ *
+ * Allocations are counted in two places: in malloc and its kin, which this program defines, so that those of PCRE2, zlib, zstd, yajl and the C
+ * library count too; and at the library's own seam (pm_alloc_test_hook), which sees mapped pages as well. Under sanitizers, which define malloc
+ * themselves, the seam alone is used: -DPM_FAULTS_SEAM_ONLY. Reads and writes fail through pm_io_test_hook, as a full disk and a broken one. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "model/model.h"
+
+#ifdef PM_HAVE_ZLIB
+#include <zlib.h>
+#endif
+#ifdef PM_HAVE_ZSTD
+#include <zstd.h>
+#endif
+
+/* ---------------------------------------------------------------- what fails ---- */
+
+typedef enum where { NOWHERE, MALLOC, SEAM, IO } where;
+
+static atomic_int armed;         /* a value of `where` */
+static atomic_long counter;      /* of events since arm() */
+static long fail_at;             /* the first that fails */
+static bool all_after;           /* and those behind it */
+static int io_error;
+static atomic_long live_blocks;  /* of malloc */
+static atomic_long live_mapped;  /* bytes */
+
+/* Counts one event; true: it is to fail. */
+static bool strike(where w) {
+    if (atomic_load(&armed) != (int)w) {
+        return false;
+    }
+    long n = atomic_fetch_add(&counter, 1) + 1;
+    return n == fail_at || (all_after && n > fail_at);
+}
+
+static bool seam_hook(void) { return !strike(SEAM); }
+static int io_hook(void) { return strike(IO) ? io_error : 0; }
+
+static void arm(where w, long n, bool after) {
+    atomic_store(&counter, 0);
+    fail_at = n;
+    all_after = after;
+    pm_alloc_test_hook = w == SEAM ? seam_hook : NULL;
+    pm_io_test_hook = w == IO ? io_hook : NULL;
+    atomic_store(&armed, (int)w);
+}
+
+static void disarm(void) {
+    atomic_store(&armed, NOWHERE);
+    pm_alloc_test_hook = NULL;
+    pm_io_test_hook = NULL;
+}
+
+#ifndef PM_FAULTS_SEAM_ONLY
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *p);
+
+static void *counted(void *p) {
+    if (p) {
+        atomic_fetch_add(&live_blocks, 1);
+    }
+    return p;
+}
+
+static bool no_memory(void) {
+    if (strike(MALLOC)) {
+        errno = ENOMEM;
+        return true;
+    }
+    return false;
+}
+
+void *malloc(size_t size) { return no_memory() ? NULL : counted(__libc_malloc(size)); }
+void *calloc(size_t n, size_t size) { return no_memory() ? NULL : counted(__libc_calloc(n, size)); }
+void *memalign(size_t alignment, size_t size) { return no_memory() ? NULL : counted(__libc_memalign(alignment, size)); }
+void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+
+int posix_memalign(void **p, size_t alignment, size_t size) {
+    void *block = memalign(alignment, size);
+    if (!block) {
+        return ENOMEM;
+    }
+    *p = block;
+    return 0;
+}
+
+void free(void *p) {
+    if (p) {
+        atomic_fetch_sub(&live_blocks, 1);
+    }
+    __libc_free(p);
+}
+
+void *realloc(void *p, size_t size) {
+    if (!p) {
+        return malloc(size);
+    }
+    if (size == 0) {
+        free(p);
+        return NULL;
+    }
+    return no_memory() ? NULL : __libc_realloc(p, size);
+}
+
+/* The library's mappings; the C library's own (thread stacks) do not come here. */
+void *mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset) {
+    void *p = (void *)syscall(SYS_mmap, at, len, protection, flags, fd, offset);
+    if (p != MAP_FAILED) {
+        atomic_fetch_add(&live_mapped, (long)len);
+    }
+    return p;
+}
+
+int munmap(void *p, size_t len) {
+    atomic_fetch_sub(&live_mapped, (long)len);
+    return (int)syscall(SYS_munmap, p, len);
+}
+
+#endif
+
+/* ---------------------------------------------------------------- what the scenarios work on ---- */
+
+static char folder[256]; /* for all files of this run */
+static const char *source;
+static pm_buf english, chinese; /* small texts */
+static uint64_t result;         /* a hash of what a scenario gave */
+
+static void die(const char *what) {
+    fprintf(stderr, "faults: %s\n", what);
+    exit(99);
+}
+
+static const char *path_of(const char *name) {
+    static char path[2][512];
+    static int which;
+    which = !which;
+    snprintf(path[which], sizeof path[which], "%s/%s", folder, name);
+    return path[which];
+}
+
+static const char *model_of(const char *name) {
+    static char path[1024];
+    snprintf(path, sizeof path, "%s/tests/models/%s", source, name);
+    return path;
+}
+
+static void write_whole(const char *path, const void *data, size_t len) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, data, len) != (ssize_t)len || close(fd) != 0) {
+        die(path);
+    }
+}
+
+static void mix(const void *data, size_t len) { result = XXH3_64bits_withSeed(data, len, result); }
+
+static void mix_tokenizer(const pm_tokenizer *tok) {
+    char hex[33];
+    pm_tokenizer_hash(tok, hex);
+    mix(hex, 32);
+}
+
+static void append(pm_buf *buf, const char *text) {
+    if (pm_buf_append(buf, text, strlen(text), NULL) != PM_OK) {
+        die("no memory");
+    }
+}
+
+static void make_texts(void) {
+    static const char *const words[] = {"the ", "cat ", "sat, ", "on ", "a mat ", "and it's ", "42 ", "then\n", "THE ", "cats "};
+    static const char *const characters[] = {"中", "国", "人", "的", "了", "。\n", "一", "不", "是", "e\u0301"};
+    uint32_t state = 1;
+    for (int i = 0; i < 1500; i++) {
+        state = state * 1664525 + 1013904223;
+        append(&english, words[(state >> 16) % 10]);
+        append(&chinese, characters[(state >> 20) % 10]);
+    }
+}
+
+/* Writes the English text as a plain, a compressed and a JSONL file. */
+static void make_files(void) {
+    write_whole(path_of("t.txt"), english.data, english.len);
+    pm_buf json = {0};
+    for (int i = 0; i < 200; i++) {
+        append(&json, "{\"id\": 1, \"text\": \"a\\u00e9\\n the cat\"}\n");
+    }
+    write_whole(path_of("t.jsonl"), json.data, json.len);
+    pm_buf_release(&json);
+#ifdef PM_HAVE_ZLIB
+    gzFile gz = gzopen(path_of("t.txt.gz"), "wb");
+    if (!gz || gzwrite(gz, english.data, (unsigned)english.len) != (int)english.len || gzclose(gz) != Z_OK) {
+        die("gz");
+    }
+#endif
+#ifdef PM_HAVE_ZSTD
+    size_t room = ZSTD_compressBound(english.len);
+    void *packed = malloc(room);
+    size_t len = packed ? ZSTD_compress(packed, room, english.data, english.len, 3) : 0;
+    if (len == 0 || ZSTD_isError(len)) {
+        die("zst");
+    }
+    write_whole(path_of("t.txt.zst"), packed, len);
+    free(packed);
+#endif
+}
+
+/* ---------------------------------------------------------------- scenarios ---- */
+
+typedef struct scenario {
+    const char *name;
+    pm_status (*run)(const struct scenario *s, pm_error *err);
+    const char *file;        /* of tests/models, or made above */
+    unsigned number;         /* threads, flags or format */
+    const char *pattern;
+    pm_tokenizer *tok;       /* loaded before, for what works on one */
+} scenario;
+
+static pm_status run_load(const scenario *s, pm_error *err) {
+    static const pm_special_token special = {{(const uint8_t *)"<|more|>", 8}, PM_ID_NONE};
+    pm_load_options o = PM_LOAD_OPTIONS_INIT;
+    pm_tokenizer *tok;
+    o.flags = s->number;
+    o.patterns = &s->pattern;
+    o.n_patterns = s->pattern ? 1 : 0;
+    o.special_tokens = &special;
+    o.n_special_tokens = 1;
+    PM_TRY(pm_tokenizer_load(&tok, model_of(s->file), &o, err));
+    mix_tokenizer(tok);
+    pm_tokenizer_free(tok);
+    return PM_OK;
+}
+
+static pm_status run_save(const scenario *s, pm_error *err) {
+    return pm_tokenizer_save(s->tok, path_of("saved"), (pm_format)s->number, err);
+}
+
+static pm_status read_corpus(pm_corpus *corpus, pm_error *err) {
+    const pm_bytes *docs;
+    size_t n;
+    do {
+        PM_TRY(pm_corpus_read(corpus, 4096, &docs, &n, err));
+        for (size_t i = 0; i < n; i++) {
+            mix(docs[i].data, docs[i].len);
+        }
+    } while (n > 0);
+    return PM_OK;
+}
+
+static pm_status run_corpus(const scenario *s, pm_error *err) {
+    pm_corpus *corpus;
+    PM_TRY(pm_corpus_new(&corpus, NULL, err));
+    pm_status status = pm_corpus_add_file(corpus, path_of(s->file), err);
+    if (status == PM_OK) {
+        status = read_corpus(corpus, err);
+    }
+    pm_corpus_free(corpus);
+    return status;
+}
+
+static pm_status train(pm_corpus *corpus, pm_algorithm algorithm, const scenario *s, pm_error *err) {
+    static const uint32_t sizes[] = {400, 300};
+    static const pm_special_token special = {{(const uint8_t *)"<|end|>", 7}, PM_ID_NONE};
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+    pm_tokenizer *out[2] = {NULL, NULL};
+    size_t n = algorithm == PM_ALGORITHM_BYTEPIECE ? 2 : 1;
+    o.algorithm = algorithm;
+    o.vocab_sizes = sizes;
+    o.n_vocab_sizes = n;
+    o.threads = s->number;
+    o.special_tokens = &special;
+    o.n_special_tokens = 1;
+    o.patterns = &s->pattern;
+    o.n_patterns = s->pattern ? 1 : 0;
+    pm_status status = pm_train(out, n, corpus, &o, err);
+    for (size_t i = 0; i < n; i++) {
+        if (status == PM_OK) {
+            mix_tokenizer(out[i]);
+        } else if (out[i]) {
+            die("a failed training left a tokenizer");
+        }
+        pm_tokenizer_free(out[i]);
+    }
+    return status;
+}
+
+static pm_status run_training(const scenario *s, pm_algorithm algorithm, pm_error *err) {
+    pm_corpus *corpus;
+    PM_TRY(pm_corpus_new(&corpus, NULL, err));
+    pm_status status = s->file ? pm_corpus_add_file(corpus, path_of(s->file), err)
+                               : pm_corpus_add_document(corpus, (pm_bytes){english.data, english.len}, err);
+    if (status == PM_OK) {
+        status = pm_corpus_add_document(corpus, (pm_bytes){chinese.data, chinese.len}, err);
+    }
+    if (status == PM_OK) {
+        status = train(corpus, algorithm, s, err);
+    }
+    pm_corpus_free(corpus);
+    return status;
+}
+
+static pm_status run_train_bpe(const scenario *s, pm_error *err) { return run_training(s, PM_ALGORITHM_BPE, err); }
+static pm_status run_train_bytepiece(const scenario *s, pm_error *err) { return run_training(s, PM_ALGORITHM_BYTEPIECE, err); }
+
+static pm_status run_encode(const scenario *s, pm_error *err) {
+    static pm_id ids[1 << 16];
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    pm_encoder *enc;
+    size_t n = 0;
+    o.allowed = PM_SPECIAL_ALL;
+    o.alpha = s->number ? 0.5 : -1;
+    PM_TRY(pm_encoder_new(&enc, s->tok, err));
+    pm_status status = pm_encode(enc, (pm_bytes){chinese.data, chinese.len}, &o, ids, 1 << 16, &n, err);
+    if (status == PM_OK) {
+        mix(ids, n * sizeof *ids);
+        status = pm_encode(enc, (pm_bytes){english.data, english.len}, &o, ids, 1 << 16, &n, err);
+        mix(ids, n * sizeof *ids);
+    }
+    pm_encoder_free(enc);
+    return status;
+}
+
+static pm_status run_batch(const scenario *s, pm_error *err) {
+    pm_bytes docs[20];
+    pm_batch batch;
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    o.threads = s->number;
+    for (size_t i = 0; i < 20; i++) {
+        const pm_buf *text = i % 2 ? &english : &chinese;
+        docs[i] = (pm_bytes){text->data, text->len / (i + 1)};
+    }
+    PM_TRY(pm_encode_batch(s->tok, docs, 20, &o, &batch, err));
+    mix(batch.offsets, 21 * sizeof *batch.offsets);
+    mix(batch.ids, batch.offsets[20] * sizeof *batch.ids);
+    pm_batch_release(&batch);
+    return PM_OK;
+}
+
+static pm_status run_decode(const scenario *s, pm_error *err) {
+    pm_id ids[300];
+    uint8_t out[3000];
+    size_t n;
+    for (pm_id i = 0; i < 250; i++) {
+        ids[i] = i;
+    }
+    PM_TRY(pm_decode(s->tok, ids, 250, out, sizeof out, &n, err));
+    mix(out, n);
+    return PM_OK;
+}
+
+static scenario scenarios[] = {
+    {"load native", run_load, "good-bpe.piecemill", 0, NULL, NULL},
+    {"load native, copied", run_load, "good-two-regexes.piecemill", PM_LOAD_COPY, NULL, NULL},
+    {"load native, BytePiece", run_load, "good-bytepiece.piecemill", 0, NULL, NULL},
+    {"load tiktoken", run_load, "good-bpe.tiktoken", 0, "o200k_base", NULL},
+    {"load tiktoken, a regex", run_load, "good-bpe.tiktoken", PM_LOAD_COPY, "[a-z]+|\\s+", NULL},
+    {"load hf", run_load, "good-old.tokenizer.json", 0, NULL, NULL},
+    {"load hf, regexes", run_load, "good-three.tokenizer.json", 0, NULL, NULL},
+    {"load hf, malformed", run_load, "bad-truncated.tokenizer.json", 0, NULL, NULL},
+    {"load bytepiece", run_load, "good-escaped.bytepiece.json", PM_LOAD_COPY, NULL, NULL},
+    {"save native", run_save, "good-bpe.piecemill", PM_FORMAT_NATIVE, NULL, NULL},
+    {"save tiktoken", run_save, "good-bpe.piecemill", PM_FORMAT_TIKTOKEN, NULL, NULL},
+    {"save hf", run_save, "good-bpe.piecemill", PM_FORMAT_HF, NULL, NULL},
+    {"save bytepiece", run_save, "good-bytepiece.piecemill", PM_FORMAT_BYTEPIECE, NULL, NULL},
+    {"read text", run_corpus, "t.txt", 0, NULL, NULL},
+    {"read JSONL", run_corpus, "t.jsonl", 0, NULL, NULL},
+#ifdef PM_HAVE_ZLIB
+    {"read gz", run_corpus, "t.txt.gz", 0, NULL, NULL},
+#endif
+#ifdef PM_HAVE_ZSTD
+    {"read zst", run_corpus, "t.txt.zst", 0, NULL, NULL},
+#endif
+    {"train bpe", run_train_bpe, NULL, 1, NULL, NULL},
+    {"train bpe, 2 threads", run_train_bpe, NULL, 2, NULL, NULL},
+    {"train bpe, a file and a regex", run_train_bpe, "t.txt", 1, "\\p{L}+|\\s+", NULL},
+    {"train bpe, no splitting", run_train_bpe, "t.jsonl", 1, "", NULL},
+    {"train bytepiece", run_train_bytepiece, NULL, 1, NULL, NULL},
+    {"train bytepiece, 2 threads", run_train_bytepiece, "t.txt", 2, NULL, NULL},
+    {"encode bpe", run_encode, "good-bpe.piecemill", 0, NULL, NULL},
+    {"encode bpe, regexes", run_encode, "good-two-regexes.piecemill", 0, NULL, NULL},
+    {"encode bytepiece", run_encode, "good-bytepiece.piecemill", 0, NULL, NULL},
+    {"encode bytepiece, sampled", run_encode, "good-bytepiece.piecemill", 1, NULL, NULL},
+    {"batch bpe", run_batch, "good-bpe.piecemill", 1, NULL, NULL},
+    {"batch bpe, 2 threads", run_batch, "good-two-regexes.piecemill", 2, NULL, NULL},
+    {"batch bytepiece, 2 threads", run_batch, "good-bytepiece.piecemill", 2, NULL, NULL},
+    {"decode", run_decode, "good-bpe.piecemill", 0, NULL, NULL},
+};
+enum { N_SCENARIOS = sizeof scenarios / sizeof *scenarios };
+
+/* ---------------------------------------------------------------- what must hold ---- */
+
+/* What is there before a run and must be there after it. */
+typedef struct inventory {
+    long blocks, mapped;
+    int descriptors, files;
+} inventory;
+
+static int entries_of(const char *path) {
+    int n = 0;
+    DIR *dir = opendir(path);
+    if (!dir) {
+        return -1;
+    }
+    while (readdir(dir)) {
+        n++;
+    }
+    closedir(dir);
+    return n;
+}
+
+static inventory take_inventory(void) {
+    return (inventory){atomic_load(&live_blocks), atomic_load(&live_mapped), entries_of("/proc/self/fd"), entries_of(folder)};
+}
+
+/* A hash of the file that run_save writes; 0 when it is not there. */
+static uint64_t saved_file(void) {
+    struct stat info;
+    static uint8_t data[1 << 18];
+    int fd = open(path_of("saved"), O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        return 0;
+    }
+    ssize_t n = read(fd, data, sizeof data);
+    close(fd);
+    return n < 0 ? 0 : XXH3_64bits(data, (size_t)n);
+}
+
+static const char old_content[] = "old content";
+
+typedef struct outcome {
+    pm_status status;
+    uint64_t result, file;
+    inventory after;
+    long events;
+} outcome;
+
+static outcome run_once(const scenario *s, where w, long n, bool after) {
+    pm_error err = {0};
+    outcome o;
+    if (s->run == run_save) {
+        write_whole(path_of("saved"), old_content, sizeof old_content - 1);
+    }
+    result = 0;
+    arm(w, n, after);
+    o.status = s->run(s, &err);
+    disarm();
+    o.events = atomic_load(&counter);
+    o.result = result;
+    o.file = s->run == run_save ? saved_file() : 0;
+    o.after = take_inventory();
+    return o;
+}
+
+static bool complain(const scenario *s, const char *how, long n, const char *what) {
+    printf("%s, %s %ld: %s\n", s->name, how, n, what);
+    return false;
+}
+
+/* Run n against the undisturbed one. */
+static bool check(const scenario *s, const char *how, long n, const outcome *o, const outcome *good, pm_status expected) {
+    char what[200];
+    if (o->status != good->status && o->status != expected) {
+        snprintf(what, sizeof what, "ended with %s", pm_status_name(o->status));
+        return complain(s, how, n, what);
+    }
+    if (o->status == good->status && (o->result != good->result || o->file != good->file)) {
+        return complain(s, how, n, "succeeded with another result");
+    }
+    if (s->run == run_save && o->status != good->status && o->file != XXH3_64bits(old_content, sizeof old_content - 1)) {
+        return complain(s, how, n, "the old file is gone");
+    }
+    if (memcmp(&o->after, &good->after, sizeof o->after) != 0) {
+        snprintf(what, sizeof what, "left over: %ld blocks, %ld mapped bytes, %d descriptors, %d files", o->after.blocks - good->after.blocks,
+                 o->after.mapped - good->after.mapped, o->after.descriptors - good->after.descriptors, o->after.files - good->after.files);
+        return complain(s, how, n, what);
+    }
+    return true;
+}
+
+/* All n of one scenario in one way. `good` is the undisturbed run. */
+static bool sweep(const scenario *s, const char *how, where w, bool after, pm_status expected, const outcome *good, long *runs) {
+    for (long n = 1;; n++) {
+        outcome o = run_once(s, w, n, after);
+        ++*runs;
+        if (!check(s, how, n, &o, good, expected)) {
+            return false;
+        }
+        if (o.events < n) {
+            return o.status == good->status || complain(s, how, n, "failed though nothing did");
+        }
+    }
+}
+
+static void prepare(scenario *s) {
+    pm_error err = {0};
+    if ((s->run == run_save || s->run == run_encode || s->run == run_batch || s->run == run_decode) &&
+        pm_tokenizer_load(&s->tok, model_of(s->file), NULL, &err) != PM_OK) {
+        die(err.message);
+    }
+}
+
+static int passed, failed;
+
+static void judge(bool good) { *(good ? &passed : &failed) += 1; }
+
+static void run_scenario(scenario *s) {
+    long runs = 0;
+    prepare(s);
+    run_once(s, NOWHERE, 0, false); /* what the C library keeps for ever is made now */
+    outcome good = run_once(s, NOWHERE, 0, false);
+    if (good.status != PM_OK && good.status != PM_BAD_FORMAT) {
+        printf("%s: ends with %s undisturbed\n", s->name, pm_status_name(good.status));
+        judge(false);
+        pm_tokenizer_free(s->tok);
+        return;
+    }
+#ifndef PM_FAULTS_SEAM_ONLY
+    judge(sweep(s, "malloc", MALLOC, false, PM_NO_MEMORY, &good, &runs));
+    judge(sweep(s, "malloc and all after", MALLOC, true, PM_NO_MEMORY, &good, &runs));
+#endif
+    judge(sweep(s, "allocation", SEAM, false, PM_NO_MEMORY, &good, &runs));
+    judge(sweep(s, "allocation and all after", SEAM, true, PM_NO_MEMORY, &good, &runs));
+    io_error = ENOSPC;
+    judge(sweep(s, "read or write, disk full,", IO, false, PM_IO, &good, &runs));
+    io_error = EIO;
+    judge(sweep(s, "read or write, broken,", IO, true, PM_IO, &good, &runs));
+    pm_tokenizer_free(s->tok);
+    printf("%-32s %6ld runs\n", s->name, runs);
+}
+
+static void remove_folder(void) {
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL) {
+        unlink(path_of(entry->d_name));
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    rmdir(folder);
+}
+
+int main(int argc, char **argv) {
+    static char buffer[1 << 16];
+    const char *base = getenv("TMPDIR");
+    source = getenv("PM_SOURCE") ? getenv("PM_SOURCE") : ".";
+    setvbuf(stdout, buffer, _IOLBF, sizeof buffer);
+    snprintf(folder, sizeof folder, "%.200s/piecemill-faults.XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(folder)) {
+        die(folder);
+    }
+    make_texts();
+    make_files();
+    for (int i = 0; i < N_SCENARIOS; i++) {
+        if (argc < 2 || strstr(scenarios[i].name, argv[1])) {
+            run_scenario(&scenarios[i]);
+        }
+    }
+    pm_buf_release(&english);
+    pm_buf_release(&chinese);
+    remove_folder();
+    printf("faults: %d passed, %d failed\n", passed, failed);
+    return failed || !passed ? 1 : 0;
+}
