@@ -101,7 +101,11 @@ struct pm_regex_scratch {
     pcre2_jit_stack *stack;
 };
 
-uint64_t pm_regex_budget(size_t len) { return (UINT64_C(1) << 28) + (uint64_t)len * 256; }
+/* Sixteen million steps, more for longer documents up to 2^28, and 256 a byte on top without bound. */
+uint64_t pm_regex_budget(size_t len) {
+    uint64_t base = (UINT64_C(1) << 24) + ((uint64_t)(len < 16384 ? len : 16384) << 14);
+    return (base < UINT64_C(1) << 28 ? base : UINT64_C(1) << 28) + (uint64_t)len * 256;
+}
 
 /* ---- compiling ---- */
 
