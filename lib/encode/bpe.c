@@ -11,6 +11,10 @@
  * filter does not rule them out. What is not found is merged (merge.h), beginning with its bytes; the answers for pairs of two bytes
  * come from a table of all 65,536, without hashing.
  *
+ * Short words that had to be merged are remembered, each encoder for itself, in a table of a fixed size (1 MB) where a word's place is given by its
+ * hash and the last one that came stays. Names, numbers and endings come again: English 105 -> 119 MB/s, code 111 -> 129. Longer
+ * words, Chinese clauses above all, hardly ever do, so there is none for them.
+ *
  * Work goes by groups of pre-tokens: first all keys and buckets are computed and their cache lines asked for, then they are looked at,
  * so that the misses of a group overlap. */
 #include "encode/bpe.h"
@@ -20,6 +24,7 @@
 #include "encode/words.h"
 
 enum { GROUP = 32, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
+enum { CACHE_LINES = 1 << 14, CACHE_IDS = 11, CACHE_AFTER = 256 /* merged words */ };
 
 struct pm_bpe {
     const pm_tokenizer *tok;
@@ -31,8 +36,17 @@ struct pm_bpe {
     size_t longest;       /* piece */
 };
 
+/* A short word that is no piece, and its ids: one cache line. */
+typedef struct cached {
+    pm_word_key key; /* {0, 0}: none */
+    uint32_t n;
+    pm_id ids[CACHE_IDS];
+} cached;
+
 struct pm_bpe_scratch {
     pm_merge_scratch merge;
+    cached *cache;   /* CACHE_LINES of them, or NULL */
+    unsigned merged; /* words, until there is a cache */
 };
 
 /* ---------------------------------------------------------------- merging ---- */
@@ -79,10 +93,10 @@ static pm_id find_long(const pm_bpe *bpe, const uint8_t *word, size_t len) {
     return id != PM_ID_NONE && may_look_up(bpe, id) ? id : PM_ID_NONE;
 }
 
-/* A word that is not in the table of short ones. */
-static pm_status encode_other(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
+/* A word longer than PM_WORD_MAX. */
+static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
                               size_t *n_ids, pm_error *err) {
-    pm_id id = len > PM_WORD_MAX ? find_long(bpe, word, len) : PM_ID_NONE;
+    pm_id id = find_long(bpe, word, len);
     if (id != PM_ID_NONE) {
         ids[0] = id;
         *n_ids = 1;
@@ -91,17 +105,46 @@ static pm_status encode_other(const pm_bpe *bpe, pm_bpe_scratch *scratch, const 
     return merge_bytes(bpe, scratch, word, len, ids, n_ids, err);
 }
 
+/* The place of a short word in the cache; NULL while there is none. A cache is made when an encoder has work; without memory for it, all
+ * goes on without. */
+static cached *cache_line(pm_bpe_scratch *scratch, size_t bucket) {
+    if (!scratch->cache && scratch->merged < CACHE_AFTER && ++scratch->merged == CACHE_AFTER) {
+        scratch->cache = pm_pages_alloc(CACHE_LINES * sizeof *scratch->cache);
+    }
+    return scratch->cache ? &scratch->cache[bucket & (CACHE_LINES - 1)] : NULL;
+}
+
+/* A short word that is not in the table. */
+static pm_status encode_short(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key, size_t bucket, const uint8_t *word,
+                              size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
+    cached *line = cache_line(scratch, bucket);
+    if (line && line->key.low == key.low && line->key.high == key.high) {
+        *n_ids = line->n;
+        for (size_t i = 0; i < line->n; i++) {
+            ids[i] = line->ids[i];
+        }
+        return PM_OK;
+    }
+    PM_TRY(merge_bytes(bpe, scratch, word, len, ids, n_ids, err));
+    if (line && *n_ids <= CACHE_IDS) {
+        line->key = key;
+        line->n = (uint32_t)*n_ids;
+        memcpy(line->ids, ids, *n_ids * sizeof *ids);
+    }
+    return PM_OK;
+}
+
 pm_status pm_bpe_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
                         size_t *n_ids, pm_error *err) {
     return pm_bpe_encode_words(bpe, scratch, word, len, 0, &len, 1, ids, n_ids, err);
 }
 
 typedef struct group {
-    pm_word_key keys[GROUP];
+    pm_word_key keys[GROUP]; /* of the short words */
     size_t buckets[GROUP];
 } group;
 
-/* Asks for the cache lines of n words. A long word's key is {0, 0}, which is never looked at. */
+/* Asks for the cache lines of n words. */
 static void prepare_group(const pm_bpe *bpe, group *g, const uint8_t *text, size_t len, size_t start, const size_t *ends, size_t n) {
     for (size_t i = 0; i < n; i++) {
         size_t size = ends[i] - start;
@@ -123,15 +166,17 @@ pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const 
         size_t size = n < GROUP ? n : GROUP;
         prepare_group(bpe, &g, text, len, start, ends, size);
         for (size_t i = 0; i < size; i++) {
-            size_t word_len = ends[i] - start;
-            pm_id id = word_len <= PM_WORD_MAX ? pm_words_find(&bpe->words, g.keys[i], g.buckets[i]) : PM_ID_NONE;
-            if (id != PM_ID_NONE) {
-                *out++ = id;
+            const uint8_t *word = text + start;
+            size_t word_len = ends[i] - start, more = 1;
+            if (word_len > PM_WORD_MAX) {
+                PM_TRY(encode_long(bpe, scratch, word, word_len, out, &more, err));
             } else {
-                size_t more;
-                PM_TRY(encode_other(bpe, scratch, text + start, word_len, out, &more, err));
-                out += more;
+                *out = pm_words_find(&bpe->words, g.keys[i], g.buckets[i]);
+                if (*out == PM_ID_NONE) {
+                    PM_TRY(encode_short(bpe, scratch, g.keys[i], g.buckets[i], word, word_len, out, &more, err));
+                }
             }
+            out += more;
             start = ends[i];
         }
         ends += size;
@@ -267,6 +312,7 @@ pm_status pm_bpe_scratch_new(pm_bpe_scratch **out, pm_error *err) {
 void pm_bpe_scratch_free(pm_bpe_scratch *scratch) {
     if (scratch) {
         pm_merge_scratch_release(&scratch->merge);
+        pm_pages_free(scratch->cache, CACHE_LINES * sizeof *scratch->cache);
         pm_free(scratch);
     }
 }
