@@ -59,7 +59,7 @@ pm_status pm_regex_scratch_new(pm_regex_scratch **out, pm_error *err) {
 }
 
 void pm_regex_scratch_free(pm_regex_scratch *scratch) { pm_free(scratch); }
-uint64_t pm_regex_budget(size_t len) { return len; }
+uint64_t pm_regex_budget(size_t len, size_t pattern_len) { return len + pattern_len; }
 
 pm_status pm_regex_match(const pm_regex *regex, pm_regex_scratch *scratch, const uint8_t *text, size_t len, size_t pos, size_t *end,
                          uint64_t *budget, pm_error *err) {
@@ -101,10 +101,12 @@ struct pm_regex_scratch {
     pcre2_jit_stack *stack;
 };
 
-/* Sixteen million steps, more for longer documents up to 2^28, and 256 a byte on top without bound. */
-uint64_t pm_regex_budget(size_t len) {
+/* What honest work costs grows with the text and with the pattern, so the part without bound is steps a byte: 256, and 16 for each byte of
+ * the pattern (sixty alternatives are tried one after the other). The rest, 2^24 to 2^28, is for what is not linear but short. */
+uint64_t pm_regex_budget(size_t len, size_t pattern_len) {
     uint64_t base = (UINT64_C(1) << 24) + ((uint64_t)(len < 16384 ? len : 16384) << 14);
-    return (base < UINT64_C(1) << 28 ? base : UINT64_C(1) << 28) + (uint64_t)len * 256;
+    uint64_t each = 256 + 16 * (uint64_t)(pattern_len < 1024 ? pattern_len : 1024);
+    return (base < UINT64_C(1) << 28 ? base : UINT64_C(1) << 28) + (uint64_t)len * each;
 }
 
 /* ---- compiling ---- */

@@ -17,8 +17,8 @@ bool pm_regex_uses_engine_tables(const pm_regex *regex);
 pm_status pm_regex_scratch_new(pm_regex_scratch **out, pm_error *err);
 void pm_regex_scratch_free(pm_regex_scratch *scratch);
 
-/* Steps that a document of `len` bytes may cost: taken once, and spent by its matches. */
-uint64_t pm_regex_budget(size_t len);
+/* Steps that a document of `len` bytes may cost under patterns of pattern_len bytes in all: taken once, and spent by its matches. */
+uint64_t pm_regex_budget(size_t len, size_t pattern_len);
 
 /* Matches at text[pos], pos < len; the text is well-formed UTF-8 and pos the begin of a character. *end is the match's end (pos: an empty match) or
  * SIZE_MAX when there is none. Takes the steps from *budget. Errors: PM_LIMIT (budget or the engine's memory, with offset pos), PM_NO_MEMORY. */

@@ -34,6 +34,7 @@ struct pm_splitter {
     stage_plan *stages;
     size_t n_stages, cap_stages;
     bool has_regex;
+    size_t regex_bytes; /* of all regexes that are stages */
     char engine_version[24]; /* "": PCRE2's tables decide nothing */
 };
 
@@ -69,6 +70,7 @@ static pm_status add_regex_stage(pm_splitter *s, bool published, size_t i, size_
         return pm_fail_at(err, status, err->offset, "pattern %zu of %zu: %s", i + 1, n, err->message);
     }
     PM_TRY(status);
+    s->regex_bytes += strlen(s->regexes[s->n_regexes - 1]);
     if (pm_regex_uses_engine_tables(regex)) {
         pm_property_engine_version(s->engine_version);
     }
@@ -242,7 +244,7 @@ void pm_split_begin(pm_split_scratch *s, const uint8_t *text, size_t len) {
     s->ready = false;
     s->whole_left = len > 0;
     s->document = NULL;
-    s->budget = s->regex ? pm_regex_budget(len) : 0;
+    s->budget = s->regex ? pm_regex_budget(len, s->splitter->regex_bytes) : 0;
     for (size_t i = 0; i < s->splitter->n_stages; i++) {
         s->stages[i] = (stage){0};
     }

@@ -301,6 +301,34 @@ START_TEST(no_pattern_hangs) {
 }
 END_TEST
 
+/* A long list of alternatives is tried to its end at each position of a long text; that is honest work and must not be refused. */
+START_TEST(a_long_pattern_is_not_refused) {
+    enum { LEN = 1000000 };
+    char regex[1200] = "";
+    const char *pattern = regex;
+    uint8_t *text = malloc(LEN);
+    size_t *ends = malloc((LEN + 1) * sizeof *ends), n;
+    pm_error err = {0};
+    pm_splitter *splitter;
+    pm_split_scratch *scratch;
+
+    for (int i = 0; i < 70; i++) {
+        snprintf(regex + strlen(regex), sizeof regex - strlen(regex), "b*%c+d?e*z|", 'a' + i % 20);
+    }
+    strcat(regex, "x");
+    memset(text, 'x', LEN);
+    assert_ok(pm_splitter_new(&splitter, &pattern, 1, &err));
+    assert_ok(pm_split_scratch_new(&scratch, splitter, &err));
+    pm_split_begin(scratch, text, LEN);
+    assert_ok(pm_split_next(scratch, ends, LEN + 1, &n, &err));
+    ck_assert_uint_eq(n, LEN);
+    pm_split_scratch_free(scratch);
+    pm_splitter_free(splitter);
+    free(text);
+    free(ends);
+}
+END_TEST
+
 START_TEST(a_limit_speaks_of_the_document) {
     const char *pattern = "x|\\x{FFFD}|(?:a|aa)+$";
     char text[2000];
@@ -398,6 +426,7 @@ Suite *suite_split(void) {
     tcase_add_test(tcase, scanners_equal_regexes);
     tcase_add_test(tcase, an_error_says_which_pattern);
     tcase_add_test(tcase, no_pattern_hangs);
+    tcase_add_test(tcase, a_long_pattern_is_not_refused);
     tcase_add_test(tcase, a_limit_speaks_of_the_document);
     tcase_add_test(tcase, out_of_memory_anywhere);
 #else
