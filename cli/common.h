@@ -131,6 +131,7 @@ typedef struct cli_progress {
     int width;
     const char *phase;
     double phase_start;
+    uint64_t done;
     double start, last; /* of cli_progress_tick */
 } cli_progress;
 

@@ -1,6 +1,6 @@
 /* progress.c - one line on a terminal that tells how far a call is.
  *
- *     count n-grams  [###########.............]  46%  31.5 MiB/s  0:12 left  412.0 MiB */
+ *     count n-grams     [#######.........]  46%  31.5 MiB/s  0:12 left  412.0 MiB */
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -9,7 +9,7 @@
 
 #include "common.h"
 
-enum { BAR = 24, LINE = 256 };
+enum { BAR = 16, LINE = 256 };
 
 void cli_progress_begin(cli_progress *progress, bool quiet) {
     struct winsize size;
@@ -24,22 +24,23 @@ static void add(char *line, const char *text) { strncat(line, text, LINE - 1 - s
 static void add_bar(char *line, double part) {
     char bar[96];
     int full = (int)(part * BAR);
-    snprintf(bar, sizeof bar, "  [%.*s%.*s] %3d%%", full, "########################", BAR - full, "........................", (int)(part * 100));
+    snprintf(bar, sizeof bar, "  [%.*s%.*s] %3d%%", full, "################", BAR - full, "................", (int)(part * 100));
     add(line, bar);
 }
 
 /* Bytes and things a second since the phase began. */
 static void add_rate(char *line, const pm_progress *now, double seconds) {
     char text[48], rate[32];
-    if (seconds < 0.5) {
-        return;
-    }
+    double each_second = seconds > 0.5 ? (double)now->done / seconds : 0;
     if (strcmp(now->unit, "bytes") == 0) {
-        cli_format_bytes(rate, (double)now->done / seconds);
+        cli_format_bytes(rate, each_second);
         snprintf(text, sizeof text, "  %s/s", rate);
     } else {
-        cli_format_count(rate, (uint64_t)((double)now->done / seconds));
+        cli_format_count(rate, (uint64_t)each_second);
         snprintf(text, sizeof text, "  %s %.9s/s", rate, now->unit);
+    }
+    if (each_second < 100) { /* too early to tell, or a few big things: those left tell more */
+        return;
     }
     add(line, text);
 }
@@ -89,10 +90,11 @@ int cli_progress_step(void *user, const pm_progress *now) {
     if (cli_signals_seen()) {
         return 1;
     }
-    if (progress->phase != now->phase) {
+    if (progress->phase != now->phase || now->done < progress->done) { /* a phase may come again */
         progress->phase = now->phase;
         progress->phase_start = now->seconds;
     }
+    progress->done = now->done;
     if (progress->bar) {
         draw(progress, now);
     }

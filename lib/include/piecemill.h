@@ -140,7 +140,7 @@ typedef struct pm_corpus_options {
     size_t size;
     pm_split split;
     const char *field;       /* JSONL: the field that holds the text; NULL: "text" */
-    uint64_t max_window;     /* zstd: largest window accepted, in bytes; 0: 128 MiB. At most 2^31. */
+    uint64_t max_window;     /* zstd: largest window accepted, in bytes, rounded down to a power of two; 0: 128 MiB. At most 2^31. */
 } pm_corpus_options;
 #define PM_CORPUS_OPTIONS_INIT { sizeof(pm_corpus_options), PM_SPLIT_LINE, NULL, 0 }
 
@@ -149,8 +149,11 @@ PM_API pm_status pm_corpus_new(pm_corpus **out, const pm_corpus_options *options
 PM_API void pm_corpus_free(pm_corpus *corpus);
 
 /* Adds a file, or standard input for "-". The kind goes by the ending: .txt and any other is text, .jsonl (.ndjson) one JSON
- * object a line; .gz and .zst behind either is decompressed through all members and frames (text and standard input without an ending are recognised
- * by their first bytes). Standard input holds JSONL when the options name a field, else text. The file is opened here, so that a missing one is known at once: PM_NOT_FOUND, PM_IO (a folder, no permission). */
+ * object a line; .gz and .zst behind either is decompressed through all members and frames. Standard input and files
+ * without one of these endings are decompressed when their first bytes are those of gzip or zstd; standard input holds
+ * JSONL when the options name a field, else text. Lines of white space only are no records; of equal fields the last counts.
+ * The file is opened here, so that a missing one is known at once: PM_NOT_FOUND, PM_IO (a folder, no permission),
+ * PM_UNSUPPORTED (.gz, .zst: not compiled in). */
 PM_API pm_status pm_corpus_add_file(pm_corpus *corpus, const char *path, pm_error *err);
 
 /* Adds one document in memory. The bytes are borrowed until the corpus is freed. */
@@ -162,7 +165,8 @@ typedef int (*pm_next_fn)(void *user, pm_bytes *document);
 PM_API pm_status pm_corpus_add_callback(pm_corpus *corpus, pm_next_fn next, void *user, pm_error *err);
 
 /* Reads the next documents, about `want` bytes of them (at least one; 0: 1 MiB). *docs and the bytes are borrowed until
- * the next call. *n is 0 at the end. Errors: PM_IO, PM_BAD_INPUT (with file and offset in the decompressed text), PM_CANCELLED, PM_NO_MEMORY. */
+ * the next call. *n is 0 at the end. A corpus that failed fails again. Errors: PM_IO, PM_BAD_INPUT (with file and offset in
+ * the decompressed text), PM_LIMIT (a zstd window above max_window), PM_CANCELLED, PM_UNSUPPORTED, PM_NO_MEMORY. */
 PM_API pm_status pm_corpus_read(pm_corpus *corpus, size_t want, const pm_bytes **docs, size_t *n, pm_error *err);
 
 /* Bytes read so far from the sources as they lie on disk, and the sum of the sizes of all sources (0 if one is not known). */
