@@ -109,7 +109,7 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
         PM_TRY(pm_bpe_words_cut(words, threshold, ticker, &fragments, err));
         PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
         if (threshold != least && vocab->n_merges < wanted) {
-            PM_TRY(pm_bpe_words_substitute(words, pm_bpe_vocab_size(vocab), ticker, err));
+            PM_TRY(pm_bpe_words_substitute(words, pm_bpe_vocab_size(vocab), threshold / plan->ratio, ticker, err));
         }
         PM_TRY(pm_ticker_tick(ticker, vocab->n_merges, err));
     }

@@ -75,8 +75,9 @@ uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, double share);
 uint32_t pm_bpe_words_highest(const pm_bpe_words *words);
 /* Cuts all words at pairs with a count below `threshold`; the fragments are ready for merging and belong to `words`. */
 pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t threshold, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
-/* Replaces the fragments in all words by what they were merged into, and counts the pairs anew; n_symbols are in use now. */
-pm_status pm_bpe_words_substitute(pm_bpe_words *words, size_t n_symbols, pm_ticker *ticker, pm_error *err);
+/* Replaces the fragments in all words by what they were merged into, and counts the pairs anew, for a threshold not much below
+ * next_threshold (a hint); n_symbols are in use now. */
+pm_status pm_bpe_words_substitute(pm_bpe_words *words, size_t n_symbols, uint64_t next_threshold, pm_ticker *ticker, pm_error *err);
 
 /* ---- the plan ---- */
 

@@ -14,12 +14,16 @@
  * slots below T is then right, and what is wrongly left together is counted exactly in the fragments. Each thread counts for itself in 32 bits
  * that stay at the top once there; T is at most that top. The sums become one bit a slot, "at least T", which fits a cache.
  *
+ * Each stretch of a word that is a fragment is looked up once, when it is cut: the numbers of the fragments met in a chunk are kept in order, so
+ * that substituting walks over the same stretches and takes the next number each time. Look-ups go through a short queue, so that the memory that
+ * each of them needs is asked for well before it is used: the table of a phase fits no cache.
+ *
  * Words are records (records.h): bytes in the first phase, then cells of 2 bytes where all symbols fit and of 4 where not. A
  * pass takes chunks one by one on any thread; substituting writes new chunks (into the memory of those just read) and drops words
  * that have become a single symbol. Fragments are compared as the bytes of their cells, so a phase decodes nothing but distinct ones.
  *
- * Cost of a phase: some 3 ns a cell for cutting, the same for substituting, one hash for each fragment met in both, and one addition
- * a pair. Memory: the records, one array of counts a thread, the distinct fragments of a phase. */
+ * Cost of a phase: a table look-up of a bit for each cell in both passes, one hash for each fragment met, one addition in the array of
+ * counts for each pair. Memory: the records, one array of counts a thread, the distinct fragments of a phase, 4 bytes for each met. */
 #include "base/hash.h"
 #include "model/model.h"
 #include "train/bpe.h"
@@ -27,11 +31,12 @@
 enum {
     DENSE_BITS = 20,    /* pairs are counted without hashing while two symbols have so many bits */
     MIN_SLOT_BITS = 16, /* the array of counts has a slot for each CELLS_PER_SLOT cells, within these bounds */
-    MAX_SLOT_BITS = 22,
+    MAX_SLOT_BITS = 21,
     CELLS_PER_SLOT = 4,
     BUCKETS = 4 * 32,   /* of counts: four a power of two */
     RANGES = 16,        /* the array of counts is added up in so many tasks */
-    FIRST_FRAGMENT_BITS = 10
+    FIRST_FRAGMENT_BITS = 10,
+    QUEUE = 64          /* fragments looked up together */
 };
 
 typedef struct shape {
@@ -39,8 +44,32 @@ typedef struct shape {
     unsigned shift; /* dense: slot is left << shift | right; 0: hashed */
 } shape;
 
+/* A fragment met and not yet looked up. */
+typedef struct queued {
+    const uint8_t *key;
+    uint32_t n, tag, weight;
+} queued;
+
+/* What a fragment became. */
+typedef struct result {
+    uint32_t n, value; /* n is 1: the symbol; else where the symbols lie */
+} result;
+
+/* The fragments met in a chunk, in order. */
+typedef struct met {
+    uint32_t *numbers; /* in the table of the thread that cut the chunk */
+    unsigned thread;
+} met;
+
 typedef struct worker {
     uint32_t *counts;       /* of each slot */
+    queued queue[QUEUE];
+    size_t n_queue;
+    uint32_t *met;          /* of the chunk at hand */
+    size_t n_met, cap_met;
+    uint32_t *number;       /* of each of this thread's fragments: its number in the first thread's table */
+    result *results;        /* of each of this thread's fragments */
+    size_t n_results;
     pm_fragments fragments; /* met by this thread */
     pm_records output;
     pm_chunk *spare;        /* chunks to write to again */
@@ -51,6 +80,8 @@ typedef struct worker {
 struct pm_bpe_words {
     pm_records records;
     pm_chunk **chunks; /* the same, by number */
+    struct met *met;   /* of each */
+    size_t n_met;
     unsigned width, next_width;
     uint64_t cells;
     unsigned threads;
@@ -95,13 +126,23 @@ INLINE size_t slot_of(uint32_t left, uint32_t right, unsigned bits, unsigned shi
     return (size_t)(((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - bits));
 }
 
-/* How n_symbols are counted. Bytes are counted as they are, all symbols as numbers. */
-static shape shape_for(const pm_bpe_words *w, size_t n_symbols) {
+/* How n_symbols are counted for a coming threshold of about `threshold`: few slots are fast, but what falls into a slot by chance must stay
+ * below the threshold. Bytes are counted as they are, all symbols as numbers. */
+static shape shape_for(const pm_bpe_words *w, size_t n_symbols, uint64_t threshold) {
     unsigned bits = 8;
+    uint64_t all = 0;
     while ((size_t)1 << bits < n_symbols) {
         bits++;
     }
-    return 2 * bits <= DENSE_BITS && 2 * bits <= w->max_slot_bits ? (shape){2 * bits, bits} : (shape){w->max_slot_bits, 0};
+    if (2 * bits <= DENSE_BITS && 2 * bits <= w->max_slot_bits) {
+        return (shape){2 * bits, bits};
+    }
+    for (unsigned b = 0; b < BUCKETS; b++) {
+        all += w->mass[b];
+    }
+    for (bits = MIN_SLOT_BITS; bits < w->max_slot_bits && all >> bits > threshold; bits++) {
+    }
+    return (shape){bits, 0};
 }
 
 INLINE void add_count(uint32_t *counts, size_t slot, uint32_t weight) {
@@ -120,12 +161,24 @@ INLINE void count_cells(uint32_t *counts, const void *cells, size_t n, uint32_t 
 
 /* ---------------------------------------------------------------- chunks as tasks ---- */
 
+static void free_met(pm_bpe_words *w) {
+    for (size_t i = 0; i < w->n_met; i++) {
+        pm_free(w->met[i].numbers);
+    }
+    pm_free(w->met);
+    w->met = NULL;
+    w->n_met = 0;
+}
+
 static pm_status number_chunks(pm_bpe_words *w, pm_error *err) {
+    free_met(w);
     pm_free(w->chunks);
     w->chunks = pm_alloc(w->records.n_chunks, sizeof *w->chunks);
-    if (!w->chunks) {
+    w->met = pm_calloc(w->records.n_chunks, sizeof *w->met);
+    if (!w->chunks || !w->met) {
         return pm_fail_memory(err);
     }
+    w->n_met = w->records.n_chunks;
     size_t n = 0;
     for (pm_chunk *c = w->records.first; c; c = c->next) {
         w->chunks[n++] = c;
@@ -292,13 +345,15 @@ static pm_status grow_fragments(pm_fragments *f, pm_error *err) {
 
 static inline uint32_t tag_of(const void *key, size_t bytes) { return (uint32_t)(pm_hash(key, bytes) >> 32); }
 
-static pm_status add_fragment(pm_fragments *f, const void *key, size_t bytes, uint32_t n, uint64_t weight, pm_error *err) {
-    uint32_t tag = tag_of(key, bytes);
+static pm_status add_fragment(pm_fragments *f, const void *key, size_t bytes, uint32_t n, uint32_t tag, uint64_t weight, uint32_t *number,
+                              pm_error *err) {
     pm_fragment_slot *slot = find_fragment(f, key, bytes, n, tag);
     if (slot->index) {
-        f->items[slot->index - 1].weight += weight;
+        *number = slot->index - 1;
+        f->items[*number].weight += weight;
         return PM_OK;
     }
+    *number = (uint32_t)f->n;
     PM_TRY(pm_grow((void **)&f->items, &f->cap, f->n + 1, sizeof *f->items, err));
     f->items[f->n] = (pm_fragment){.weight = weight, .key = f->keys.len, .n = n};
     PM_TRY(pm_buf_append(&f->keys, key, bytes, err));
@@ -306,17 +361,34 @@ static pm_status add_fragment(pm_fragments *f, const void *key, size_t bytes, ui
     return f->n > (size_t)1 << f->bits >> 1 ? grow_fragments(f, err) : PM_OK;
 }
 
+static void free_results(worker *k) {
+    pm_free(k->number);
+    pm_free(k->results);
+    k->number = NULL;
+    k->results = NULL;
+    k->n_results = 0;
+}
+
 /* Adds what the other threads met to the first thread's fragments. */
 static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
     pm_fragments *all = &w->workers[0].fragments;
     for (unsigned i = 1; i < w->threads; i++) {
-        pm_fragments *f = &w->workers[i].fragments;
-        for (size_t k = 0; k < f->n; k++) {
-            const pm_fragment *x = &f->items[k];
-            PM_TRY(add_fragment(all, f->keys.data + x->key, (size_t)x->n * w->width, x->n, x->weight, err));
+        worker *k = &w->workers[i];
+        pm_fragments *f = &k->fragments;
+        k->number = pm_alloc(f->n, sizeof *k->number);
+        if (!k->number) {
+            return pm_fail_memory(err);
         }
+        for (size_t x = 0; x < f->n; x++) {
+            const uint8_t *key = f->keys.data + f->items[x].key;
+            uint32_t n = f->items[x].n;
+            size_t bytes = (size_t)n * w->width;
+            PM_TRY(add_fragment(all, key, bytes, n, tag_of(key, bytes), f->items[x].weight, &k->number[x], err));
+        }
+        k->n_results = f->n;
         fragments_clear(f);
     }
+    w->workers[0].n_results = all->n;
     return PM_OK;
 }
 
@@ -361,7 +433,9 @@ typedef struct pass {
     uint32_t weight;
     void *out;         /* substituting: the new cells, */
     size_t n_out;      /* how many are written, */
-    size_t n_in;       /* and from how many old ones */
+    size_t n_in;       /* from how many old ones, */
+    const uint32_t *met; /* the numbers of the fragments to come, */
+    const result *results; /* and what they became */
 } pass;
 
 /* Calls stretch for each fragment of the record, in order: cells [from, to). */
@@ -393,8 +467,32 @@ INLINE pm_status each_stretch(pass *p, size_t n, unsigned width, unsigned bits, 
 
 /* ---------------------------------------------------------------- cutting ---- */
 
+/* Looks up what is queued. */
+static pm_status look_up(worker *k, unsigned width, pm_error *err) {
+    pm_fragments *f = &k->fragments;
+    for (size_t i = 0; i < k->n_queue; i++) {
+        const pm_fragment_slot *home = &f->slots[k->queue[i].tag >> (32 - f->bits)];
+        if (home->index && home->tag == k->queue[i].tag) {
+            __builtin_prefetch(&f->items[home->index - 1], 1);
+        }
+    }
+    PM_TRY(pm_grow((void **)&k->met, &k->cap_met, k->n_met + k->n_queue, sizeof *k->met, err));
+    for (size_t i = 0; i < k->n_queue; i++) {
+        const queued *q = &k->queue[i];
+        PM_TRY(add_fragment(f, q->key, (size_t)q->n * width, q->n, q->tag, q->weight, &k->met[k->n_met], err));
+        k->n_met++;
+    }
+    k->n_queue = 0;
+    return PM_OK;
+}
+
 INLINE pm_status meet_stretch(pass *p, size_t from, size_t to, unsigned width, pm_error *err) {
-    return add_fragment(&p->worker->fragments, (const uint8_t *)p->cells + from * width, (to - from) * width, (uint32_t)(to - from), p->weight, err);
+    worker *k = p->worker;
+    const uint8_t *key = (const uint8_t *)p->cells + from * width;
+    uint32_t tag = tag_of(key, (to - from) * width);
+    __builtin_prefetch(&k->fragments.slots[tag >> (32 - k->fragments.bits)]);
+    k->queue[k->n_queue++] = (queued){key, (uint32_t)(to - from), tag, p->weight};
+    return k->n_queue == QUEUE ? look_up(k, width, err) : PM_OK;
 }
 
 INLINE pm_status cut_records(pass *p, const pm_chunk *chunk, unsigned width, unsigned bits, unsigned shift, pm_error *err) {
@@ -410,6 +508,19 @@ INLINE pm_status cut_records(pass *p, const pm_chunk *chunk, unsigned width, uns
     return PM_OK;
 }
 
+static pm_status keep_met(met *out, worker *k, unsigned thread, pm_error *err) {
+    out->thread = thread;
+    out->numbers = pm_alloc(k->n_met, sizeof *out->numbers);
+    if (!out->numbers) {
+        return pm_fail_memory(err);
+    }
+    if (k->n_met) {
+        memcpy(out->numbers, k->met, k->n_met * sizeof *out->numbers);
+    }
+    k->n_met = 0;
+    return PM_OK;
+}
+
 static pm_status cut_chunk(void *ctx, unsigned thread, size_t number, pm_error *err) {
     pm_bpe_words *w = ctx;
     pass p = {.words = w, .worker = &w->workers[thread]};
@@ -422,6 +533,8 @@ static pm_status cut_chunk(void *ctx, unsigned thread, size_t number, pm_error *
     } else {
         PM_TRY(cut_records(&p, chunk, 4, bits, shift, err));
     }
+    PM_TRY(look_up(p.worker, w->width, err));
+    PM_TRY(keep_met(&w->met[number], p.worker, thread, err));
     return tick(w, thread, err);
 }
 
@@ -444,6 +557,7 @@ pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t threshold, pm_ticker *t
     mark_live(words);
     for (unsigned i = 0; i < words->threads; i++) {
         fragments_clear(&words->workers[i].fragments);
+        free_results(&words->workers[i]);
     }
     PM_TRY(pm_parallel(words->threads, words->records.n_chunks, cut_chunk, words, NULL, err));
     PM_TRY(join_fragments(words, err));
@@ -464,13 +578,15 @@ INLINE void copy_cells(pass *p, size_t to, unsigned width, unsigned next_width) 
 }
 
 INLINE pm_status put_back(pass *p, size_t from, size_t to, unsigned width, unsigned next_width) {
-    const pm_fragments *f = &p->words->workers[0].fragments;
-    const uint8_t *key = (const uint8_t *)p->cells + from * width;
-    size_t bytes = (to - from) * width;
-    const pm_fragment *x = &f->items[find_fragment(f, key, bytes, (uint32_t)(to - from), tag_of(key, bytes))->index - 1];
+    const uint32_t *symbols = p->words->workers[0].fragments.symbols;
+    result x = p->results[*p->met++];
     copy_cells(p, from, width, next_width);
-    for (size_t k = 0; k < x->n_after; k++) {
-        set_cell(p->out, p->n_out++, f->symbols[x->at + k], next_width);
+    if (x.n == 1) {
+        set_cell(p->out, p->n_out++, x.value, next_width);
+    } else {
+        for (size_t k = 0; k < x.n; k++) {
+            set_cell(p->out, p->n_out++, symbols[x.value + k], next_width);
+        }
     }
     p->n_in = to;
     return PM_OK;
@@ -531,7 +647,8 @@ INLINE pm_status substitute_records(pass *p, const pm_chunk *chunk, unsigned wid
 static pm_status substitute_chunk(void *ctx, unsigned thread, size_t number, pm_error *err) {
     pm_bpe_words *w = ctx;
     worker *k = &w->workers[thread];
-    pass p = {.words = w, .worker = k};
+    met *here = &w->met[number];
+    pass p = {.words = w, .worker = k, .met = here->numbers, .results = w->workers[here->thread].results};
     pm_chunk *chunk = w->chunks[number];
     unsigned bits = w->shape.bits, shift = w->shape.shift;
     if (w->width == 1) {
@@ -541,10 +658,29 @@ static pm_status substitute_chunk(void *ctx, unsigned thread, size_t number, pm_
     } else {
         PM_TRY(substitute_records(&p, chunk, 4, bits, shift, 4, err));
     }
+    pm_free(here->numbers);
+    here->numbers = NULL;
     w->chunks[number] = NULL;
     chunk->next = k->spare;
     k->spare = chunk;
     return tick(w, thread, err);
+}
+
+/* For each thread's fragments, what they became. */
+static pm_status list_results(pm_bpe_words *w, pm_error *err) {
+    const pm_fragments *f = &w->workers[0].fragments;
+    for (unsigned i = 0; i < w->threads; i++) {
+        worker *k = &w->workers[i];
+        k->results = pm_alloc(k->n_results, sizeof *k->results);
+        if (!k->results) {
+            return pm_fail_memory(err);
+        }
+        for (size_t x = 0; x < k->n_results; x++) {
+            const pm_fragment *item = &f->items[k->number ? k->number[x] : x];
+            k->results[x] = (result){item->n_after, item->n_after == 1 ? f->symbols[item->at] : (uint32_t)item->at};
+        }
+    }
+    return PM_OK;
 }
 
 static void free_spare(worker *k) {
@@ -572,9 +708,10 @@ static void collect_output(pm_bpe_words *w) {
     }
 }
 
-pm_status pm_bpe_words_substitute(pm_bpe_words *words, size_t n_symbols, pm_ticker *ticker, pm_error *err) {
+pm_status pm_bpe_words_substitute(pm_bpe_words *words, size_t n_symbols, uint64_t next_threshold, pm_ticker *ticker, pm_error *err) {
     words->ticker = ticker;
-    words->next = shape_for(words, n_symbols);
+    words->next = shape_for(words, n_symbols, next_threshold);
+    PM_TRY(list_results(words, err));
     pm_status status = pm_parallel(words->threads, words->records.n_chunks, substitute_chunk, words, NULL, err);
     collect_output(words);
     PM_TRY(status);
@@ -589,12 +726,15 @@ void pm_bpe_words_free(pm_bpe_words *words) {
     if (!words) {
         return;
     }
+    free_met(words);
     pm_records_release(&words->records);
     pm_free(words->chunks);
     for (unsigned i = 0; words->workers && i < words->threads; i++) {
         worker *k = &words->workers[i];
         pm_pages_free(k->counts, words->count_bytes);
         fragments_release(&k->fragments);
+        free_results(k);
+        pm_free(k->met);
         pm_records_release(&k->output);
         free_spare(k);
     }
