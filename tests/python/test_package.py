@@ -7,10 +7,12 @@ import importlib.util
 import inspect
 import os
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import time
 
 import pytest
 
@@ -166,6 +168,31 @@ def test_command_from_python(tmp_path):
     assert [int(i) for i in encoded.stdout.split()] == tok.encode("lower")
     missing = command("encode", "-m", str(tmp_path / "none.piecemill"), input=b"")
     assert missing.returncode == 1 and b"none.piecemill" in missing.stderr
+
+
+def test_command_dies_by_sigint(tmp_path):
+    """Python's own handling of signals is out of the way: the shell sees what it sees of the C program."""
+    data = os.urandom(12 << 20).hex()
+    (tmp_path / "c.txt").write_text(" ".join(data[i : i + 60] for i in range(0, len(data), 60)))
+    process = subprocess.Popen([sys.executable, "-m", "piecemill", "train", "-a", "bpe", "-v", "60000", "-o", str(tmp_path / "m.piecemill"),
+                                str(tmp_path / "c.txt")], env=environment(), stderr=subprocess.PIPE)
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT and b"Traceback" not in errors
+    assert os.listdir(tmp_path) == ["c.txt"]
+
+
+def test_command_is_quiet_when_the_pipe_closes(tmp_path):
+    piecemill.train_from_iterator(["low"] * 9, "bpe", 258).save(tmp_path / "m.piecemill")
+    (tmp_path / "c.txt").write_text("low lower\n" * 200_000)
+    process = subprocess.Popen([sys.executable, "-m", "piecemill", "encode", "-m", str(tmp_path / "m.piecemill"), str(tmp_path / "c.txt")],
+                               env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(100)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.wait(timeout=30)
+    process.stderr.close()
 
 
 # ---- building ----

@@ -7,9 +7,9 @@ from typing import Any, Optional, Tuple
 class Error(Exception):
     """What every failure of the library raises.
 
-    status: the library's number of the error (pinned for ever). message: the sentence alone. offset: the byte position that the
-    sentence speaks of (in a file, a pattern or a text; for BadIdError the index), None when there is none. file: the file it
-    speaks of, None when there is none.
+    status: the library's number of the error (pinned for ever). message: the sentence alone. offset: the byte position
+    that the sentence speaks of (in a file, a pattern or a text; for BadIdError the index), None when there is none.
+    file: the file it speaks of, None when there is none.
 
     >>> try:
     ...     piecemill.Tokenizer.load("no-such-file.piecemill")
@@ -18,7 +18,8 @@ class Error(Exception):
     NotFoundError no-such-file.piecemill
     """
 
-    def __init__(self, message: str = "", status: int = 0, offset: Optional[int] = None, file: Optional[str] = None) -> None:
+    def __init__(self, message: str = "", status: int = 0, offset: Optional[int] = None,
+                 file: Optional[str] = None) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
@@ -46,7 +47,8 @@ class OutOfMemoryError(Error, MemoryError):
 class FileError(Error, OSError):
     """Reading or writing a file failed; the sentence holds the system's reason."""
 
-    def __init__(self, message: str = "", status: int = 3, offset: Optional[int] = None, file: Optional[str] = None) -> None:
+    def __init__(self, message: str = "", status: int = 3, offset: Optional[int] = None,
+                 file: Optional[str] = None) -> None:
         super().__init__(message, status, offset, file)
         self.filename = file
 
@@ -54,7 +56,8 @@ class FileError(Error, OSError):
 class NotFoundError(FileError, FileNotFoundError):
     """The file does not exist."""
 
-    def __init__(self, message: str = "", status: int = 4, offset: Optional[int] = None, file: Optional[str] = None) -> None:
+    def __init__(self, message: str = "", status: int = 4, offset: Optional[int] = None,
+                 file: Optional[str] = None) -> None:
         super().__init__(message, status, offset, file)
         self.errno = errno.ENOENT
 

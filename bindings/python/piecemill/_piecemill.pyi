@@ -1,7 +1,7 @@
 import os
 from typing import (
-    Any, Dict, Final, FrozenSet, Iterable, Iterator, List, Literal, Mapping, Optional, Sequence, SupportsIndex, Tuple, Union, final,
-    overload,
+    Any, Dict, Final, FrozenSet, Iterable, Iterator, List, Literal, Mapping, Optional, Sequence, SupportsIndex, Tuple, Union,
+    final, overload,
 )
 
 from typing_extensions import Buffer

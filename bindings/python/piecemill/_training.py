@@ -91,9 +91,10 @@ def _paths(files: Union[Path, Iterable[Path]]) -> List[bytes]:
 
 
 @overload
-def train(files: Union[Path, Iterable[Path]], algorithm: str = ..., vocab_size: int = ..., pattern: Optional[Pattern] = ...,
-          special_tokens: SpecialTokens = ..., threads: int = ..., memory_limit: Union[None, int, str] = ...,
-          min_count: Optional[int] = ..., progress: ProgressArgument = ..., **algorithm_options: Any) -> Tokenizer: ...
+def train(files: Union[Path, Iterable[Path]], algorithm: str = ..., vocab_size: int = ...,
+          pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
+          memory_limit: Union[None, int, str] = ..., min_count: Optional[int] = ..., progress: ProgressArgument = ...,
+          **algorithm_options: Any) -> Tokenizer: ...
 @overload
 def train(files: Union[Path, Iterable[Path]], algorithm: str = ..., vocab_size: Sequence[int] = ...,
           pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
@@ -104,32 +105,32 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
           special_tokens: SpecialTokens = (), threads: int = 0, memory_limit: Union[None, int, str] = None,
           min_count: Optional[int] = None, progress: ProgressArgument = None,
           **algorithm_options: Any) -> Union[Tokenizer, List[Tokenizer]]:
-    """Trains a tokenizer from text files and returns it; the same input and options give the same result on any machine.
+    """Trains a tokenizer from text files; the same input and options give the same result on any machine.
 
-    files: one path or an iterable of them, "-" for standard input; .txt and others are text, .jsonl is one JSON object a line,
-    .gz and .zst are decompressed.
+    files: one path or an iterable of them, "-" for standard input; .txt and others are text, .jsonl is one JSON object
+    a line, .gz and .zst are decompressed.
     algorithm: "bytepiece" or "bpe".
-    vocab_size: entries in all, special tokens and reserved slots included; what comes back may be smaller (a corpus that gives no
-    more, and BytePiece drops pieces that are never used). BytePiece takes a list too and gives a list back, for little more
-    than the time of one; each model is pruned from the next larger one, as bytepiece does it.
-    pattern (bpe): how text is split first: a name ("o200k_base", the default; see piecemill.pattern_names), a regex, a list of
-    regexes applied in turn, or "" for no splitting.
-    special_tokens: their texts; they get the ids behind the pieces. Where a document holds such text, training takes it as
-    ordinary text, and tok.training_summary["documents_with_special"] counts the documents.
-    threads: 0 is as many as the machine gives (1 in a worker process). memory_limit: bytes, or "2G", above what the process
-    holds at the start.
+    vocab_size: entries in all, special tokens and reserved slots included; what comes back may be smaller (a corpus
+    that gives no more, and BytePiece drops pieces that are never used). BytePiece takes a list too and gives a list
+    back, for little more than the time of one; each model is pruned from the next larger one, as bytepiece does it.
+    pattern (bpe): how text is split first: a name ("o200k_base", the default; see piecemill.pattern_names), a regex, a
+    list of regexes applied in turn, or "" for no splitting.
+    special_tokens: their texts; they get the ids behind the pieces. Where a document holds such text, training takes
+    it as ordinary text, and tok.training_summary["documents_with_special"] counts the documents.
+    threads: 0 is as many as the machine gives (1 in a worker process). memory_limit: bytes, or "2G", above what the
+    process holds at the start.
     min_count: what is seen less often is not used; None is 0 for bpe and 2 for bytepiece.
-    progress: True draws a bar on standard error; a callable is called with a Progress some ten times a second. An exception
-    that it raises ends the training and reaches the caller, as Ctrl-C does.
+    progress: True draws a bar on standard error; a callable is called with a Progress some ten times a second. An
+    exception that it raises ends the training and reaches the caller, as Ctrl-C does.
 
-    More options, by name. Of both: split ("line", the default: each line of a text file is a document, its newline kept;
-    "paragraph"; "document": the file), field (the field of JSONL records that holds the text, "text"), reserve (slots for
-    special tokens to come), round_to (more such slots until the size is a multiple), tmpdir. Of bpe: layout ("default", or "hf":
-    special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True), isolate_digits
-    (False).
+    More options, by name. Of both: split ("line", the default: each line of a text file is a document, its newline
+    kept; "paragraph"; "document": the file), field (the field of JSONL records that holds the text, "text"), reserve
+    (slots for special tokens to come), round_to (more such slots until the size is a multiple), tmpdir. Of bpe: layout
+    ("default", or "hf": special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes),
+    ensure_unicode (True), isolate_digits (False).
 
-    Raises NotFoundError, FileError, CorpusError (no text, or a damaged file), PatternError with the .offset in the regex,
-    InvalidArgumentError (a size too small, a special token twice), LimitError, TypeError (no such option).
+    Raises NotFoundError, FileError, CorpusError (no text, or a damaged file), PatternError with the .offset in the
+    regex, InvalidArgumentError (a size too small, a special token twice), LimitError, TypeError (no such option).
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "corpus.txt")
@@ -138,8 +139,8 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
     >>> piecemill.train(path, algorithm="bpe", vocab_size=262, pattern="gpt2").vocab_size
     262
     """
-    return _train({"files": _paths(files)}, algorithm, vocab_size, pattern, special_tokens, threads, memory_limit, min_count,
-                  progress, algorithm_options)
+    return _train({"files": _paths(files)}, algorithm, vocab_size, pattern, special_tokens, threads, memory_limit,
+                  min_count, progress, algorithm_options)
 
 
 @overload
@@ -154,14 +155,14 @@ def train_from_iterator(documents: Iterable[Text], algorithm: str = ..., vocab_s
                         progress: ProgressArgument = ..., **algorithm_options: Any) -> List[Tokenizer]: ...
 def train_from_iterator(documents: Iterable[Text], algorithm: str = "bytepiece",
                         vocab_size: Union[int, Sequence[int]] = 32000, pattern: Optional[Pattern] = None,
-                        special_tokens: SpecialTokens = (), threads: int = 0, memory_limit: Union[None, int, str] = None,
-                        min_count: Optional[int] = None, progress: ProgressArgument = None,
-                        **algorithm_options: Any) -> Union[Tokenizer, List[Tokenizer]]:
+                        special_tokens: SpecialTokens = (), threads: int = 0,
+                        memory_limit: Union[None, int, str] = None, min_count: Optional[int] = None,
+                        progress: ProgressArgument = None, **algorithm_options: Any) -> Union[Tokenizer, List[Tokenizer]]:
     """Trains a tokenizer from an iterable of documents (str, bytes or buffers); each is whole and is not split further.
 
-    Arguments, result and errors are those of train, without split and field. The documents are read once, on the calling thread;
-    an exception that the iterator raises ends the training and reaches the caller. A str with a lone surrogate raises
-    UnicodeEncodeError.
+    Arguments, result and errors are those of train, without split and field. The documents are read once, on the
+    calling thread; an exception that the iterator raises ends the training and reaches the caller. A str with a lone
+    surrogate raises UnicodeEncodeError.
 
     >>> tok = piecemill.train_from_iterator(["low lower lowest"] * 9, algorithm="bpe", vocab_size=262, pattern="gpt2")
     >>> tok.training_summary["documents"]
@@ -169,5 +170,5 @@ def train_from_iterator(documents: Iterable[Text], algorithm: str = "bytepiece",
     """
     if isinstance(documents, (str, bytes)):
         raise TypeError("documents must be an iterable of documents, not one str or bytes")
-    return _train({"documents": documents}, algorithm, vocab_size, pattern, special_tokens, threads, memory_limit, min_count,
-                  progress, algorithm_options)
+    return _train({"documents": documents}, algorithm, vocab_size, pattern, special_tokens, threads, memory_limit,
+                  min_count, progress, algorithm_options)

@@ -165,7 +165,8 @@ int pmpy_special_tokens_init(pmpy_state *state, pmpy_special_tokens *special, Py
         return 0;
     }
     if (PyUnicode_Check(value) || PyBytes_Check(value)) {
-        PyErr_SetString(PyExc_TypeError, "special_tokens must be a collection of str or a dict of str to id, not one str");
+        PyErr_SetString(PyExc_TypeError,
+                        "special_tokens must be a collection of str or a dict of str to id, not one str");
         return -1;
     }
     bool dict = PyDict_Check(value);

@@ -1,7 +1,8 @@
-/* array.c - Array: the flat results of a batch (uint32 ids, uint64 offsets) as buffers that numpy and torch use in place.
+/* array.c - Array: the flat results of a batch (uint32 ids, uint64 offsets) as buffers that numpy and torch use in
+ * place.
  *
- * ids and offsets of one batch share the library's memory; a counter releases it with the last Array. An Array knows its own
- * stretch of that memory, so a slice is an Array too and copies nothing. */
+ * ids and offsets of one batch share the library's memory; a counter releases it with the last Array. An Array knows
+ * its own stretch of that memory, so a slice is an Array too and copies nothing. */
 #include "binding.h"
 
 typedef struct memory {
@@ -10,8 +11,7 @@ typedef struct memory {
 } memory;
 
 typedef struct pmpy_array {
-    PyObject_HEAD
-    memory *memory;
+    PyObject_HEAD memory *memory;
     void *data;
     Py_ssize_t n;
     Py_ssize_t size; /* bytes an item: 4 or 8 */
@@ -117,8 +117,9 @@ static PyObject *array_slice(pmpy_array *self, PyObject *key) {
     }
     Py_ssize_t n = PySlice_AdjustIndices(self->n, &start, &stop, step);
     if (step != 1) {
-        PyErr_SetString(PyExc_ValueError, "an Array is sliced with step 1 only; memoryview(array) or numpy.asarray(array) "
-                                          "take other steps");
+        PyErr_SetString(PyExc_ValueError,
+                        "an Array is sliced with step 1 only; memoryview(array) or numpy.asarray(array) "
+                        "take other steps");
         return NULL;
     }
     return array_new(Py_TYPE((PyObject *)self), self->memory, (char *)self->data + start * self->size, n, self->size);
@@ -153,14 +154,14 @@ static PyObject *array_tolist(PyObject *op, PyObject *unused) {
 
 static PyObject *array_richcompare(PyObject *op, PyObject *other, int operator) {
     pmpy_array *a = (pmpy_array *)op, *b = (pmpy_array *)other;
-    if ((operator != Py_EQ && operator != Py_NE) || Py_TYPE(op) != Py_TYPE(other)) {
+    if ((operator!= Py_EQ && operator!= Py_NE) || Py_TYPE(op) != Py_TYPE(other)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
     bool equal = a->n == b->n;
     for (Py_ssize_t i = 0; equal && i < a->n; i++) {
         equal = value_at(a, i) == value_at(b, i);
     }
-    return PyBool_FromLong(equal == (operator == Py_EQ));
+    return PyBool_FromLong(equal == (operator== Py_EQ));
 }
 
 static PyObject *array_repr(PyObject *op) {
@@ -218,16 +219,17 @@ static PyMemberDef members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(array_doc, "Unsigned numbers in one flat block of memory: the ids (uint32) or offsets (uint64) of a batch.\n\n"
-                        "An Array has the buffer protocol, one dimension, writable: numpy.asarray(array), memoryview(array)\n"
-                        "and torch.from_numpy(numpy.asarray(array)) use the memory where it lies. It has len(), indexing\n"
-                        "(negative too), slices with step 1 that share the memory, iteration, == and tolist(). It is made\n"
-                        "by Tokenizer.encode_batch and cannot be made directly.\n\n"
-                        ">>> ids, offsets = tok.encode_batch([\"low\", \"lower\"])\n"
-                        ">>> len(offsets), offsets[0], offsets[-1] == len(ids)\n"
-                        "(3, 0, True)\n"
-                        ">>> tok.decode(ids[offsets[1]:offsets[2]])\n"
-                        "'lower'\n");
+PyDoc_STRVAR(array_doc,
+             "Unsigned numbers in one flat block of memory: the ids (uint32) or offsets (uint64) of a batch.\n\n"
+             "An Array has the buffer protocol, one dimension, writable: numpy.asarray(array), memoryview(array)\n"
+             "and torch.from_numpy(numpy.asarray(array)) use the memory where it lies. It has len(), indexing\n"
+             "(negative too), slices with step 1 that share the memory, iteration, == and tolist(). It is made\n"
+             "by Tokenizer.encode_batch and cannot be made directly.\n\n"
+             ">>> ids, offsets = tok.encode_batch([\"low\", \"lower\"])\n"
+             ">>> len(offsets), offsets[0], offsets[-1] == len(ids)\n"
+             "(3, 0, True)\n"
+             ">>> tok.decode(ids[offsets[1]:offsets[2]])\n"
+             "'lower'\n");
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)array_doc},

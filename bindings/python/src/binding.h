@@ -1,12 +1,14 @@
 /* binding.h - what the files of the Python extension `piecemill._piecemill` share.
  *
- * One file a Python type: tokenizer.c (Tokenizer), array.c (Array and the batch's memory); beside them text.c (str, bytes and
- * buffers as pm_bytes), ids.c (lists and buffers as pm_id), train.c (training, progress, iterators), arguments.c, error.c, module.c.
+ * One file a Python type: tokenizer.c (Tokenizer; its encoding and decoding in codec.c), array.c (Array and the batch's
+ * memory); beside them text.c (str, bytes and buffers as pm_bytes), ids.c (lists and buffers as pm_id), train.c
+ * (training, progress, iterators), arguments.c, error.c, module.c.
  *
- * The extension uses <piecemill.h> only (and pm_cli_main), so it links to an installed library as well. It has no global
- * state: types and exception classes live in the module's state, which every type finds through Py_TYPE(self), as all types are
- * final. It compiles in two ways. By default it is made for one version of Python and reads the characters of a str where they
- * lie; with Py_LIMITED_API (0x030b0000) it is made for the stable ABI and a non-ASCII str is copied by Python first. */
+ * The extension uses <piecemill.h> only (and pm_cli_main), so it links to an installed library as well. It has no
+ * global state: types and exception classes live in the module's state, which every type finds through Py_TYPE(self),
+ * as all types are final. It compiles in two ways. By default it is made for one version of Python and reads the
+ * characters of a str where they lie; with Py_LIMITED_API (0x030b0000) it is made for the stable ABI and a non-ASCII
+ * str is copied by Python first. */
 #ifndef PMPY_BINDING_H
 #define PMPY_BINDING_H
 
@@ -24,18 +26,18 @@
 #define PMPY_N_STATUS 16 /* PM_OK .. PM_NO_SPACE */
 
 typedef struct pmpy_state {
-    PyTypeObject *tokenizer, *array;  /* Tokenizer, Array */
-    PyTypeObject *batch, *progress;   /* BatchResult, Progress: struct sequences */
-    PyObject *errors[PMPY_N_STATUS];  /* the exception class of each status */
-    long pid;                         /* of the process that imported the module */
+    PyTypeObject *tokenizer, *array; /* Tokenizer, Array */
+    PyTypeObject *batch, *progress;  /* BatchResult, Progress: struct sequences */
+    PyObject *errors[PMPY_N_STATUS]; /* the exception class of each status */
+    long pid;                        /* of the process that imported the module */
 } pmpy_state;
 
 pmpy_state *pmpy_module_state(PyObject *module);
 /* The state behind an object of one of the module's types. */
 pmpy_state *pmpy_state_of(PyObject *self);
 
-/* `asked`, or when that is 0: 1 in a worker process of multiprocessing and in a process that was forked after import, else 0 (the library's
- * choice). Holds the GIL. */
+/* `asked`, or when that is 0: 1 in a worker process of multiprocessing and in a process that was forked after import,
+ * else 0 (the library's choice). Holds the GIL. */
 unsigned pmpy_threads(const pmpy_state *state, unsigned asked);
 
 /* A list or tuple that was made here and that nobody else has seen yet. */
@@ -57,8 +59,9 @@ PyObject *pmpy_raise_status(pmpy_state *state, pm_status status, uint64_t offset
 
 /* ---- arguments.c ---- */
 
-/* Sorts the arguments of a METH_FASTCALL | METH_KEYWORDS function into values[n_names] (borrowed; NULL where not given). The
- * first n_positional names may be given by position, the first n_required must be given. -1: TypeError was set. */
+/* Sorts the arguments of a METH_FASTCALL | METH_KEYWORDS function into values[n_names] (borrowed; NULL where not
+ * given). The first n_positional names may be given by position, the first n_required must be given. -1: TypeError was
+ * set. */
 int pmpy_arguments(const char *function, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords,
                    const char *const *names, Py_ssize_t n_names, Py_ssize_t n_positional, Py_ssize_t n_required,
                    PyObject **values);
@@ -68,14 +71,14 @@ int pmpy_unsigned(pmpy_state *state, PyObject *value, const char *name, uint64_t
 
 /* Strings for the library, with the objects that own their bytes. {0} is empty. */
 typedef struct pmpy_strings {
-    PyObject *owner;  /* a list of bytes */
-    const char **c;   /* NUL-terminated */
+    PyObject *owner; /* a list of bytes */
+    const char **c;  /* NUL-terminated */
     pm_bytes *bytes;
     size_t n;
 } pmpy_strings;
 void pmpy_strings_release(pmpy_strings *strings);
-/* value: None or NULL (n is 0), a str or bytes (n is 1), or a collection of them. `what` names it in errors. A NUL inside is an
- * error unless nul_allowed. */
+/* value: None or NULL (n is 0), a str or bytes (n is 1), or a collection of them. `what` names it in errors. A NUL
+ * inside is an error unless nul_allowed. */
 int pmpy_strings_init(pmpy_strings *strings, PyObject *value, const char *what, bool nul_allowed);
 
 typedef struct pmpy_special_tokens {
@@ -91,22 +94,23 @@ int pmpy_special_tokens_init(pmpy_state *state, pmpy_special_tokens *special, Py
 
 typedef struct pmpy_chunk pmpy_chunk;
 
-/* Documents on their way from Python to the library: str, bytes, or any object with a contiguous buffer. ASCII str and bytes
- * are borrowed; other str are converted to UTF-8 in memory of this struct, so that no copy stays cached inside the user's
- * strings. Two steps: add (holding the GIL) notes where a document lies, convert (without it) makes UTF-8. */
+/* Documents on their way from Python to the library: str, bytes, or any object with a contiguous buffer. ASCII str and
+ * bytes are borrowed; other str are converted to UTF-8 in memory of this struct, so that no copy stays cached inside
+ * the user's strings. Two steps: add (holding the GIL) notes where a document lies, convert (without it) makes UTF-8.
+ */
 typedef struct pmpy_texts {
-    pm_bytes *items;      /* after pmpy_texts_convert: UTF-8 */
-    uint8_t *widths;      /* 0: bytes; 1, 2, 4: units of a str still to be converted, items[i].len of them */
-    PyObject **held;      /* what must live as long as the items; entries may be NULL */
+    pm_bytes *items; /* after pmpy_texts_convert: UTF-8 */
+    uint8_t *widths; /* 0: bytes; 1, 2, 4: units of a str still to be converted, items[i].len of them */
+    PyObject **held; /* what must live as long as the items; entries may be NULL */
     size_t n, cap;
-    size_t total;         /* bytes and units added */
-    size_t before;        /* documents that pmpy_texts_clear has forgotten, for the number in a note on an exception */
+    size_t total;  /* bytes and units added */
+    size_t before; /* documents that pmpy_texts_clear has forgotten, for the number in a note on an exception */
     Py_buffer *buffers;
     size_t n_buffers, cap_buffers;
-    pmpy_chunk *chunks;   /* memory for conversions, the newest first */
+    pmpy_chunk *chunks; /* memory for conversions, the newest first */
     uint8_t *next;
     size_t left;
-    pm_bytes item0;       /* the arrays of a single document, so that a short call allocates nothing */
+    pm_bytes item0; /* the arrays of a single document, so that a short call allocates nothing */
     uint8_t width0;
     PyObject *held0;
     uint8_t small[512];
@@ -118,7 +122,8 @@ void pmpy_texts_release(pmpy_texts *texts);
 void pmpy_texts_clear(pmpy_texts *texts);
 /* hold: keep a reference to `document`; else the caller keeps it alive. -1: an exception was set. */
 int pmpy_texts_add(pmpy_texts *texts, PyObject *document, bool hold);
-/* Does not touch Python: call it with or without the GIL. -1: no memory, or *bad is the first str that holds a lone surrogate. */
+/* Does not touch Python: call it with or without the GIL. -1: no memory, or *bad is the first str that holds a lone
+ * surrogate. */
 int pmpy_texts_convert(pmpy_texts *texts, size_t *bad);
 /* The exception of a failed pmpy_texts_convert; `document` is the str at *bad. Returns NULL. */
 PyObject *pmpy_texts_raise(const pmpy_texts *texts, size_t bad, PyObject *document);
@@ -129,14 +134,14 @@ PyObject *pmpy_texts_raise(const pmpy_texts *texts, size_t bad, PyObject *docume
 typedef struct pmpy_ids {
     const pm_id *data;
     size_t n;
-    Py_buffer buffer;  /* held when data is the caller's memory: a contiguous buffer of native uint32 */
+    Py_buffer buffer; /* held when data is the caller's memory: a contiguous buffer of native uint32 */
     bool has_buffer;
-    pm_id *own;        /* else, unless few has them */
+    pm_id *own; /* else, unless few has them */
     pm_id few[128];
 } pmpy_ids;
 void pmpy_ids_release(pmpy_ids *ids);
-/* value: any one-dimensional buffer of whole numbers (Array, numpy, array.array, ...), or an iterable of int. A number that can be no id
- * is the error of an unknown id (PM_BAD_ID) with its index. */
+/* value: any one-dimensional buffer of whole numbers (Array, numpy, array.array, ...), or an iterable of int. A number
+ * that can be no id is the error of an unknown id (PM_BAD_ID) with its index. */
 int pmpy_ids_init(pmpy_state *state, pmpy_ids *ids, PyObject *value);
 
 /* ---- array.c ---- */
@@ -147,9 +152,27 @@ PyObject *pmpy_batch_result(pmpy_state *state, pm_batch *batch);
 
 /* ---- tokenizer.c ---- */
 
+#define PMPY_N_IDLE 8 /* encoders kept, and so threads that need not make one */
+
+typedef struct pmpy_tokenizer {
+    PyObject_HEAD pm_tokenizer *tok;
+    pm_encoder *idle[PMPY_N_IDLE]; /* exchanged atomically, see codec.c */
+    pm_train_summary summary;
+    bool trained;
+    PyObject *weakrefs;
+} pmpy_tokenizer;
+
 extern PyType_Spec pmpy_tokenizer_spec;
 /* A Tokenizer that takes `tok` over, on failure too. summary may be NULL. */
 PyObject *pmpy_tokenizer_wrap(pmpy_state *state, pm_tokenizer *tok, const pm_train_summary *summary);
+
+/* ---- codec.c: methods of Tokenizer ---- */
+
+PyObject *pmpy_encode(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
+PyObject *pmpy_encode_batch(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
+PyObject *pmpy_decode(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
+PyObject *pmpy_decode_bytes(PyObject *self, PyObject *value);
+extern const char pmpy_encode_doc[], pmpy_encode_batch_doc[], pmpy_decode_doc[], pmpy_decode_bytes_doc[];
 
 /* ---- train.c ---- */
 

@@ -1,4 +1,5 @@
-/* ids.c - token ids from Python objects: without a copy where the memory holds native uint32, else one number at a time. */
+/* ids.c - token ids from Python objects: without a copy where the memory holds native uint32, else one number at a
+ * time. */
 #include "binding.h"
 
 void pmpy_ids_release(pmpy_ids *ids) {
@@ -69,9 +70,7 @@ static uint64_t number_at(const Py_buffer *buffer, size_t i, bool is_signed, int
         s = (int32_t)v;
         break;
     }
-    default:
-        memcpy(&u, at, 8);
-        s = (int64_t)u;
+    default: memcpy(&u, at, 8); s = (int64_t)u;
     }
     if (is_signed && s < 0) {
         *negative = s;

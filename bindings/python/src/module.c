@@ -11,8 +11,8 @@ pmpy_state *pmpy_module_state(PyObject *module) { return PyModule_GetState(modul
 
 pmpy_state *pmpy_state_of(PyObject *self) { return PyType_GetModuleState(Py_TYPE(self)); }
 
-/* Whether multiprocessing started this process; asks only if that module is loaded. Asked at each call, as a spawned worker imports
- * its modules before multiprocessing knows its parent. */
+/* Whether multiprocessing started this process; asks only if that module is loaded. Asked at each call, as a spawned
+ * worker imports its modules before multiprocessing knows its parent. */
 static bool is_worker(void) {
     PyObject *modules = PyImport_GetModuleDict();
     PyObject *module = PyDict_GetItemString(modules, "multiprocessing.process");
@@ -31,8 +31,9 @@ unsigned pmpy_threads(const pmpy_state *state, unsigned asked) {
 }
 
 #ifndef PMPY_NO_COMMAND
-PyDoc_STRVAR(cli_main_doc, "cli_main(arguments, /)\n--\n\n"
-                           "Runs the command with these arguments (bytes or str, the program's name first); returns its exit code.");
+PyDoc_STRVAR(cli_main_doc,
+             "cli_main(arguments, /)\n--\n\n"
+             "Runs the command with these arguments (bytes or str, the program's name first); returns its exit code.");
 
 static PyObject *cli_main(PyObject *module, PyObject *value) {
     (void)module;
@@ -40,10 +41,9 @@ static PyObject *cli_main(PyObject *module, PyObject *value) {
     if (pmpy_strings_init(&arguments, value, "an argument", false) < 0) {
         return NULL;
     }
-    int code;
-    Py_BEGIN_ALLOW_THREADS
-    code = pm_cli_main((int)arguments.n, (char **)arguments.c); /* calloc'ed one longer: ends with NULL */
-    Py_END_ALLOW_THREADS
+    PyThreadState *thread = PyEval_SaveThread();
+    int code = pm_cli_main((int)arguments.n, (char **)arguments.c); /* calloc'ed one longer: ends with NULL */
+    PyEval_RestoreThread(thread);
     pmpy_strings_release(&arguments);
     return PyLong_FromLong(code);
 }
@@ -118,8 +118,7 @@ static int module_exec(PyObject *module) {
         add_sequence(module, &pmpy_progress_desc, &state->progress) < 0) {
         return -1;
     }
-    if (add(module, "features", set_of_words(pm_features())) < 0 ||
-        add(module, "pattern_names", pattern_names()) < 0 ||
+    if (add(module, "features", set_of_words(pm_features())) < 0 || add(module, "pattern_names", pattern_names()) < 0 ||
         add(module, "version", PyUnicode_FromString(pm_version())) < 0) {
         return -1;
     }

@@ -1,14 +1,15 @@
 /* text.c - documents from Python objects to UTF-8 bytes.
  *
- * A str keeps its characters in units of 1, 2 or 4 bytes, the width of its largest one; if all are ASCII the units are UTF-8
- * already. PyUnicode_AsUTF8AndSize would give UTF-8 for every str but leaves a second copy inside the object, which doubles a
- * data set's memory, and holds the GIL meanwhile. So ASCII is borrowed and the rest is converted here, without the GIL, into
- * chunks that live as long as the call. The conversion reads each unit once:
+ * A str keeps its characters in units of 1, 2 or 4 bytes, the width of its largest one; if all are ASCII the units are
+ * UTF-8 already. PyUnicode_AsUTF8AndSize would give UTF-8 for every str but leaves a second copy inside the object,
+ * which doubles a data set's memory, and holds the GIL meanwhile. So ASCII is borrowed and the rest is converted here,
+ * without the GIL, into chunks that live as long as the call. The conversion reads each unit once:
  *
- *     U+4E2D  ->  E4 B8 AD        one store of four bytes, of which three count: hence 4 bytes of slack behind the bound
+ *     U+4E2D  ->  E4 B8 AD        one store of four bytes, of which three count: hence 4 bytes of slack behind the
+ * bound
  *
- * A width of 2 is Chinese, Cyrillic, ... and English with one typographic quote in it: runs of ASCII are tested four units at a
- * time. A lone surrogate has no UTF-8; the caller raises the UnicodeEncodeError that str.encode would. */
+ * A width of 2 is Chinese, Cyrillic, ... and English with one typographic quote in it: runs of ASCII are tested four
+ * units at a time. A lone surrogate has no UTF-8; the caller raises the UnicodeEncodeError that str.encode would. */
 #include "binding.h"
 
 #define SLACK 4

@@ -1,9 +1,10 @@
 /* train.c - training from files or from an iterator of documents, with progress and Ctrl-C.
  *
- * The whole of pm_train runs without the GIL. It calls back on this thread, ten times a second for progress and for each group
- * of documents of an iterator; a callback takes the GIL again (the thread state is kept in `run`), and when it leaves with an
- * exception set it tells the library to stop. The library then ends with PM_CANCELLED, releases what it made, and the exception
- * reaches the user as it is. The progress callback is installed always: it is where Ctrl-C is seen. */
+ * The whole of pm_train runs without the GIL. It calls back on this thread, ten times a second for progress and for
+ * each group of documents of an iterator; a callback takes the GIL again (the thread state is kept in `run`), and when
+ * it leaves with an exception set it tells the library to stop. The library then ends with PM_CANCELLED, releases what
+ * it made, and the exception reaches the user as it is. The progress callback is installed always: it is where Ctrl-C
+ * is seen. */
 #include "binding.h"
 
 #define GROUP_DOCUMENTS 256
@@ -35,7 +36,8 @@ PyStructSequence_Desc pmpy_progress_desc = {
     "piecemill.Progress",
     "How far a training is: what the callable given as progress= is called with.\n\n"
     ">>> seen = []\n"
-    ">>> _ = piecemill.train_from_iterator(['low lower lowest'] * 9, algorithm='bpe', vocab_size=262, progress=seen.append)\n"
+    ">>> _ = piecemill.train_from_iterator(['low lower lowest'] * 9, algorithm='bpe', vocab_size=262, "
+    "progress=seen.append)\n"
     ">>> isinstance(seen[0].phase, str) and seen[0].seconds >= 0\n"
     "True\n",
     progress_fields,
@@ -94,7 +96,8 @@ static int on_progress(void *user, const pm_progress *progress) {
 
 /* ---- documents ---- */
 
-/* Takes the next documents from the iterator, so that small ones do not cost a change of the GIL each. Holds the GIL. */
+/* Takes the next documents from the iterator, so that small ones do not cost a change of the GIL each. Holds the GIL.
+ */
 static int fill_group(run *r) {
     pmpy_texts_clear(&r->group);
     r->next = 0;
@@ -144,14 +147,50 @@ static int on_next(void *user, pm_bytes *document) {
 /* ---- arguments ---- */
 
 enum {
-    FILES, DOCUMENTS, ALGORITHM, VOCAB_SIZES, PATTERN, SPECIAL_TOKENS, THREADS, MEMORY_LIMIT, MIN_COUNT, NGRAM_ORDER,
-    MAX_PIECE_LENGTH, ENSURE_UNICODE, ISOLATE_DIGITS, SPLIT, FIELD, LAYOUT, RESERVE, ROUND_TO, TMPDIR, PROGRESS, N_ARGUMENTS
+    FILES,
+    DOCUMENTS,
+    ALGORITHM,
+    VOCAB_SIZES,
+    PATTERN,
+    SPECIAL_TOKENS,
+    THREADS,
+    MEMORY_LIMIT,
+    MIN_COUNT,
+    NGRAM_ORDER,
+    MAX_PIECE_LENGTH,
+    ENSURE_UNICODE,
+    ISOLATE_DIGITS,
+    SPLIT,
+    FIELD,
+    LAYOUT,
+    RESERVE,
+    ROUND_TO,
+    TMPDIR,
+    PROGRESS,
+    N_ARGUMENTS
 };
 
 static const char *const argument_names[N_ARGUMENTS] = {
-    "files",       "documents",        "algorithm",      "vocab_sizes",    "pattern", "special_tokens", "threads",
-    "memory_limit", "min_count",       "ngram_order",    "max_piece_length", "ensure_unicode", "isolate_digits", "split",
-    "field",       "layout",           "reserve",        "round_to",       "tmpdir",  "progress",
+    [FILES] = "files",
+    [DOCUMENTS] = "documents",
+    [ALGORITHM] = "algorithm",
+    [VOCAB_SIZES] = "vocab_sizes",
+    [PATTERN] = "pattern",
+    [SPECIAL_TOKENS] = "special_tokens",
+    [THREADS] = "threads",
+    [MEMORY_LIMIT] = "memory_limit",
+    [MIN_COUNT] = "min_count",
+    [NGRAM_ORDER] = "ngram_order",
+    [MAX_PIECE_LENGTH] = "max_piece_length",
+    [ENSURE_UNICODE] = "ensure_unicode",
+    [ISOLATE_DIGITS] = "isolate_digits",
+    [SPLIT] = "split",
+    [FIELD] = "field",
+    [LAYOUT] = "layout",
+    [RESERVE] = "reserve",
+    [ROUND_TO] = "round_to",
+    [TMPDIR] = "tmpdir",
+    [PROGRESS] = "progress",
 };
 
 typedef struct arguments {
@@ -230,8 +269,9 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     static const struct {
         int argument;
         uint64_t max;
-    } numbers[] = {{THREADS, 4096},         {MEMORY_LIMIT, UINT64_MAX},     {MIN_COUNT, UINT64_MAX - 1}, {NGRAM_ORDER, UINT32_MAX},
-                   {MAX_PIECE_LENGTH, UINT32_MAX}, {RESERVE, UINT32_MAX - 1}, {ROUND_TO, UINT32_MAX - 1}};
+    } numbers[] = {{THREADS, 4096},           {MEMORY_LIMIT, UINT64_MAX},     {MIN_COUNT, UINT64_MAX - 1},
+                   {NGRAM_ORDER, UINT32_MAX}, {MAX_PIECE_LENGTH, UINT32_MAX}, {RESERVE, UINT32_MAX - 1},
+                   {ROUND_TO, UINT32_MAX - 1}};
     uint64_t got[N_ARGUMENTS] = {0};
     got[MIN_COUNT] = PM_MIN_COUNT_DEFAULT;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -276,7 +316,8 @@ static int arguments_init(pmpy_state *state, arguments *a, PyObject **values) {
     a->options = (pm_train_options)PM_TRAIN_OPTIONS_INIT;
     a->corpus = (pm_corpus_options)PM_CORPUS_OPTIONS_INIT;
     a->options.summary = &a->summary;
-    if (parse_words(state, a, values) < 0 || parse_numbers(state, a, values) < 0 || parse_strings(state, a, values) < 0 ||
+    if (parse_words(state, a, values) < 0 || parse_numbers(state, a, values) < 0 ||
+        parse_strings(state, a, values) < 0 ||
         parse_sizes(state, a, values[VOCAB_SIZES] ? values[VOCAB_SIZES] : Py_None) < 0) {
         arguments_release(a);
         return -1;
@@ -338,7 +379,8 @@ static PyObject *run_train(run *r, arguments *a) {
     pm_status status = train_tokenizers(r, a, toks, &err);
     PyEval_RestoreThread(r->thread);
     PyObject *list = NULL;
-    if (PyErr_Occurred() || PyErr_CheckSignals() < 0) { /* the user's own exception goes first, even when training got through */
+    if (PyErr_Occurred() ||
+        PyErr_CheckSignals() < 0) { /* the user's own exception goes first, even when training got through */
         for (size_t i = 0; status == PM_OK && i < n; i++) {
             pm_tokenizer_free(toks[i]);
         }
@@ -349,7 +391,8 @@ static PyObject *run_train(run *r, arguments *a) {
     return list;
 }
 
-const char pmpy_train_doc[] = "Trains tokenizers: the inside of piecemill.train, which checks and documents the arguments.";
+const char pmpy_train_doc[] =
+    "Trains tokenizers: the inside of piecemill.train, which checks and documents the arguments.";
 
 PyObject *pmpy_train(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
     pmpy_state *state = pmpy_module_state(module);

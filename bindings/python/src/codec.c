@@ -1,0 +1,418 @@
+/* codec.c - the methods of Tokenizer that encode and decode.
+ *
+ * pm_tokenizer may be used by any number of threads, a pm_encoder by one at a time and is worth keeping. A call takes
+ * an idle encoder by an atomic exchange of its slot with NULL (or makes one when all slots are empty) and puts it back
+ * the same way, so this needs neither the GIL nor a lock. Short texts are encoded into the stack and with the GIL held;
+ * a longer one releases it. */
+#include "binding.h"
+
+/* ---- idle encoders ---- */
+
+static pm_status take_encoder(pmpy_tokenizer *self, pm_encoder **encoder, pm_error *err) {
+    for (size_t i = 0; i < PMPY_N_IDLE; i++) {
+        if (__atomic_load_n(&self->idle[i], __ATOMIC_RELAXED)) {
+            *encoder = __atomic_exchange_n(&self->idle[i], NULL, __ATOMIC_ACQUIRE);
+            if (*encoder) {
+                return PM_OK;
+            }
+        }
+    }
+    return pm_encoder_new(encoder, self->tok, err);
+}
+
+static void give_encoder(pmpy_tokenizer *self, pm_encoder *encoder) {
+    for (size_t i = 0; encoder && i < PMPY_N_IDLE; i++) {
+        pm_encoder *empty = NULL;
+        if (__atomic_compare_exchange_n(&self->idle[i], &empty, encoder, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+            return;
+        }
+    }
+    pm_encoder_free(encoder);
+}
+
+/* ---- options of encoding ---- */
+
+typedef struct encode_arguments {
+    pm_encode_options options;
+    pmpy_strings allowed, disallowed;
+} encode_arguments;
+
+static void encode_arguments_release(encode_arguments *a) {
+    pmpy_strings_release(&a->allowed);
+    pmpy_strings_release(&a->disallowed);
+}
+
+/* value: NULL or None (default), "all", or a collection of special tokens' texts. */
+static int parse_special_set(PyObject *value, const char *name, pmpy_strings *strings, pm_special_mode *mode) {
+    *mode = PM_SPECIAL_DEFAULT;
+    if (!value || value == Py_None) {
+        return 0;
+    }
+    if (PyUnicode_Check(value)) {
+        if (PyUnicode_CompareWithASCIIString(value, "all") != 0) {
+            PyErr_Format(PyExc_TypeError, "%s must be 'all' or a collection of str, not the str %R", name, value);
+            return -1;
+        }
+        *mode = PM_SPECIAL_ALL;
+        return 0;
+    }
+    if (PyBytes_Check(value) || pmpy_strings_init(strings, value, name, true) < 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_TypeError, "%s must be 'all' or a collection of str", name);
+        }
+        return -1;
+    }
+    *mode = strings->n ? PM_SPECIAL_LIST : PM_SPECIAL_NONE;
+    return 0;
+}
+
+/* A seed from Python's random module, so that random.seed() makes draws repeatable. */
+static int draw_seed(uint64_t *seed) {
+    PyObject *module = PyImport_ImportModule("random");
+    PyObject *number = module ? PyObject_CallMethod(module, "getrandbits", "i", 64) : NULL;
+    Py_XDECREF(module);
+    if (!number) {
+        return -1;
+    }
+    *seed = PyLong_AsUnsignedLongLongMask(number);
+    Py_DECREF(number);
+    return 0;
+}
+
+static int parse_sampling(pmpy_state *state, PyObject *alpha, PyObject *seed, pm_encode_options *options) {
+    if (!alpha || alpha == Py_None) {
+        return 0;
+    }
+    options->alpha = PyFloat_AsDouble(alpha);
+    if (options->alpha == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (!(options->alpha >= 0)) {
+        pmpy_raise_status(state, PM_INVALID_ARGUMENT, PM_NO_OFFSET, "alpha must be 0 or more");
+        return -1;
+    }
+    if (!seed || seed == Py_None) {
+        return draw_seed(&options->seed);
+    }
+    return pmpy_unsigned(state, seed, "seed", UINT64_MAX, &options->seed);
+}
+
+/* values: allowed_special, disallowed_special, add_special_tokens, alpha, seed, normalize. */
+static int encode_arguments_init(pmpy_state *state, encode_arguments *a, PyObject **values) {
+    a->options = (pm_encode_options)PM_ENCODE_OPTIONS_INIT;
+    a->allowed = (pmpy_strings){0};
+    a->disallowed = (pmpy_strings){0};
+    int add = values[2] ? PyObject_IsTrue(values[2]) : 0;
+    int normalize = values[5] ? PyObject_IsTrue(values[5]) : 1;
+    if (add < 0 || normalize < 0 ||
+        parse_special_set(values[0], "allowed_special", &a->allowed, &a->options.allowed) < 0 ||
+        parse_special_set(values[1], "disallowed_special", &a->disallowed, &a->options.disallowed) < 0 ||
+        parse_sampling(state, values[3], values[4], &a->options) < 0) {
+        encode_arguments_release(a);
+        return -1;
+    }
+    a->options.allowed_list = a->allowed.bytes;
+    a->options.n_allowed = a->allowed.n;
+    a->options.disallowed_list = a->disallowed.bytes;
+    a->options.n_disallowed = a->disallowed.n;
+    a->options.add_special_tokens = add;
+    a->options.no_normalize = !normalize;
+    return 0;
+}
+
+/* ---- encode ---- */
+
+/* The ids of one document: in `few`, or in memory of their own when there are more. */
+typedef struct result {
+    pm_id *ids, *own;
+    size_t n, cap;
+    pm_id few[768];
+} result;
+
+/* No Python inside: runs with or without the GIL. */
+static pm_status encode_into(pm_encoder *encoder, pm_bytes text, const pm_encode_options *options, result *r,
+                             pm_error *err) {
+    r->cap = sizeof r->few / sizeof r->few[0];
+    r->ids = r->few;
+    r->own = NULL;
+    size_t want = text.len > SIZE_MAX / 8 ? SIZE_MAX / 8 : text.len + 2;
+    for (;;) {
+        if (want > r->cap) {
+            free(r->own);
+            r->ids = r->own = malloc(want * sizeof *r->own);
+            r->cap = want;
+            if (!r->own) {
+                *err = (pm_error){.status = PM_NO_MEMORY, .offset = PM_NO_OFFSET, .message = "out of memory"};
+                return PM_NO_MEMORY;
+            }
+        }
+        pm_status status = pm_encode(encoder, text, options, r->ids, r->cap, &r->n, err);
+        if (status != PM_NO_SPACE || r->n <= r->cap) {
+            return status;
+        }
+        want = r->n; /* normalization made the text longer than any bound by its length */
+    }
+}
+
+static PyObject *list_of_ids(const pm_id *ids, size_t n) {
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list && i < n; i++) {
+        PyObject *id = PyLong_FromUnsignedLong(ids[i]);
+        if (!id) {
+            Py_CLEAR(list);
+            break;
+        }
+        PMPY_LIST_SET(list, (Py_ssize_t)i, id);
+    }
+    return list;
+}
+
+/* Converts the one document of `texts` (*converted tells whether that went well; if not, there is nothing else) and
+ * encodes it. */
+static pm_status run_encode(pmpy_tokenizer *self, pmpy_texts *texts, bool *converted, size_t *bad,
+                            const pm_encode_options *options, result *r, pm_error *err) {
+    pm_encoder *encoder = NULL;
+    r->own = NULL;
+    *converted = pmpy_texts_convert(texts, bad) == 0;
+    if (!*converted) {
+        return PM_OK;
+    }
+    pm_status status = take_encoder(self, &encoder, err);
+    if (status == PM_OK) {
+        status = encode_into(encoder, texts->items[0], options, r, err);
+    }
+    give_encoder(self, encoder);
+    return status;
+}
+
+const char pmpy_encode_doc[] = PyDoc_STR(
+    "encode($self, text, /, *, allowed_special=(), disallowed_special='all', add_special_tokens=False, alpha=None,\n"
+    "       seed=None, normalize=True)\n--\n\n"
+    "The ids of one document as a list of int.\n\n"
+    "text: str, bytes or any contiguous buffer; bytes that are not UTF-8 are kept and split as U+FFFD would.\n"
+    "allowed_special: special tokens matched in the text, a collection of str or 'all'.\n"
+    "disallowed_special: special tokens that are an error when the text holds them, a collection or 'all' (all but\n"
+    "the allowed ones); () takes them as ordinary text.\n"
+    "add_special_tokens: BytePiece's <bos> and <eos> around the ids.\n"
+    "alpha, seed: BytePiece draws a segmentation instead of the best one, each piece's log-probability times\n"
+    "alpha; without a seed it is drawn from the module random. normalize=False: no NFC (BytePiece).\n\n"
+    "Raises SpecialTokenError with the .offset in bytes, LimitError when a regex of the user passes its limit,\n"
+    "UnicodeEncodeError for a lone surrogate.\n\n"
+    ">>> tok.decode(tok.encode('slow and lower'))\n"
+    "'slow and lower'\n");
+
+PyObject *pmpy_encode(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    static const char *const names[] = {"text", "allowed_special", "disallowed_special", "add_special_tokens", "alpha",
+                                        "seed", "normalize"};
+    pmpy_tokenizer *self = (pmpy_tokenizer *)op;
+    pmpy_state *state = pmpy_state_of(op);
+    PyObject *values[7];
+    encode_arguments a;
+    if (pmpy_arguments("encode", args, n_args, keywords, names, 7, 1, 1, values) < 0 ||
+        encode_arguments_init(state, &a, values + 1) < 0) {
+        return NULL;
+    }
+    pmpy_texts texts;
+    pmpy_texts_init(&texts);
+    if (pmpy_texts_add(&texts, values[0], false) < 0) {
+        encode_arguments_release(&a);
+        return NULL;
+    }
+    result r;
+    size_t bad;
+    bool converted;
+    pm_error err = {0};
+    pm_status status;
+    if (texts.total < PMPY_RELEASE_ABOVE) {
+        status = run_encode(self, &texts, &converted, &bad, &a.options, &r, &err);
+    } else {
+        PyThreadState *thread = PyEval_SaveThread();
+        status = run_encode(self, &texts, &converted, &bad, &a.options, &r, &err);
+        PyEval_RestoreThread(thread);
+    }
+    PyObject *list = !converted        ? pmpy_texts_raise(&texts, bad, values[0])
+                     : status != PM_OK ? pmpy_raise(state, &err)
+                                       : list_of_ids(r.ids, r.n);
+    free(r.own);
+    pmpy_texts_release(&texts);
+    encode_arguments_release(&a);
+    return list;
+}
+
+const char pmpy_encode_batch_doc[] = PyDoc_STR(
+    "encode_batch($self, documents, /, threads=0, *, allowed_special=(), disallowed_special=(),\n"
+    "             add_special_tokens=False, alpha=None, seed=None, normalize=True)\n--\n\n"
+    "The ids of many documents as BatchResult (ids, offsets): document i has ids[offsets[i]:offsets[i + 1]].\n\n"
+    "documents: an iterable of str, bytes or buffers. threads: 0 takes as many as the machine gives (1 in a worker\n"
+    "process). ids is an Array of uint32, offsets of uint64 and one longer than the documents; both are buffers that\n"
+    "numpy.asarray uses without a copy. The other arguments are those of encode, but the text of a special token\n"
+    "is ordinary text here unless it is allowed or disallowed; the result's documents_with_special counts such\n"
+    "documents. The GIL is released during the work, and the result does not depend on threads.\n\n"
+    ">>> ids, offsets = tok.encode_batch(['low', 'lower'])\n"
+    ">>> ids[:offsets[1]].tolist() == tok.encode('low')\n"
+    "True\n");
+
+/* All documents of the tuple as UTF-8 in texts->items; holds the GIL on entry and exit. */
+static int read_documents(pmpy_texts *texts, PyObject *tuple) {
+    Py_ssize_t n = PyTuple_Size(tuple);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (pmpy_texts_add(texts, PyTuple_GetItem(tuple, i), false) < 0) {
+            return -1;
+        }
+    }
+    size_t bad;
+    PyThreadState *thread = PyEval_SaveThread();
+    int rc = pmpy_texts_convert(texts, &bad);
+    PyEval_RestoreThread(thread);
+    if (rc < 0) {
+        pmpy_texts_raise(texts, bad, bad < (size_t)n ? PyTuple_GetItem(tuple, (Py_ssize_t)bad) : NULL);
+    }
+    return rc;
+}
+
+static PyObject *batch_of_tuple(PyObject *op, PyObject *tuple, const pm_encode_options *options) {
+    pmpy_tokenizer *self = (pmpy_tokenizer *)op;
+    pmpy_state *state = pmpy_state_of(op);
+    pmpy_texts texts;
+    pmpy_texts_init(&texts);
+    PyObject *answer = NULL;
+    if (read_documents(&texts, tuple) == 0) {
+        pm_batch batch = {0};
+        pm_error err = {0};
+        PyThreadState *thread = PyEval_SaveThread();
+        pm_status status = pm_encode_batch(self->tok, texts.items, texts.n, options, &batch, &err);
+        PyEval_RestoreThread(thread);
+        answer = status == PM_OK ? pmpy_batch_result(state, &batch) : pmpy_raise(state, &err);
+    }
+    pmpy_texts_release(&texts);
+    return answer;
+}
+
+PyObject *pmpy_encode_batch(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    static const char *const names[] = {
+        "documents", "threads", "allowed_special", "disallowed_special", "add_special_tokens",
+        "alpha",     "seed",    "normalize"};
+    pmpy_state *state = pmpy_state_of(op);
+    PyObject *values[8];
+    encode_arguments a;
+    uint64_t threads = 0;
+    if (pmpy_arguments("encode_batch", args, n_args, keywords, names, 8, 2, 1, values) < 0) {
+        return NULL;
+    }
+    if (PyUnicode_Check(values[0]) || PyBytes_Check(values[0])) {
+        PyErr_SetString(PyExc_TypeError,
+                        "encode_batch() takes a collection of documents; for one document use encode()");
+        return NULL;
+    }
+    if ((values[1] && pmpy_unsigned(state, values[1], "threads", 4096, &threads) < 0) ||
+        encode_arguments_init(state, &a, values + 2) < 0) {
+        return NULL;
+    }
+    a.options.threads = pmpy_threads(state, (unsigned)threads);
+    PyObject *tuple = PySequence_Tuple(values[0]); /* the documents stay alive and in place while the GIL is released */
+    PyObject *answer = tuple ? batch_of_tuple(op, tuple, &a.options) : NULL;
+    Py_XDECREF(tuple);
+    encode_arguments_release(&a);
+    return answer;
+}
+
+/* ---- decode ---- */
+
+/* The bytes of ids, in memory that the caller frees unless it is `few`. */
+typedef struct decoded {
+    uint8_t *data, *own;
+    size_t n, cap;
+    uint8_t few[1024];
+} decoded;
+
+static pm_status decode_into(const pm_tokenizer *tok, const pmpy_ids *ids, decoded *d, pm_error *err) {
+    d->data = d->few;
+    d->cap = sizeof d->few;
+    d->own = NULL;
+    size_t want = ids->n > SIZE_MAX / 16 ? SIZE_MAX / 2 : ids->n * 6; /* a guess that usually spares the second pass */
+    for (;;) {
+        if (want > d->cap) {
+            free(d->own);
+            d->data = d->own = malloc(want);
+            d->cap = want;
+            if (!d->own) {
+                *err = (pm_error){.status = PM_NO_MEMORY, .offset = PM_NO_OFFSET, .message = "out of memory"};
+                return PM_NO_MEMORY;
+            }
+        }
+        pm_status status = pm_decode(tok, ids->data, ids->n, d->data, d->cap, &d->n, err);
+        if (status != PM_NO_SPACE || d->n <= d->cap) {
+            return status;
+        }
+        want = d->n;
+    }
+}
+
+/* Decodes the ids in `value` into *d; -1: an exception was set, nothing to free. */
+static int decode_value(PyObject *op, PyObject *value, decoded *d) {
+    pmpy_tokenizer *self = (pmpy_tokenizer *)op;
+    pmpy_state *state = pmpy_state_of(op);
+    pmpy_ids ids;
+    if (pmpy_ids_init(state, &ids, value) < 0) {
+        return -1;
+    }
+    pm_error err = {0};
+    pm_status status;
+    if (ids.n < PMPY_RELEASE_ABOVE / 4) {
+        status = decode_into(self->tok, &ids, d, &err);
+    } else {
+        PyThreadState *thread = PyEval_SaveThread();
+        status = decode_into(self->tok, &ids, d, &err);
+        PyEval_RestoreThread(thread);
+    }
+    pmpy_ids_release(&ids);
+    if (status != PM_OK) {
+        free(d->own);
+        pmpy_raise(state, &err);
+        return -1;
+    }
+    return 0;
+}
+
+const char pmpy_decode_doc[] =
+    PyDoc_STR("decode($self, ids, /, errors='replace')\n--\n\n"
+              "The text of ids: decode_bytes(ids).decode('utf-8', errors).\n\n"
+              "ids: a list of int, any iterable of int, or a one-dimensional buffer of whole numbers (numpy, Array).\n"
+              "Control ids and reserved slots give nothing, special tokens their text.\n\n"
+              "Raises BadIdError (a ValueError) whose .offset is the index of the id, UnicodeDecodeError with\n"
+              "errors='strict'.\n\n"
+              ">>> tok.decode([])\n"
+              "''\n");
+
+PyObject *pmpy_decode(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    static const char *const names[] = {"ids", "errors"};
+    PyObject *values[2];
+    pmpy_strings errors;
+    decoded d;
+    if (pmpy_arguments("decode", args, n_args, keywords, names, 2, 2, 1, values) < 0 ||
+        pmpy_strings_init(&errors, values[1], "errors", false) < 0) {
+        return NULL;
+    }
+    PyObject *text = NULL;
+    if (decode_value(op, values[0], &d) == 0) {
+        text = PyUnicode_DecodeUTF8((const char *)d.data, (Py_ssize_t)d.n, errors.n ? errors.c[0] : "replace");
+        free(d.own);
+    }
+    pmpy_strings_release(&errors);
+    return text;
+}
+
+const char pmpy_decode_bytes_doc[] = PyDoc_STR("decode_bytes($self, ids, /)\n--\n\n"
+                                               "The bytes of ids, exactly. Arguments and errors as decode.\n\n"
+                                               ">>> tok.decode_bytes(tok.encode(b'\\xff\\x00low'))\n"
+                                               "b'\\xff\\x00low'\n");
+
+PyObject *pmpy_decode_bytes(PyObject *op, PyObject *value) {
+    decoded d;
+    if (decode_value(op, value, &d) < 0) {
+        return NULL;
+    }
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)d.data, (Py_ssize_t)d.n);
+    free(d.own);
+    return bytes;
+}
