@@ -27,7 +27,7 @@
  * Why that is enough: ln n is irrational for n > 1, so it never is a midpoint; that one of 2^64 values comes nearer to a
  * midpoint than 2^-240 has, if their bits behave as random ones do, a probability of 2^-129. (The nearest of the tested ones is 2^-104 or so away.)
  *
- * Cost: 12 ns, the second step 1 us. Source of the method: CORE-MATH (Sibidanov, Zimmermann, Glondu, 2022), https://core-math.gitlabpages.inria.fr/;
+ * Cost: some 20 ns, the second step a microsecond or so. Source of the method: CORE-MATH (Sibidanov, Zimmermann, Glondu, 2022), https://core-math.gitlabpages.inria.fr/;
  * shift-and-add logarithms: Briggs, Arithmetica logarithmica, 1624. The code is our own. */
 #include "base/log.h"
 

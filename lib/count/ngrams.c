@@ -56,6 +56,7 @@ typedef struct feeder { /* one thread's */
 
 struct pm_ngram_counter {
     unsigned order, threads;
+    bool wide;
     shard shards[SHARDS];
     feeder *feeders;
 };
@@ -113,6 +114,8 @@ void pm_ngram_counter_free(pm_ngram_counter *c) {
         pm_free(c);
     }
 }
+
+void pm_ngram_counter_widen(pm_ngram_counter *c) { c->wide = true; }
 
 static size_t home(uint64_t key, size_t cap) { return (size_t)((unsigned __int128)pm_ngram_hash(key) * cap >> 64); }
 
@@ -519,7 +522,7 @@ static pm_status rank_codes(maker *m, pm_error *err) {
             m->model->logs[m->ranks[c]] = pm_log_u64(c < DIRECT ? c : m->big[c - DIRECT]);
         }
     }
-    m->model->wide = m->model->order > 6 || n > UINT16_MAX || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__;
+    m->model->wide = m->counter->wide || m->model->order > 6 || n > UINT16_MAX || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__;
     return PM_OK;
 }
 

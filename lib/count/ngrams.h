@@ -13,6 +13,8 @@ typedef struct pm_ngram_counter pm_ngram_counter;
 /* Counts n-grams of 1 .. order bytes (order at most 7), fed by up to `threads` threads. */
 pm_status pm_ngram_counter_new(pm_ngram_counter **out, unsigned order, unsigned threads, pm_error *err);
 void pm_ngram_counter_free(pm_ngram_counter *counter);
+/* For tests: the model will have wide slots, which otherwise only order 7 and more than 65,535 different counts bring. */
+void pm_ngram_counter_widen(pm_ngram_counter *counter);
 
 /* Counts all n-grams inside the chunks; chunk i is text[ends[i - 1] .. ends[i]). 8 bytes behind the text must be readable. `thread` < threads: calls
  * with the same number must not overlap. */

@@ -5,6 +5,7 @@
 #include "count/spool.h"
 #include "support.h"
 #include "text/chunk.h"
+#include "train/segment.h"
 
 enum { MAX_DOCS = 60, MAX_BYTES = 6000, MAX_SIZES = 3 };
 
@@ -225,6 +226,50 @@ START_TEST(digits_are_those_of_unicode) {
 }
 END_TEST
 
+static pm_ngram_model *model_of(const uint8_t *text, const uint32_t *ends, size_t n, unsigned order, bool wide) {
+    pm_error err = {0};
+    pm_ngram_counter *counter;
+    pm_ngram_model *model;
+    assert_ok(pm_ngram_counter_new(&counter, order, 1, &err));
+    if (wide) {
+        pm_ngram_counter_widen(counter);
+    }
+    assert_ok(pm_ngram_count(counter, 0, text, ends, n, &err));
+    assert_ok(pm_ngram_model_new(&model, counter, 2, 1, NULL, &err));
+    ck_assert_int_eq(model->wide, wide);
+    pm_ngram_counter_free(counter);
+    return model;
+}
+
+/* Half a megabyte: bits of counts wrap, counts pass what a code can say directly. */
+START_TEST(wide_slots_give_what_narrow_ones_give) {
+    enum { LEN = 500000, CHUNK = 2500 };
+    static uint8_t data[LEN + 8];
+    static uint32_t ends[LEN / CHUNK];
+    uint64_t state = 4;
+    for (size_t i = 0; i < LEN; i++) {
+        uint64_t r = random_word(&state);
+        data[i] = (uint8_t)(r % 8 ? 'a' + (r >> 8) % 2 : i > 9 ? data[i - 1 - (r >> 8) % 9] : r >> 8);
+    }
+    for (size_t i = 0; i < LEN / CHUNK; i++) {
+        ends[i] = (uint32_t)(i + 1) * CHUNK;
+    }
+    for (unsigned order = 1; order <= 6; order++) {
+        pm_error err = {0};
+        pm_ngram_model *narrow = model_of(data, ends, LEN / CHUNK, order, false), *wide = model_of(data, ends, LEN / CHUNK, order, true);
+        pm_segmenter a = {0}, b = {0};
+        assert_ok(pm_segment(&a, narrow, true, data, ends, LEN / CHUNK, &err));
+        assert_ok(pm_segment(&b, wide, true, data, ends, LEN / CHUNK, &err));
+        ck_assert_uint_eq(a.n, b.n);
+        ck_assert_mem_eq(a.spans, b.spans, a.n * sizeof *a.spans);
+        pm_segmenter_release(&a);
+        pm_segmenter_release(&b);
+        pm_ngram_model_free(narrow);
+        pm_ngram_model_free(wide);
+    }
+}
+END_TEST
+
 /* What a spool gives back is what it was given, whether it went through memory or the file. */
 START_TEST(spool_keeps_runs_in_memory_and_file) {
     pm_error err = {0};
@@ -343,6 +388,7 @@ Suite *suite_train_bytepiece(void) {
     tcase_add_loop_test(tc, models_and_ids_equal_the_twin, 0, 5);
     tcase_add_test(tc, chunks_equal_the_twin);
     tcase_add_test(tc, digits_are_those_of_unicode);
+    tcase_add_test(tc, wide_slots_give_what_narrow_ones_give);
     tcase_add_test(tc, spool_keeps_runs_in_memory_and_file);
     tcase_add_test(tc, special_tokens_and_reserved_slots_come_behind_the_pieces);
     tcase_add_test(tc, every_failed_allocation_is_reported);
