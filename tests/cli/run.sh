@@ -171,6 +171,19 @@ else
     skip "no zstd"
 fi
 
+# A document that does not fit into memory: said, and the machine's fault.
+if (ulimit -v 400000 && piecemill --version) > tried 2>&1; then
+    head -c 600000000 /dev/zero | (ulimit -v 400000 && piecemill encode --count -m tokenizer.json) > out 2> err
+    equal $? 3 "a document larger than memory"
+    holds err "out of memory"
+    head -c 600000000 /dev/zero | (ulimit -v 400000 && piecemill train -q -a bpe -v 1000 --threads 1 -o x.piecemill) > out 2> err
+    equal $? 3 "a line larger than memory"
+    holds err "out of memory"
+    lacks x
+else
+    skip "memory cannot be limited here"
+fi
+
 # Models: missing, a folder, empty, cut off anywhere, not a model.
 for each in "encode -m" "decode -m" "inspect"; do
     call 1 "missing.piecemill: " $each missing.piecemill
