@@ -1,33 +1,38 @@
 /* dialect.c - see dialect.h.
  *
- * One pass over the regex, token by token, writes PCRE2's text; a mark for each token leads from there back to the user's bytes, so
- * that PCRE2's own complaints can be shown where the user wrote what they are about.
+ * One pass over the regex, token by token, writes PCRE2's text; a mark for each token leads from there back to the
+ * user's bytes, so that PCRE2's own complaints can be shown where the user wrote what they are about.
  *
  *     user     \p{N}{1,3}|\h+|[\p{L}&&[^\p{Han}]]|(?i:'s)
  *     PCRE2    [\p{N}\x{11F50}-\x{11F59}..]{1,3}|[0-9a-fA-F]+|(?:(?=[\p{L}..])(?:[^\p{sc:Han}..]))|(?i:'s)
  *
  * What is translated
- *   \p{..} \pL     Unicode of text/unicode.h where that table knows the property (L, Lu, Ll, M, N, P, S, Han; Lm and Lo when both stand in a class);
- *                  PCRE2's own otherwise, and then `engine_tables` is set. A script is Script, not PCRE2's Script_Extensions. Long
- *                  names, any case, spaces and underscores as in the other engines.
- *   \s \S          White_Space: with U+0085, without U+180E. \d is Nd. \h is a hexadecimal digit (PCRE2: a space). \v is U+000B.
- *   \w \b          Alphabetic, M, Nd, Pc and the two joiners, as Unicode's Technical Standard 18 and Rust have it. Oniguruma differs in eight characters (it
- *                  takes B2 B3 B9 BC BD BE in and leaves 200C 200D out).
- *   ^ $            the begin and end of the text (Rust's and PCRE2's meaning with DOLLAR_ENDONLY; Oniguruma's is every line).
- *   [a[b]] &&      union and intersection of classes, by alternatives and lookaheads.
- *   \uHHHH \UHHHHHHHH \u{H}   a code point.       {,n}   {0,n}
+ *
+ *   \p{..} \pL  Unicode of text/unicode.h where that table knows the property: L, Lu, Ll, M, N, P, S, Han, and Lm with
+ *               Lo in one class. Else PCRE2's own, and `engine_tables` is set. A script is Script, not PCRE2's
+ *               Script_Extensions. Long names, any case, spaces and underscores as in the other engines.
+ *   \s \d \h    White_Space (with U+0085, without U+180E); Nd; a hexadecimal digit (in PCRE2, a space).
+ *   \w \b       Alphabetic, M, Nd, Pc and the two joiners, as Unicode's Technical Standard 18 and Rust have it.
+ *               Oniguruma differs in eight characters: it takes B2 B3 B9 BC BD BE in and leaves 200C 200D out.
+ *   ^ $         The begin and the end of the text, as in Rust and in PCRE2 with DOLLAR_ENDONLY. Oniguruma's are those
+ *               of every line.
+ *   [a[b]] &&   Union and intersection of classes, by alternatives and lookaheads.
+ *   \v {,n}     U+000B; {0,n}. \uHHHH \UHHHHHHHH \u{H} are code points.
  *
  * What is refused, because the engines differ or because a pattern that cuts text has no use for it
- *   {n,m}+ (Oniguruma repeats, fancy-regex is possessive), {n}?, [[:alpha:]], \xHH from 80 on without braces (a byte in Oniguruma), (?m), (?x), a bare
- *   (?i) before a later | of its group, \G \K \C \X \R \Q..\E, callouts, verbs (*..), recursion and subroutine calls, conditions, branch reset, class
- *   operators -- and ~~, under (?i): \p{L} and the other properties that folding would widen in Rust only, and letters
- *   that Oniguruma folds to several ("ss" matches U+00DF there).
  *
- * A set item is either a list for inside of [..] or the negation of one. Negations cannot stand in a list ([\W_]): they become
- * alternatives, (?:[_]|[^..]). Classes nest to 8 levels on a stack of our own; groups to 250, PCRE2's own limit.
+ *   {n,m}+      Oniguruma repeats, fancy-regex is possessive. {n}? too.
+ *   [[:alpha:]] ASCII or Unicode. \xHH from 80 on without braces: a byte or a character. (?m): lines or the dot.
+ *   (?i)        bare, with a later | of its group; with \p{L} and the other properties that folding widens in Rust
+ *               only; with letters that Oniguruma folds to several ("ss" matches U+00DF there).
+ *   -- ~~       as class operators. (?x), \G \K \C \X \R \Q..\E, callouts, verbs (*..), recursion and subroutine
+ *               calls, conditions, branch reset.
  *
- * Sources: Oniguruma's doc/RE, the documentation of Rust's regex and fancy-regex, pcre2pattern(3); every line was tried in tokenizers
- * 0.23.3 and tiktoken 0.14 (tests/peers/test_dialect.py). */
+ * A set item is either a list for inside of [..] or the negation of one. Negations cannot stand in a list ([\W_]): they
+ * become alternatives, (?:[_]|[^..]). Classes nest to 8 levels on a stack of our own; groups to 250, PCRE2's own limit.
+ *
+ * Sources: Oniguruma's doc/RE, the documentation of Rust's regex and fancy-regex, pcre2pattern(3); every line was tried
+ * in tokenizers 0.23.3 and tiktoken 0.14 (tests/peers/test_dialect.py). */
 #include "pretok/dialect.h"
 
 #include "pretok/property.h"
@@ -35,12 +40,13 @@
 
 enum { GROUPS_DEEP = 250, CLASSES_DEEP = 8, NAME_MAX_BYTES = 48 };
 
-#define WHITE_SPACE "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
+#define WHITE_SPACE                                                                                                    \
+    "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 #define HEX_DIGIT "0-9a-fA-F"
 #define ANY "[\\x{0}-\\x{10FFFF}]"
 
 typedef struct group {
-    bool caseless; /* to go back to at the closing parenthesis */
+    bool caseless;   /* to go back to at the closing parenthesis */
     bool late_flags; /* a bare (?i) stood behind the begin of an alternative */
     size_t at;
 } group;
@@ -61,13 +67,13 @@ typedef struct parser {
     size_t n, i;
     bool published;
     bool caseless;
-    bool at_begin;      /* of an alternative */
-    uint32_t last;      /* the literal just before, 0 if none: for foldings of two letters */
+    bool at_begin; /* of an alternative */
+    uint32_t last; /* the literal just before, 0 if none: for foldings of two letters */
     group groups[GROUPS_DEEP];
     size_t depth;
     class_level classes[CLASSES_DEEP];
     size_t n_classes;
-    pm_buf set;         /* the items of the last set item */
+    pm_buf set; /* the items of the last set item */
     pm_properties properties;
     pm_error *err;
 } parser;
@@ -75,15 +81,17 @@ typedef struct parser {
 /* What an escape stands for. */
 typedef struct item {
     enum { ITEM_CHAR, ITEM_SET, ITEM_TEXT } kind;
-    uint32_t cp;         /* CHAR */
-    bool negated;        /* SET: of what parser.set lists */
-    const char *text;    /* TEXT: for outside of classes */
+    uint32_t cp;      /* CHAR */
+    bool negated;     /* SET: of what parser.set lists */
+    const char *text; /* TEXT: for outside of classes */
     bool lm, lo;
 } item;
 
 /* ---- writing ---- */
 
-static pm_status refuse(parser *p, size_t at, const char *sentence) { return pm_fail_at(p->err, PM_BAD_PATTERN, at, "%s", sentence); }
+static pm_status refuse(parser *p, size_t at, const char *sentence) {
+    return pm_fail_at(p->err, PM_BAD_PATTERN, at, "%s", sentence);
+}
 
 static pm_status mark(parser *p, size_t in) {
     pm_dialect *d = p->d;
@@ -92,8 +100,12 @@ static pm_status mark(parser *p, size_t in) {
     return PM_OK;
 }
 
-static pm_status put(parser *p, pm_buf *out, const char *text) { return pm_buf_append(out, text, strlen(text), p->err); }
-static pm_status put_buf(parser *p, pm_buf *out, const pm_buf *text) { return pm_buf_append(out, text->data, text->len, p->err); }
+static pm_status put(parser *p, pm_buf *out, const char *text) {
+    return pm_buf_append(out, text, strlen(text), p->err);
+}
+static pm_status put_buf(parser *p, pm_buf *out, const pm_buf *text) {
+    return pm_buf_append(out, text->data, text->len, p->err);
+}
 static pm_status emit(parser *p, const char *text) { return put(p, &p->d->text, text); }
 
 /* A character that means itself, in a class and outside. */
@@ -163,9 +175,9 @@ static pm_status read_hex(parser *p, size_t at, unsigned digits, uint32_t *cp) {
 /* Characters whose full case folding is several characters, which Oniguruma follows and Rust does not. */
 static bool folds_to_several(uint32_t first, uint32_t last) {
     static const uint32_t ranges[][2] = {
-        {0xDF, 0xDF}, {0x130, 0x130}, {0x149, 0x149}, {0x1F0, 0x1F0}, {0x390, 0x390}, {0x3B0, 0x3B0}, {0x587, 0x587}, {0x1E96, 0x1E9A},
-        {0x1E9E, 0x1E9E}, {0x1F50, 0x1F56}, {0x1F80, 0x1FAF}, {0x1FB2, 0x1FBC}, {0x1FC2, 0x1FCC}, {0x1FD2, 0x1FD7}, {0x1FE2, 0x1FE7},
-        {0x1FF2, 0x1FFC}, {0xFB00, 0xFB17},
+        {0xDF, 0xDF},     {0x130, 0x130},   {0x149, 0x149},   {0x1F0, 0x1F0},   {0x390, 0x390},   {0x3B0, 0x3B0},
+        {0x587, 0x587},   {0x1E96, 0x1E9A}, {0x1E9E, 0x1E9E}, {0x1F50, 0x1F56}, {0x1F80, 0x1FAF}, {0x1FB2, 0x1FBC},
+        {0x1FC2, 0x1FCC}, {0x1FD2, 0x1FD7}, {0x1FE2, 0x1FE7}, {0x1FF2, 0x1FFC}, {0xFB00, 0xFB17},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         if (first <= ranges[i][1] && last >= ranges[i][0]) {
@@ -192,7 +204,8 @@ static pm_status check_folding(parser *p, size_t at, uint32_t first, uint32_t la
         return PM_OK;
     }
     if (folds_to_several(first, last)) {
-        return refuse(p, at, "under (?i) this character equals several in Oniguruma and one in Rust: move it out of (?i)");
+        return refuse(p, at,
+                      "under (?i) this character equals several in Oniguruma and one in Rust: move it out of (?i)");
     }
     if (last >= 0x80) {
         p->d->engine_tables = true; /* its other cases are PCRE2's */
@@ -202,9 +215,11 @@ static pm_status check_folding(parser *p, size_t at, uint32_t first, uint32_t la
 
 /* ---- properties ---- */
 
-enum { TAKES_PART = 1, /* may stand under (?i): folding leads to no character outside of it */
-       STABLE = 2,     /* the same in every version of Unicode */
-       REFUSED = 4 };
+enum {
+    TAKES_PART = 1, /* may stand under (?i): folding leads to no character outside of it */
+    STABLE = 2,     /* the same in every version of Unicode */
+    REFUSED = 4
+};
 
 typedef struct property_name {
     const char *name; /* lower case, without separators */
@@ -212,6 +227,7 @@ typedef struct property_name {
     unsigned flags;
 } property_name;
 
+/* clang-format off */
 static const property_name property_names[] = {
     {"l", "L", 0}, {"letter", "L", 0},
     {"lu", "Lu", 0}, {"uppercaseletter", "Lu", 0},
@@ -264,6 +280,7 @@ static const property_name property_names[] = {
     {"cs", NULL, REFUSED}, {"surrogate", NULL, REFUSED}, {"alnum", NULL, REFUSED}, {"blank", NULL, REFUSED}, {"cntrl", NULL, REFUSED},
     {"graph", NULL, REFUSED}, {"print", NULL, REFUSED}, {"word", NULL, REFUSED}, {"xdigit", NULL, REFUSED},
 };
+/* clang-format on */
 
 static const property_name *find_property(const char *name) {
     for (size_t i = 0; i < sizeof property_names / sizeof property_names[0]; i++) {
@@ -395,24 +412,16 @@ static pm_status read_set_escape(parser *p, size_t at, int c, item *it, bool *is
     *it = (item){.kind = ITEM_SET, .negated = c < 'a'};
     switch (c) {
     case 'p':
-    case 'P':
-        return read_property(p, at, c == 'P', it);
+    case 'P': return read_property(p, at, c == 'P', it);
     case 's':
-    case 'S':
-        return put(p, &p->set, WHITE_SPACE);
+    case 'S': return put(p, &p->set, WHITE_SPACE);
     case 'h':
-    case 'H':
-        return put(p, &p->set, HEX_DIGIT);
+    case 'H': return put(p, &p->set, HEX_DIGIT);
     case 'd':
-    case 'D':
-        p->d->engine_tables = true;
-        return put(p, &p->set, "\\p{Nd}");
+    case 'D': p->d->engine_tables = true; return put(p, &p->set, "\\p{Nd}");
     case 'w':
-    case 'W':
-        return set_word(p);
-    default:
-        *is = false;
-        return PM_OK;
+    case 'W': return set_word(p);
+    default: *is = false; return PM_OK;
     }
 }
 
@@ -586,7 +595,9 @@ static pm_status read_class_item(parser *p, item *it) {
 }
 
 /* Is there a '-' that makes a range of what stands before it? */
-static bool range_follows(const parser *p) { return peek(p, 0) == '-' && peek(p, 1) != ']' && peek(p, 1) != '-' && peek(p, 1) >= 0; }
+static bool range_follows(const parser *p) {
+    return peek(p, 0) == '-' && peek(p, 1) != ']' && peek(p, 1) != '-' && peek(p, 1) >= 0;
+}
 
 static pm_status class_item(parser *p) {
     class_level *c = top_class(p);
@@ -717,12 +728,9 @@ static pm_status other_escape(parser *p, size_t at) {
             return refuse(p, at, "\\b{..} is Rust's only");
         }
         return boundary(p, c == 'B');
-    case 'A':
-        return emit(p, "\\A");
-    case 'z':
-        return emit(p, "\\z");
-    case 'Z':
-        return emit(p, "\\Z");
+    case 'A': return emit(p, "\\A");
+    case 'z': return emit(p, "\\z");
+    case 'Z': return emit(p, "\\Z");
     case 'k':
         if (peek(p, 0) != '<') {
             return refuse(p, at, "a reference to a group by name is \\k<name>");
@@ -731,15 +739,11 @@ static pm_status other_escape(parser *p, size_t at) {
         p->d->references = true;
         PM_TRY(emit(p, "\\k<"));
         return group_name(p, at, '>');
-    case 'g':
-        return refuse(p, at, "calls of groups are not supported");
+    case 'g': return refuse(p, at, "calls of groups are not supported");
     case 'G':
-    case 'K':
-        return refuse(p, at, "\\G and \\K are not supported: use a lookbehind");
-    case 'C':
-        return refuse(p, at, "\\C is not supported: patterns match characters");
-    default:
-        return refuse(p, at, "unknown or unsupported escape");
+    case 'K': return refuse(p, at, "\\G and \\K are not supported: use a lookbehind");
+    case 'C': return refuse(p, at, "\\C is not supported: patterns match characters");
+    default: return refuse(p, at, "unknown or unsupported escape");
     }
 }
 
@@ -783,7 +787,9 @@ static pm_status flags(parser *p, size_t at) {
         if (c == 'i') {
             caseless = on;
         } else if (c == 'm' || c == 'x') {
-            return refuse(p, at, c == 'm' ? "(?m) means different things in Oniguruma and Rust" : "(?x) is not supported: write the pattern without spaces");
+            return refuse(p, at,
+                          c == 'm' ? "(?m) means different things in Oniguruma and Rust"
+                                   : "(?x) is not supported: write the pattern without spaces");
         } else if (c != 's' && c != 'u' && c != '-') {
             break;
         }
@@ -904,7 +910,9 @@ static pm_status counted_repeat(parser *p) {
     uint32_t largest = most == UINT32_MAX ? least : most;
     p->d->most = largest > p->d->most ? largest : p->d->most;
     if (peek(p, 0) == '+' && !p->published) {
-        return refuse(p, p->i, "a + behind {n,m} is possessive in Rust and repeats in Oniguruma: write (?>..{n,m}) or (?:..{n,m})+");
+        return refuse(
+            p, p->i,
+            "a + behind {n,m} is possessive in Rust and repeats in Oniguruma: write (?>..{n,m}) or (?:..{n,m})+");
     }
     if (peek(p, 0) == '?' && !comma) {
         return refuse(p, p->i, "a ? behind {n} means different things in Oniguruma and Rust: write (?:..{n})?");
@@ -930,20 +938,14 @@ static pm_status token(parser *p) {
     PM_TRY(mark(p, at));
     p->at_begin = false;
     switch (p->s[at]) {
-    case '\\':
-        return escape(p);
-    case '[':
-        p->last = 0;
-        return read_class(p);
+    case '\\': return escape(p);
+    case '[': p->last = 0; return read_class(p);
     case '(':
         p->at_begin = begin; /* a bare (?i) or a comment leaves it so */
         return open_group(p);
-    case ')':
-        return close_group(p);
-    case '|':
-        return alternate(p);
-    case '{':
-        return counted_repeat(p);
+    case ')': return close_group(p);
+    case '|': return alternate(p);
+    case '{': return counted_repeat(p);
     case '*':
     case '+':
     case '?':
@@ -953,9 +955,7 @@ static pm_status token(parser *p) {
         p->last = 0;
         p->i++;
         return emit(p, text);
-    default:
-        PM_TRY(read_char(p, &cp));
-        return literal(p, at, cp);
+    default: PM_TRY(read_char(p, &cp)); return literal(p, at, cp);
     }
 }
 

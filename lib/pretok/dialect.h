@@ -1,7 +1,9 @@
-/* dialect.h - a user's regex in PCRE2's words, meaning what it means in Oniguruma (Hugging Face tokenizers) and Rust (tiktoken).
+/* dialect.h - a user's regex in PCRE2's words, meaning what it means in Oniguruma (Hugging Face tokenizers) and Rust
+ * (tiktoken).
  *
- * Where the two agree, that is the meaning. Where they differ, the construct is refused with its position, but for three that are
- * written down in dialect.c (^ and $, \w). What is refused always has another way to be written, and the sentence says which. */
+ * Where the two agree, that is the meaning. Where they differ, the construct is refused with its position, but for
+ * three that are written down in dialect.c (^ and $, \w). What is refused always has another way to be written, and the
+ * sentence says which. */
 #ifndef PM_PRETOK_DIALECT_H
 #define PM_PRETOK_DIALECT_H
 
@@ -16,14 +18,15 @@ typedef struct pm_dialect {
     pm_buf text; /* for pcre2_compile with PCRE2_UTF and not PCRE2_UCP */
     pm_dialect_mark *marks;
     size_t n_marks, cap_marks;
-    bool engine_tables;   /* PCRE2's own Unicode tables decide something: the result depends on their version */
-    bool references;      /* has backreferences */
-    size_t lookbehind;    /* where the first lookbehind begins */
-    uint32_t most;        /* the largest number in a counted repeat, at least 1 */
+    bool engine_tables; /* PCRE2's own Unicode tables decide something: the result depends on their version */
+    bool references;    /* has backreferences */
+    size_t lookbehind;  /* where the first lookbehind begins */
+    uint32_t most;      /* the largest number in a counted repeat, at least 1 */
 } pm_dialect;
 
-/* Fills an empty *d. `published`: the regex of a named pattern, which means what its publisher's engine makes of it ({1,3}+ is possessive, as in
- * Rust's fancy-regex). Errors: PM_BAD_PATTERN with the offset in `regex`, PM_NO_MEMORY; *d is released by the caller in any case. */
+/* Fills an empty *d. `published`: the regex of a named pattern, which means what its publisher's engine makes of it
+ * ({1,3}+ is possessive, as in Rust's fancy-regex). Errors: PM_BAD_PATTERN with the offset in `regex`, PM_NO_MEMORY; *d
+ * is released by the caller in any case. */
 pm_status pm_dialect_translate(pm_dialect *d, const char *regex, bool published, pm_error *err);
 void pm_dialect_release(pm_dialect *d);
 

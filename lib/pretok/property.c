@@ -1,13 +1,14 @@
 /* property.c - see property.h.
  *
- * The library splits by one Unicode version (text/unicode.h) on every machine; PCRE2 comes with the system and brings its own. Where the two
- * differ, `[\p{L}]` becomes `[\p{L}\x{1C89}-\x{1C8A}...]`: PCRE2's own table answers first and fast, and the few ranges that it
- * lacks are spelled out. (Spelling out all 660 ranges of \p{L} also works, but PCRE2 walks such a list range by range and its
- * compiled form outgrows 64 KB in a pattern like o200k_base.)
+ * The library splits by one Unicode version (text/unicode.h) on every machine; PCRE2 comes with the system and brings
+ * its own. Where the two differ, `[\p{L}]` becomes `[\p{L}\x{1C89}-\x{1C8A}...]`: PCRE2's own table answers first and
+ * fast, and the few ranges that it lacks are spelled out. (Spelling out all 660 ranges of \p{L} also works, but PCRE2
+ * walks such a list range by range and its compiled form outgrows 64 KB in a pattern like o200k_base.)
  *
- * The difference is found by asking: a text of every code point of planes 0 to 3 and 14 is matched by `[\p{L}]+` and `[^\p{L}]+` in turn,
- * and each run is compared with the table. Two milliseconds a property, and only when the versions are not the same. Should PCRE2 count a
- * character that the table does not (no such change is known), the property is spelled out whole. */
+ * The difference is found by asking: a text of every code point of planes 0 to 3 and 14 is matched by `[\p{L}]+` and
+ * `[^\p{L}]+` in turn, and each run is compared with the table. Two milliseconds a property, and only when the versions
+ * are not the same. Should PCRE2 count a character that the table does not (no such change is known), the property is
+ * spelled out whole. */
 #include "pretok/property.h"
 
 #include <stdio.h>
@@ -33,10 +34,14 @@ typedef struct property {
 
 /* \p{Lt} has not changed since Unicode 3.0, so what is new in Lu and Lt together is new in Lu. */
 static const property table[] = {
-    {"L", "\\p{L}", "\\p{L}", PM_CLASS_LETTER},      {"Lu", "\\p{Lu}", "\\p{Lu}\\p{Lt}", PM_CLASS_LU},
-    {"Ll", "\\p{Ll}", "\\p{Ll}", PM_CLASS_LL},       {"Lo", "\\p{Lo}", "\\p{Lo}\\p{Lm}", PM_CLASS_LO},
-    {"M", "\\p{M}", "\\p{M}", PM_CLASS_MARK},        {"N", "\\p{N}", "\\p{N}", PM_CLASS_NUMBER},
-    {"P", "\\p{P}", "\\p{P}", PM_CLASS_PUNCT},       {"S", "\\p{S}", "\\p{S}", PM_CLASS_SYMBOL},
+    {"L", "\\p{L}", "\\p{L}", PM_CLASS_LETTER},
+    {"Lu", "\\p{Lu}", "\\p{Lu}\\p{Lt}", PM_CLASS_LU},
+    {"Ll", "\\p{Ll}", "\\p{Ll}", PM_CLASS_LL},
+    {"Lo", "\\p{Lo}", "\\p{Lo}\\p{Lm}", PM_CLASS_LO},
+    {"M", "\\p{M}", "\\p{M}", PM_CLASS_MARK},
+    {"N", "\\p{N}", "\\p{N}", PM_CLASS_NUMBER},
+    {"P", "\\p{P}", "\\p{P}", PM_CLASS_PUNCT},
+    {"S", "\\p{S}", "\\p{S}", PM_CLASS_SYMBOL},
     {"Han", "\\p{sc:Han}", "\\p{sc:Han}", PM_CLASS_HAN},
 };
 _Static_assert(sizeof table / sizeof table[0] == PM_PROPERTIES, "one slot a property");
@@ -77,7 +82,8 @@ static pm_status compile_class(pcre2_code **code, const char *pattern, pm_error 
     *code = NULL;
     error = PCRE2_ERROR_NOMEMORY;
     if (context) {
-        *code = pcre2_compile((PCRE2_SPTR)pattern, strlen(pattern), PCRE2_UTF | PCRE2_ANCHORED | PCRE2_NO_START_OPTIMIZE, &error, &at, context);
+        *code = pcre2_compile((PCRE2_SPTR)pattern, strlen(pattern),
+                              PCRE2_UTF | PCRE2_ANCHORED | PCRE2_NO_START_OPTIMIZE, &error, &at, context);
     }
     pcre2_compile_context_free(context);
     pcre2_general_context_free(general);
@@ -148,8 +154,8 @@ static pm_status spell_out(uint32_t mask, pm_buf *out, pm_error *err) {
 }
 
 /* Walks the runs that PCRE2 is in and out of; appends what only the mask has, and sets *surplus when PCRE2 has more. */
-static pm_status compare_runs(const pm_buf *every, pcre2_code *const code[2], pcre2_match_data *data, uint32_t mask, pm_buf *out, bool *surplus,
-                              pm_error *err) {
+static pm_status compare_runs(const pm_buf *every, pcre2_code *const code[2], pcre2_match_data *data, uint32_t mask,
+                              pm_buf *out, bool *surplus, pm_error *err) {
     ranges r = {out, 0, 0, false};
     size_t pos = 0;
 
@@ -159,7 +165,8 @@ static pm_status compare_runs(const pm_buf *every, pcre2_code *const code[2], pc
             continue; /* the first character is outside, or none is */
         }
         if (rc < 0) {
-            return rc == PCRE2_ERROR_NOMEMORY ? pm_fail_memory(err) : pm_fail(err, PM_UNSUPPORTED, "PCRE2 failed with %d", rc);
+            return rc == PCRE2_ERROR_NOMEMORY ? pm_fail_memory(err)
+                                              : pm_fail(err, PM_UNSUPPORTED, "PCRE2 failed with %d", rc);
         }
         size_t end = pcre2_get_ovector_pointer(data)[1];
         while (pos < end) {

@@ -1,4 +1,5 @@
-/* property.h - what a Unicode property is in PCRE2's words: its own \p{..} and the characters that newer Unicode adds. */
+/* property.h - what a Unicode property is in PCRE2's words: its own \p{..} and the characters that newer Unicode adds.
+ */
 #ifndef PM_PRETOK_PROPERTY_H
 #define PM_PRETOK_PROPERTY_H
 
@@ -15,9 +16,9 @@ typedef struct pm_properties {
 
 void pm_properties_release(pm_properties *properties);
 
-/* Appends what stands inside [..] for a property that text/unicode.h knows exactly: "L", "Lu", "Ll", "Lo", "M", "N", "P", "S" or
- * "Han". Lo is given what newer Unicode adds to Lm and Lo together. False in *found: not one of them, nothing was appended.
- * Error: PM_NO_MEMORY. */
+/* Appends what stands inside [..] for a property that text/unicode.h knows exactly: "L", "Lu", "Ll", "Lo", "M", "N",
+ * "P", "S" or "Han". Lo is given what newer Unicode adds to Lm and Lo together. False in *found: not one of them,
+ * nothing was appended. Error: PM_NO_MEMORY. */
 pm_status pm_property_items(pm_properties *properties, const char *name, pm_buf *out, bool *found, pm_error *err);
 
 /* Does PCRE2 know this item (a `\p{..}` text)? True as well when PCRE2 is not there. Error: PM_NO_MEMORY. */

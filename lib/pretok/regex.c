@@ -1,29 +1,36 @@
 /* regex.c - see regex.h. Matching with PCRE2 under a budget that no pattern and no text can get around.
  *
- * The difficulty. PCRE2's match limit counts backtracking points, and differently with its just-in-time compiler. It does not count the
- * characters that a simple repeat or a lookahead runs over, so `a*a*a*b` or `.(?=[\s\S]*Z)` do quadratic and cubic work below any
- * limit that a harmless long match needs. And it says nothing about how much was used.
+ * The difficulty. PCRE2's match limit counts backtracking points, and differently with its just-in-time compiler. It
+ * does not count the characters that a simple repeat or a lookahead runs over, so `a*a*a*b` or `.(?=[\s\S]*Z)` do
+ * quadratic and cubic work below any limit that a harmless long match needs. And it says nothing about how much was
+ * used.
  *
  * So a match is tried twice.
  *
- *   1. In a window of WINDOW bytes with a match limit of SHORT. That is all that nearly every pre-token needs, and it bounds the work by a constant, whatever the
- *      pattern. PCRE2_PARTIAL_HARD makes a match that looks at the window's end say so instead of taking it for the end of the text;
- *      what it answers otherwise is what it would have answered for the whole text.
- *   2. When the window or the limit was too small: over the whole rest of the text with the same pattern compiled with PCRE2_AUTO_CALLOUT. Before each item
- *      of the pattern PCRE2 calls us, and we take from the document's budget the distance from the last call's position, so that
- *      running over characters costs what it costs, and a constant for the call itself. The budget used up ends the match.
+ *   1. In a window of WINDOW bytes with a match limit of SHORT. That is all that nearly every pre-token needs, and it
+ *      bounds the work by a constant, whatever the pattern. PCRE2_PARTIAL_HARD makes a match that looks at the
+ *      window's end say so instead of taking it for the end of the text; what it answers otherwise is what it would
+ *      have answered for the whole text.
+ *   2. When the window or the limit was too small: over the whole rest of the text, with the same pattern compiled with
+ *      PCRE2_AUTO_CALLOUT. Before each item of the pattern PCRE2 calls us, and we take from the document's budget the
+ *      distance from the last call's position, so that running over characters costs what it costs, and a constant for
+ *      the call itself. The budget used up ends the match.
  *
- *     `.(?=[\s\S]*Z)` on 100 KB without a Z: at each of the 100,000 positions the lookahead runs to the end: 5 * 10^9 steps. After the first 2,600
- *     the budget of 2^28 steps is gone: PM_LIMIT with the position, in 0.2 s.
+ *     `.(?=[\s\S]*Z)` on 100 KB without a Z
+ *     at each of 100,000 positions the lookahead runs to the end: 5 * 10^9 steps. After some 3,000 positions the
+ *     budget is gone: PM_LIMIT with the position, in 0.5 s.
  *
- * Two costs lie between calls: a counted repeat that fails before its least number ((?:a{60000}b)), so a call costs the pattern's largest such number on top (over 16);
- * and comparing a backreference, so a call costs the longest group (over 16). A lookbehind of more than LOOKBEHIND characters is refused.
+ * Two costs lie between calls: a counted repeat that fails before its least number ((?:a{60000}b)), so a call costs the
+ * pattern's largest such number on top (over 16); and comparing a backreference, so a call costs the longest group
+ * (over 16). A lookbehind of more than LOOKBEHIND characters is refused.
  *
- * Patterns are compiled anchored and tried at each position by the caller: a search inside of PCRE2 would start its limits again at each position.
+ * Patterns are compiled anchored and tried at each position by the caller: a search inside of PCRE2 would start its
+ * limits again at each position.
  *
- * Memory: PCRE2's comes from pm_alloc. A match that must remember a way back for each character ((?:a|b)* over a megabyte) needs memory in proportion,
- * up to STACK_BYTES for the compiler's stack or HEAP_KIBIBYTES for the interpreter; past it PM_LIMIT. Otherwise nothing grows with the text.
- * Where there is no just-in-time compiler (or the system forbids it), PCRE2 interprets; the answers are the same.
+ * Memory: PCRE2's comes from pm_alloc. A match that must remember a way back for each character ((?:a|b)* over a
+ * megabyte) needs memory in proportion, up to STACK_BYTES for the compiler's stack or HEAP_KIBIBYTES for the
+ * interpreter; past it PM_LIMIT. Otherwise nothing grows with the text. Where there is no just-in-time compiler (or the
+ * system forbids it), PCRE2 interprets; the answers are the same.
  *
  * Source: pcre2api(3), pcre2partial(3), pcre2callout(3), pcre2jit(3). */
 #include "pretok/regex.h"
@@ -44,7 +51,8 @@ pm_status pm_regex_new(pm_regex **out, const char *regex, bool published, pm_err
     (void)regex;
     (void)published;
     *out = NULL;
-    return pm_fail(err, PM_UNSUPPORTED, "this pattern is not one of the named ones and piecemill was built without PCRE2");
+    return pm_fail(err, PM_UNSUPPORTED,
+                   "this pattern is not one of the named ones and piecemill was built without PCRE2");
 }
 
 void pm_regex_free(pm_regex *regex) { (void)regex; }
@@ -61,8 +69,8 @@ pm_status pm_regex_scratch_new(pm_regex_scratch **out, pm_error *err) {
 void pm_regex_scratch_free(pm_regex_scratch *scratch) { pm_free(scratch); }
 uint64_t pm_regex_budget(size_t len, size_t pattern_len) { return len + pattern_len; }
 
-pm_status pm_regex_match(const pm_regex *regex, pm_regex_scratch *scratch, const uint8_t *text, size_t len, size_t pos, size_t *end,
-                         uint64_t *budget, pm_error *err) {
+pm_status pm_regex_match(const pm_regex *regex, pm_regex_scratch *scratch, const uint8_t *text, size_t len, size_t pos,
+                         size_t *end, uint64_t *budget, pm_error *err) {
     (void)regex;
     (void)scratch;
     (void)text;
@@ -76,11 +84,11 @@ pm_status pm_regex_match(const pm_regex *regex, pm_regex_scratch *scratch, const
 #else
 
 enum {
-    WINDOW = 256,          /* bytes of text for the first try */
-    SHORT_JIT = 32,        /* its match limit, in what the compiled code counts */
-    SHORT = 256,           /* and in what the interpreter counts */
-    CALL_STEPS = 8,        /* what a callout costs beside the way it came */
-    LOOKBEHIND = 255,      /* characters */
+    WINDOW = 256,     /* bytes of text for the first try */
+    SHORT_JIT = 32,   /* its match limit, in what the compiled code counts */
+    SHORT = 256,      /* and in what the interpreter counts */
+    CALL_STEPS = 8,   /* what a callout costs beside the way it came */
+    LOOKBEHIND = 255, /* characters */
     STACK_BYTES = 64 << 20,
     HEAP_KIBIBYTES = 64 << 10
 };
@@ -101,8 +109,9 @@ struct pm_regex_scratch {
     pcre2_jit_stack *stack;
 };
 
-/* What honest work costs grows with the text and with the pattern, so the part without bound is steps a byte: 256, and 16 for each byte of
- * the pattern (sixty alternatives are tried one after the other). The rest, 2^24 to 2^28, is for what is not linear but short. */
+/* What honest work costs grows with the text and with the pattern, so the part without bound is steps a byte: 256, and
+ * 16 for each byte of the pattern (sixty alternatives are tried one after the other). The rest, 2^24 to 2^28, is for
+ * what is not linear but short. */
 uint64_t pm_regex_budget(size_t len, size_t pattern_len) {
     uint64_t base = (UINT64_C(1) << 24) + ((uint64_t)(len < 16384 ? len : 16384) << 14);
     uint64_t each = 256 + 16 * (uint64_t)(pattern_len < 1024 ? pattern_len : 1024);
@@ -121,8 +130,10 @@ static pm_status compile_failed(int code, PCRE2_SIZE at, const pm_dialect *d, pm
     return pm_fail_at(err, PM_BAD_PATTERN, pm_dialect_position(d, at), "%s", sentence);
 }
 
-static pm_status compile_one(pcre2_code **code, const pm_dialect *d, uint32_t more, pcre2_compile_context *context, pm_error *err) {
-    const uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_START_OPTIMIZE;
+static pm_status compile_one(pcre2_code **code, const pm_dialect *d, uint32_t more, pcre2_compile_context *context,
+                             pm_error *err) {
+    const uint32_t options =
+        PCRE2_UTF | PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_START_OPTIMIZE;
     int error = 0;
     PCRE2_SIZE at = 0;
     const uint8_t *text = d->text.data ? d->text.data : (const uint8_t *)"";
@@ -154,7 +165,8 @@ static pm_status finish(pm_regex *r, const pm_dialect *d, pm_error *err) {
     PM_TRY(compile(r, d, err));
     pcre2_pattern_info(r->quick, PCRE2_INFO_MAXLOOKBEHIND, &lookbehind);
     if (lookbehind > LOOKBEHIND) {
-        return pm_fail_at(err, PM_BAD_PATTERN, d->lookbehind == SIZE_MAX ? 0 : d->lookbehind, "a lookbehind is longer than %d characters", (int)LOOKBEHIND);
+        return pm_fail_at(err, PM_BAD_PATTERN, d->lookbehind == SIZE_MAX ? 0 : d->lookbehind,
+                          "a lookbehind is longer than %d characters", (int)LOOKBEHIND);
     }
     r->quick_jit = pcre2_jit_compile(r->quick, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD) == 0;
     pcre2_jit_compile(r->counted, PCRE2_JIT_COMPLETE);
@@ -279,26 +291,23 @@ static int count_steps(pcre2_callout_block *block, void *user) {
     return 0;
 }
 
-static pm_status match_counted(const pm_regex *r, pm_regex_scratch *s, const uint8_t *text, size_t len, size_t pos, size_t *end, uint64_t *budget,
-                               pm_error *err) {
+static pm_status match_counted(const pm_regex *r, pm_regex_scratch *s, const uint8_t *text, size_t len, size_t pos,
+                               size_t *end, uint64_t *budget, pm_error *err) {
     meter m = {*budget, pos, r->call_steps, r->references};
 
     pcre2_set_callout(s->counted, count_steps, &m);
     int rc = pcre2_match(r->counted, text, len, pos, PCRE2_NO_UTF_CHECK, s->data, s->counted);
+    pcre2_set_callout(s->counted, NULL, NULL); /* m ends here */
     *budget = m.left;
     *end = SIZE_MAX;
     switch (rc) {
-    case PCRE2_ERROR_NOMATCH:
-        return PM_OK;
-    case PCRE2_ERROR_CALLOUT:
-        return pm_fail_at(err, PM_LIMIT, pos, "the pattern needs too many steps here");
+    case PCRE2_ERROR_NOMATCH: return PM_OK;
+    case PCRE2_ERROR_CALLOUT: return pm_fail_at(err, PM_LIMIT, pos, "the pattern needs too many steps here");
     case PCRE2_ERROR_JIT_STACKLIMIT:
     case PCRE2_ERROR_HEAPLIMIT:
     case PCRE2_ERROR_MATCHLIMIT:
-    case PCRE2_ERROR_DEPTHLIMIT:
-        return pm_fail_at(err, PM_LIMIT, pos, "the pattern needs too much memory here");
-    case PCRE2_ERROR_NOMEMORY:
-        return pm_fail_memory(err);
+    case PCRE2_ERROR_DEPTHLIMIT: return pm_fail_at(err, PM_LIMIT, pos, "the pattern needs too much memory here");
+    case PCRE2_ERROR_NOMEMORY: return pm_fail_memory(err);
     default:
         if (rc < 0) {
             return pm_fail_at(err, PM_LIMIT, pos, "the pattern cannot be matched here (PCRE2 error %d)", rc);
@@ -308,8 +317,8 @@ static pm_status match_counted(const pm_regex *r, pm_regex_scratch *s, const uin
     }
 }
 
-pm_status pm_regex_match(const pm_regex *r, pm_regex_scratch *s, const uint8_t *text, size_t len, size_t pos, size_t *end, uint64_t *budget,
-                         pm_error *err) {
+pm_status pm_regex_match(const pm_regex *r, pm_regex_scratch *s, const uint8_t *text, size_t len, size_t pos,
+                         size_t *end, uint64_t *budget, pm_error *err) {
     size_t window = len - pos;
     uint32_t options = PCRE2_NO_UTF_CHECK;
 

@@ -1,20 +1,21 @@
 /* split.c - see split.h.
  *
- * A splitter is a chain of stages: a scanner, or one or more regexes applied in turn to the pieces of the former. Every stage knows the piece it works on and
- * how far it is; the next pre-token comes from the last stage whose piece is not used up, and each piece that a stage gives is handed down
- * to the next. So stages advance lazily, nothing is stored per piece, and a stage sees its piece as a text of its own: lookaheads end and
- * lookbehinds begin with it.
+ * A splitter is a chain of stages: a scanner, or one or more regexes applied in turn to the pieces of the former. Every
+ * stage knows the piece it works on and how far it is; the next pre-token comes from the last stage whose piece is not
+ * used up, and each piece that a stage gives is handed down to the next. So stages advance lazily, nothing is stored
+ * per piece, and a stage sees its piece as a text of its own: lookaheads end and lookbehinds begin with it.
  *
  *     patterns   \p{N}{1,3}  then  [a-z]+             text   "ab12345c"
  *     stage 1    "ab" | "123" | "45" | "c"
  *     stage 2    "ab"   "1" "2" "3" are not matched: what no match covers is a pre-token of its own: "123"   "45"   "c"
  *
- * An empty match gives no pre-token, but it ends the uncovered stretch before it: `(?=[A-Z])` cuts "helloWorld" in two, as it does in
- * Hugging Face tokenizers.
+ * An empty match gives no pre-token, but it ends the uncovered stretch before it: `(?=[A-Z])` cuts "helloWorld" in two,
+ * as it does in Hugging Face tokenizers.
  *
- * Scanners read any bytes. PCRE2 needs well-formed UTF-8, so where a stage is a regex the document is looked through once, when its first pre-token is asked
- * for, and one that is not well-formed is copied with U+FFFD in place of each bad byte: at most 3 times its size. Positions
- * go back by walking both texts side by side, once. This copy, and PCRE2's own memory (regex.c), are all that grows with a document. */
+ * Scanners read any bytes. PCRE2 needs well-formed UTF-8, so where a stage is a regex the document is looked through
+ * once, when its first pre-token is asked for, and one that is not well-formed is copied with U+FFFD in place of each
+ * bad byte: at most 3 times its size. Positions go back by walking both texts side by side, once. This copy, and
+ * PCRE2's own memory (regex.c), are all that grows with a document. */
 #include "pretok/split.h"
 
 #include "pretok/names.h"
@@ -34,7 +35,7 @@ struct pm_splitter {
     stage_plan *stages;
     size_t n_stages, cap_stages;
     bool has_regex;
-    size_t regex_bytes; /* of all regexes that are stages */
+    size_t regex_bytes;      /* of all regexes that are stages */
     char engine_version[24]; /* "": PCRE2's tables decide nothing */
 };
 
@@ -98,7 +99,8 @@ static pm_status add_named(pm_splitter *s, const pm_named_pattern *named, bool s
     return scanners ? add_stage(s, named->scan, NULL, err) : PM_OK;
 }
 
-/* The name, or the pattern whose regexes these are; NULL if neither. Of several names for the same regexes, the first. */
+/* The name, or the pattern whose regexes these are; NULL if neither. Of several names for the same regexes, the first.
+ */
 static const pm_named_pattern *find_named(const char *const *patterns, size_t n) {
     const pm_named_pattern *named = n == 1 ? pm_named_pattern_find(patterns[0]) : NULL;
 
@@ -175,7 +177,9 @@ void pm_splitter_free(pm_splitter *s) {
 
 const char *pm_splitter_name(const pm_splitter *splitter) { return splitter->name; }
 size_t pm_splitter_n_regexes(const pm_splitter *splitter) { return splitter->n_regexes; }
-const char *pm_splitter_regex(const pm_splitter *splitter, size_t i) { return i < splitter->n_regexes ? splitter->regexes[i] : NULL; }
+const char *pm_splitter_regex(const pm_splitter *splitter, size_t i) {
+    return i < splitter->n_regexes ? splitter->regexes[i] : NULL;
+}
 const char *pm_splitter_engine_unicode(const pm_splitter *splitter) { return splitter->engine_version; }
 
 size_t pm_n_pattern_names(void) { return pm_n_named_patterns; }
@@ -257,7 +261,8 @@ static size_t find_bad_byte(const uint8_t *text, size_t len) {
 
     while (pos < len) {
         uint64_t word;
-        while (len - pos >= sizeof word && (memcpy(&word, text + pos, sizeof word), (word & UINT64_C(0x8080808080808080)) == 0)) {
+        while (len - pos >= sizeof word &&
+               (memcpy(&word, text + pos, sizeof word), (word & UINT64_C(0x8080808080808080)) == 0)) {
             pos += sizeof word;
         }
         if (pos == len || (pm_utf8_read(text + pos, text + len, &n) == PM_BAD_BYTE && n == 1)) {
@@ -300,7 +305,8 @@ static size_t in_document(pm_split_scratch *s, size_t pos) {
     }
     while (s->text_at < pos) {
         unsigned n;
-        bool bad = pm_utf8_read(s->document + s->document_at, s->document + s->document_len, &n) == PM_BAD_BYTE && n == 1;
+        bool bad =
+            pm_utf8_read(s->document + s->document_at, s->document + s->document_len, &n) == PM_BAD_BYTE && n == 1;
         s->document_at += n;
         s->text_at += bad ? 3 : n;
     }

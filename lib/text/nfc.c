@@ -1,23 +1,28 @@
 /* nfc.c - Unicode normalization form C, in time that is linear in the text whatever the text is.
  *
- * Idea. Nearly all text is in NFC already, so the work is to find that out quickly and to leave such text alone. Only where a
- * character may change, or may join with what stands before it, a block is taken out, decomposed, put in order and composed.
+ * Idea. Nearly all text is in NFC already, so the work is to find that out quickly and to leave such text alone. Only
+ * where a character may change, or may join with what stands before it, a block is taken out, decomposed, put in order
+ * and composed.
  *
  *     "cafe" + U+0301 + " x"
  *      copy "caf" | block "e" U+0301 -> U+00E9 | copy " x"
  *
- * A boundary is a character that nothing can happen to from the left: its combining class is 0, it never joins with a character before it
- * and it is its own normal form. A block begins at the last boundary before the trouble and ends before the next boundary; what lies outside
- * of blocks is copied as it is. A byte outside well-formed UTF-8 is a boundary too, and is copied.
+ * A boundary is a character that nothing can happen to from the left: its combining class is 0, it never joins with a
+ * character before it and it is its own normal form. A block begins at the last boundary before the trouble and ends
+ * before the next boundary; what lies outside of blocks is copied as it is. A byte outside well-formed UTF-8 is a
+ * boundary too, and is copied.
  *
  * Within a block:
  *   1. every character is decomposed fully (utf8proc's data; Hangul by arithmetic);
- *   2. each run of marks (combining class other than 0) is sorted stably by class: by counting, so that a megabyte of marks in the
- *      worst order costs two passes. A library routine that exchanges neighbours is quadratic here: 11 s for 128 KB;
- *   3. one pass composes: a character joins with the last starter unless a mark of the same or a higher class stands between them.
+ *   2. each run of marks (combining class other than 0) is sorted stably by class: by counting, so that a megabyte of
+ *      marks in the worst order costs two passes. A library routine that exchanges neighbours is quadratic here: 11 s
+ *      for 128 KB;
+ *   3. one pass composes: a character joins with the last starter unless a mark of the same or a higher class stands
+ *      between them.
  *
- * Which characters may join with one before them (quick check "maybe") is the table `joins` below, from DerivedNormalizationProps.txt
- * of Unicode 16 (NFC_QC=M); tests hold it against utf8proc's compositions. A table newer than utf8proc's data only makes blocks longer, never wrong.
+ * Which characters may join with one before them (quick check "maybe") is the table `joins` below, from
+ * DerivedNormalizationProps.txt of Unicode 16 (NFC_QC=M); tests hold it against utf8proc's compositions. A table newer
+ * than utf8proc's data only makes blocks longer, never wrong.
  *
  * Memory: a block's code points, 4 bytes each, twice; a block is a few characters except in text made to be hostile.
  * Source: Unicode Standard Annex 15, sections 1.3 and 9; the Unicode Standard, section 3.11 and 3.12 (Hangul). */
@@ -35,10 +40,20 @@ typedef struct character {
     bool suspect; /* may change, or may join with what stands before it */
 } character;
 
-enum { L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11A7, S_BASE = 0xAC00, L_COUNT = 19, V_COUNT = 21, T_COUNT = 28, S_COUNT = 11172 };
+enum {
+    L_BASE = 0x1100,
+    V_BASE = 0x1161,
+    T_BASE = 0x11A7,
+    S_BASE = 0xAC00,
+    L_COUNT = 19,
+    V_COUNT = 21,
+    T_COUNT = 28,
+    S_COUNT = 11172
+};
 
-/* Latin, general punctuation and CJK: every character here is a boundary. The stretch of ideographs, kana, bopomofo and Yi leaves out
- * U+302A-302F (marks) and U+3099-309A (they join); Hangul syllables and full-width forms are boundaries as well. */
+/* Latin, general punctuation and CJK: every character here is a boundary. The stretch of ideographs, kana, bopomofo and
+ * Yi leaves out U+302A-302F (marks) and U+3099-309A (they join); Hangul syllables and full-width forms are boundaries
+ * as well. */
 static bool is_plain(uint32_t cp) {
     if (cp < 0x300) {
         return true;
@@ -56,14 +71,16 @@ static bool is_plain(uint32_t cp) {
 
 /* First and last of each range of characters that may join with one before them. */
 static const uint32_t joins[][2] = {
-    {0x0300, 0x0304}, {0x0306, 0x030C}, {0x030F, 0x030F}, {0x0311, 0x0311}, {0x0313, 0x0314}, {0x031B, 0x031B}, {0x0323, 0x0328},
-    {0x032D, 0x032E}, {0x0330, 0x0331}, {0x0338, 0x0338}, {0x0342, 0x0342}, {0x0345, 0x0345}, {0x0653, 0x0655}, {0x093C, 0x093C},
-    {0x09BE, 0x09BE}, {0x09D7, 0x09D7}, {0x0B3E, 0x0B3E}, {0x0B56, 0x0B57}, {0x0BBE, 0x0BBE}, {0x0BD7, 0x0BD7}, {0x0C56, 0x0C56},
-    {0x0CC2, 0x0CC2}, {0x0CD5, 0x0CD6}, {0x0D3E, 0x0D3E}, {0x0D57, 0x0D57}, {0x0DCA, 0x0DCA}, {0x0DCF, 0x0DCF}, {0x0DDF, 0x0DDF},
-    {0x102E, 0x102E}, {0x1161, 0x1175}, {0x11A8, 0x11C2}, {0x1B35, 0x1B35}, {0x3099, 0x309A}, {0x110BA, 0x110BA}, {0x11127, 0x11127},
-    {0x1133E, 0x1133E}, {0x11357, 0x11357}, {0x113B8, 0x113B8}, {0x113BB, 0x113BB}, {0x113C2, 0x113C2}, {0x113C5, 0x113C5},
-    {0x113C7, 0x113C9}, {0x114B0, 0x114B0}, {0x114BA, 0x114BA}, {0x114BD, 0x114BD}, {0x115AF, 0x115AF}, {0x11930, 0x11930},
-    {0x1611E, 0x16129}, {0x16D67, 0x16D68},
+    {0x0300, 0x0304},   {0x0306, 0x030C},   {0x030F, 0x030F},   {0x0311, 0x0311},   {0x0313, 0x0314},
+    {0x031B, 0x031B},   {0x0323, 0x0328},   {0x032D, 0x032E},   {0x0330, 0x0331},   {0x0338, 0x0338},
+    {0x0342, 0x0342},   {0x0345, 0x0345},   {0x0653, 0x0655},   {0x093C, 0x093C},   {0x09BE, 0x09BE},
+    {0x09D7, 0x09D7},   {0x0B3E, 0x0B3E},   {0x0B56, 0x0B57},   {0x0BBE, 0x0BBE},   {0x0BD7, 0x0BD7},
+    {0x0C56, 0x0C56},   {0x0CC2, 0x0CC2},   {0x0CD5, 0x0CD6},   {0x0D3E, 0x0D3E},   {0x0D57, 0x0D57},
+    {0x0DCA, 0x0DCA},   {0x0DCF, 0x0DCF},   {0x0DDF, 0x0DDF},   {0x102E, 0x102E},   {0x1161, 0x1175},
+    {0x11A8, 0x11C2},   {0x1B35, 0x1B35},   {0x3099, 0x309A},   {0x110BA, 0x110BA}, {0x11127, 0x11127},
+    {0x1133E, 0x1133E}, {0x11357, 0x11357}, {0x113B8, 0x113B8}, {0x113BB, 0x113BB}, {0x113C2, 0x113C2},
+    {0x113C5, 0x113C5}, {0x113C7, 0x113C9}, {0x114B0, 0x114B0}, {0x114BA, 0x114BA}, {0x114BD, 0x114BD},
+    {0x115AF, 0x115AF}, {0x11930, 0x11930}, {0x1611E, 0x16129}, {0x16D67, 0x16D68},
 };
 
 static bool may_join(uint32_t cp) {
@@ -125,7 +142,8 @@ static uint8_t combining_class(uint32_t cp) {
     return (uint8_t)utf8proc_get_property((utf8proc_int32_t)cp)->combining_class;
 }
 
-/* Is the character its own normal form? True for one without a canonical decomposition and for one that composition gives back. */
+/* Is the character its own normal form? True for one without a canonical decomposition and for one that composition
+ * gives back. */
 static bool is_own_form(uint32_t cp) {
     const utf8proc_property_t *property = utf8proc_get_property((utf8proc_int32_t)cp);
     uint32_t parts[DECOMPOSED_MAX];
@@ -133,7 +151,8 @@ static bool is_own_form(uint32_t cp) {
     if (property->decomp_type || property->decomp_seqindex == UINT16_MAX) {
         return true; /* none, or a compatibility mapping, which this form leaves alone */
     }
-    /* Composed again, it is the same character, unless its decomposition is single (U+212B, U+1F71), excluded, or begins with a mark. */
+    /* Composed again, it is the same character, unless its decomposition is single (U+212B, U+1F71), excluded, or
+     * begins with a mark. */
     size_t n = decompose(cp, parts);
     uint32_t joined = parts[0];
     for (size_t i = 1; i < n && joined; i++) {
@@ -159,8 +178,8 @@ static character look_up(uint32_t cp) {
 
 #endif
 
-/* Walks over text that is in normal form already. Returns where the first trouble is (len: nowhere) and in *boundary the last
- * boundary at or before it, where a block would begin. */
+/* Walks over text that is in normal form already. Returns where the first trouble is (len: nowhere) and in *boundary
+ * the last boundary at or before it, where a block would begin. */
 static size_t skip_normal(const uint8_t *text, size_t len, size_t pos, size_t *boundary) {
     uint8_t last_class = 0;
 
@@ -302,8 +321,10 @@ static pm_status block_write(const block *b, pm_buf *out, pm_error *err) {
     return PM_OK;
 }
 
-/* Takes the characters of text[pos..) into the block up to the next boundary at or behind `trouble`; returns where that is in *end. */
-static pm_status block_fill(block *b, const uint8_t *text, size_t len, size_t pos, size_t trouble, size_t *end, pm_error *err) {
+/* Takes the characters of text[pos..) into the block up to the next boundary at or behind `trouble`; returns where that
+ * is in *end. */
+static pm_status block_fill(block *b, const uint8_t *text, size_t len, size_t pos, size_t trouble, size_t *end,
+                            pm_error *err) {
     b->n = 0;
     while (pos < len) {
         unsigned n;
@@ -365,7 +386,8 @@ pm_status pm_nfc_append(pm_buf *out, const uint8_t *text, size_t len, pm_error *
     if (pm_nfc_quick_check(text, len)) {
         return pm_buf_append(out, text, len, err);
     }
-    return pm_fail(err, PM_UNSUPPORTED, "this text needs Unicode normalization and piecemill was built without utf8proc");
+    return pm_fail(err, PM_UNSUPPORTED,
+                   "this text needs Unicode normalization and piecemill was built without utf8proc");
 }
 
 #endif

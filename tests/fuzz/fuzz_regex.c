@@ -1,5 +1,6 @@
-/* fuzz_regex.c - libFuzzer entry: the first line is a pattern, the rest a text. No input may crash, hang or leave text uncovered; and
- * what comes out equals plain PCRE2 on the translated pattern, searched without anchors, windows and budgets. */
+/* fuzz_regex.c - libFuzzer entry: the first line is a pattern, the rest a text. No input may crash, hang or leave text
+ * uncovered; and what comes out equals plain PCRE2 on the translated pattern, searched without anchors, windows and
+ * budgets. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -11,11 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LONGEST = 4096 };
 
-#define REQUIRE(condition)  \
-    do {                    \
-        if (!(condition)) { \
-            __builtin_trap(); \
-        }                   \
+#define REQUIRE(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            __builtin_trap();                                                                                          \
+        }                                                                                                              \
     } while (0)
 
 static size_t split(const pm_splitter *splitter, const uint8_t *text, size_t len, size_t *ends, pm_status *status) {
@@ -113,8 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         REQUIRE(ends[i] > (i ? ends[i - 1] : 0) && ends[i] <= len);
     }
     REQUIRE(status != PM_OK || len == 0 || ends[n - 1] == len);
-    if (status == PM_OK && pm_splitter_n_regexes(splitter) == 1 && pm_splitter_name(splitter)[0] == '\0' && is_utf8(text, len) &&
-        twin(regex, text, len, wanted, &n_wanted)) {
+    if (status == PM_OK && pm_splitter_n_regexes(splitter) == 1 && pm_splitter_name(splitter)[0] == '\0' &&
+        is_utf8(text, len) && twin(regex, text, len, wanted, &n_wanted)) {
         REQUIRE(n == n_wanted && memcmp(ends, wanted, n * sizeof *ends) == 0);
     }
     pm_splitter_free(splitter);

@@ -47,8 +47,9 @@ static void check_pieces(const char *pattern, const char *text_field, const char
         ck_assert_msg(*pieces != '\0', "%s on %s: too many pre-tokens", pattern, text_field);
         size_t m = unescape(&pieces, piece, true);
         pieces += *pieces == '|';
-        ck_assert_msg(m == ends[i] - at && memcmp(piece, text + at, m) == 0, "%s: pre-token %zu is \"%.*s\", not \"%.*s\"", pattern, i,
-                      (int)(ends[i] - at), (const char *)text + at, (int)m, (const char *)piece);
+        ck_assert_msg(m == ends[i] - at && memcmp(piece, text + at, m) == 0,
+                      "%s: pre-token %zu is \"%.*s\", not \"%.*s\"", pattern, i, (int)(ends[i] - at),
+                      (const char *)text + at, (int)m, (const char *)piece);
         at = ends[i];
     }
     ck_assert_msg(*pieces == '\0' && at == len, "%s: too few pre-tokens", pattern);
@@ -63,7 +64,8 @@ static void check_refused(const char *pattern, const char *offset, const char *w
 
     ck_assert_msg(status == PM_BAD_PATTERN && !splitter, "%s: %s", pattern, pm_status_name(status));
     ck_assert_msg(strstr(err.message, words) != NULL, "%s: %s", pattern, err.message);
-    ck_assert_msg(err.offset == strtoull(offset, NULL, 10), "%s: refused at %llu: %s", pattern, (unsigned long long)err.offset, err.message);
+    ck_assert_msg(err.offset == strtoull(offset, NULL, 10), "%s: refused at %llu: %s", pattern,
+                  (unsigned long long)err.offset, err.message);
 }
 
 START_TEST(table_of_cases) {
@@ -106,10 +108,19 @@ START_TEST(properties_are_those_of_the_table) {
         const char *pattern;
         uint32_t mask;
     } cases[] = {
-        {"\\p{L}", PM_CLASS_LETTER}, {"[\\p{Lu}\\p{Lt}]", PM_CLASS_LU}, {"\\p{Ll}", PM_CLASS_LL}, {"[\\p{Lm}\\p{Lo}]", PM_CLASS_LO},
-        {"\\p{M}", PM_CLASS_MARK}, {"\\p{N}", PM_CLASS_NUMBER}, {"\\p{P}", PM_CLASS_PUNCT}, {"\\p{S}", PM_CLASS_SYMBOL},
-        {"\\p{Han}", PM_CLASS_HAN}, {"\\s", PM_CLASS_SPACE | PM_CLASS_NEWLINE}, {"[^\\S\\r\\n]", PM_CLASS_SPACE},
-        {"[^\\P{L}]", PM_CLASS_LETTER}, {"[\\p{L}\\p{N}&&[^\\p{Han}\\p{N}]]", 0},
+        {"\\p{L}", PM_CLASS_LETTER},
+        {"[\\p{Lu}\\p{Lt}]", PM_CLASS_LU},
+        {"\\p{Ll}", PM_CLASS_LL},
+        {"[\\p{Lm}\\p{Lo}]", PM_CLASS_LO},
+        {"\\p{M}", PM_CLASS_MARK},
+        {"\\p{N}", PM_CLASS_NUMBER},
+        {"\\p{P}", PM_CLASS_PUNCT},
+        {"\\p{S}", PM_CLASS_SYMBOL},
+        {"\\p{Han}", PM_CLASS_HAN},
+        {"\\s", PM_CLASS_SPACE | PM_CLASS_NEWLINE},
+        {"[^\\S\\r\\n]", PM_CLASS_SPACE},
+        {"[^\\P{L}]", PM_CLASS_LETTER},
+        {"[\\p{L}\\p{N}&&[^\\p{Han}\\p{N}]]", 0},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         pm_error err = {0};
@@ -135,8 +146,10 @@ START_TEST(properties_are_those_of_the_table) {
 END_TEST
 
 START_TEST(engine_tables_are_reported) {
-    static const char *const uses[] = {"\\p{Lm}", "\\p{Greek}", "\\w", "\\d", "\\b", "[\\p{Lo}]", "\\p{Lo}", "(?i)é", "\\p{Nd}"};
-    static const char *const free_of[] = {"\\p{L}", "[\\p{Lm}\\p{Lo}]", "\\s", "\\p{Zs}", "(?i:'s)", "\\p{Han}", "[\\p{Lm}[\\p{Lo}\\p{Lm}]\\p{Lo}]"};
+    static const char *const uses[] = {"\\p{Lm}",   "\\p{Greek}", "\\w",   "\\d",    "\\b",
+                                       "[\\p{Lo}]", "\\p{Lo}",    "(?i)é", "\\p{Nd}"};
+    static const char *const free_of[] = {
+        "\\p{L}", "[\\p{Lm}\\p{Lo}]", "\\s", "\\p{Zs}", "(?i:'s)", "\\p{Han}", "[\\p{Lm}[\\p{Lo}\\p{Lm}]\\p{Lo}]"};
     char version[24];
     pm_error err = {0};
     pm_splitter *s;

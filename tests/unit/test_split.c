@@ -59,10 +59,10 @@ static void check(const char *const *patterns, size_t n_patterns, const char *te
     pm_splitter_free(splitter);
 }
 
-#define CHECK(text, pieces, ...)                                                     \
-    do {                                                                             \
-        const char *list[] = {__VA_ARGS__};                                          \
-        check(list, sizeof list / sizeof *list, text, sizeof(text) - 1, pieces);     \
+#define CHECK(text, pieces, ...)                                                                                       \
+    do {                                                                                                               \
+        const char *list[] = {__VA_ARGS__};                                                                            \
+        check(list, sizeof list / sizeof *list, text, sizeof(text) - 1, pieces);                                       \
     } while (0)
 
 START_TEST(no_splitting) {
@@ -141,7 +141,8 @@ END_TEST
 static size_t twin(const char *regex, const uint8_t *text, size_t len, size_t *ends) {
     int error;
     PCRE2_SIZE at;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)regex, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &error, &at, NULL);
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)regex, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &error, &at, NULL);
     pcre2_match_data *data = pcre2_match_data_create(10, NULL);
     size_t n = 0, begin = 0, from = 0;
 
@@ -174,8 +175,11 @@ static size_t twin(const char *regex, const uint8_t *text, size_t len, size_t *e
 /* Texts of all lengths around the window of the first try, so that matches, lookaheads and anchors meet its end. */
 START_TEST(equals_plain_pcre2_on_random_text) {
     static const char *const patterns[] = {
-        "a+", "a+(?!b)", "a+(?=b)", "(?:a|b)+c", "a*?b", "(?<=a)b+", ".*", "[^a]+", "(a+)b\\1", "a{100}", "a{250,300}", "(?>a+)b?", "a+$", "a+\\z", "b*a|c\\Z",
-        "[abc]{1,7}", "(?=a)", "a*", "(?:ab?)+", "(?:a|ab)(?:c|bcd)*", "[^\\n]*\\n", "\\x{4E2D}+a?", "b|(?!a+b).",
+        "a+",         "a+(?!b)",      "a+(?=b)",    "(?:a|b)+c", "a*?b",
+        "(?<=a)b+",   ".*",           "[^a]+",      "(a+)b\\1",  "a{100}",
+        "a{250,300}", "(?>a+)b?",     "a+$",        "a+\\z",     "b*a|c\\Z",
+        "[abc]{1,7}", "(?=a)",        "a*",         "(?:ab?)+",  "(?:a|ab)(?:c|bcd)*",
+        "[^\\n]*\\n", "\\x{4E2D}+a?", "b|(?!a+b).",
     };
     uint64_t state = 7;
     static size_t ours[2000], theirs[2000];
@@ -198,7 +202,8 @@ START_TEST(equals_plain_pcre2_on_random_text) {
                 len += strlen(letter);
             }
             size_t n = split_all(s, text, len, 100, ours), m = twin(patterns[k], text, len, theirs);
-            ck_assert_msg(n == m && memcmp(ours, theirs, n * sizeof *ours) == 0, "%s on %.*s", patterns[k], (int)len, (const char *)text);
+            ck_assert_msg(n == m && memcmp(ours, theirs, n * sizeof *ours) == 0, "%s on %.*s", patterns[k], (int)len,
+                          (const char *)text);
         }
         pm_splitter_free(s);
     }
@@ -206,8 +211,12 @@ START_TEST(equals_plain_pcre2_on_random_text) {
 END_TEST
 
 START_TEST(bytes_outside_utf8_are_replacement_characters) {
-    CHECK("a\xFF" "b", "a|\xFF|b|", "[a-z]");
-    CHECK("a\xFF\xFE" "b", "a|\xFF\xFE|b|", "\\x{FFFD}+");
+    CHECK("a\xFF"
+          "b",
+          "a|\xFF|b|", "[a-z]");
+    CHECK("a\xFF\xFE"
+          "b",
+          "a|\xFF\xFE|b|", "\\x{FFFD}+");
     CHECK("\xE4\xB8\xEF\xBF\xBD\xC0x", "\xE4|\xB8|\xEF\xBF\xBD|\xC0|x|", "\\x{FFFD}");
     CHECK("a\xF0\x9F\x98", "a|\xF0\x9F|\x98|", "\\p{S}{2}");
     CHECK("\xED\xA0\x80", "\xED\xA0\x80|", "\\p{So}+");
@@ -217,7 +226,10 @@ END_TEST
 
 /* Random bytes: the regexes of the names cut as their scanners do. */
 START_TEST(scanners_equal_regexes) {
-    static const char *const bits[] = {" ", "  ", "\n", "\r\n", "a", "B", "'s", "'LL", "12", "3456", "中", "é", "e\xCC\x81", "!", "\xFF", "\xE4\xB8", "\t", "ǅ", "/", "\xC2\x85", "\xE2\x80\x83", "ſ", "'", "ʰ", "Ⅳ", "🙂", ".,", "の", "\xE1\xA0\x8E"};
+    static const char *const bits[] = {
+        " ", "  ",        "\n", "\r\n", "a",        "B",  "'s",          "'LL", "12",       "3456",         "中",
+        "é", "e\xCC\x81", "!",  "\xFF", "\xE4\xB8", "\t", "ǅ",           "/",   "\xC2\x85", "\xE2\x80\x83", "ſ",
+        "'", "ʰ",         "Ⅳ",  "🙂", ".,",       "の", "\xE1\xA0\x8E"};
     static size_t ours[4000], theirs[4000];
     uint64_t state = 11;
 
@@ -256,16 +268,37 @@ START_TEST(an_error_says_which_pattern) {
 }
 END_TEST
 
-/* What each pattern does with 100 KB of one letter: it ends, cut or refused, well within the time. Before the budget, the first of these took minutes. */
+/* What each pattern does with 100 KB of one letter: it ends, cut or refused, well within the time. Before the budget,
+ * the first of these took minutes. */
 START_TEST(no_pattern_hangs) {
     static const struct {
         const char *pattern;
         bool ends; /* it may not be refused */
     } cases[] = {
-        {"(a*)*b", false}, {"(?:a|aa)+c", false}, {"a*a*a*a*b", false}, {".(?=[\\s\\S]*Z)", false}, {"[a-y]*z", false}, {"(?:a{60000}b|a)", false},
-        {"(a+)\\1b|.", false}, {"(?:(?:a?){50}){50}b", false}, {"(?:a+){30}b", false}, {"(?:.*){20}b", false}, {"(a?){300}a{300}b", false},
-        {"(?:a|b)*c|a", false}, {"(?!.*b)a", false}, {"(a|b|ab)*(?=c)", false}, {"(?<=a{200})b|c", true}, {"(a+)+$", true}, {"(?:a|b)+", true}, {"a+", true},
-        {"a{200}b|a", true}, {"(?:a|b){1,9}", true}, {"b", true}, {".*", true}, {"(?=a)", true}, {"(?:aa?)+", true},
+        {"(a*)*b", false},
+        {"(?:a|aa)+c", false},
+        {"a*a*a*a*b", false},
+        {".(?=[\\s\\S]*Z)", false},
+        {"[a-y]*z", false},
+        {"(?:a{60000}b|a)", false},
+        {"(a+)\\1b|.", false},
+        {"(?:(?:a?){50}){50}b", false},
+        {"(?:a+){30}b", false},
+        {"(?:.*){20}b", false},
+        {"(a?){300}a{300}b", false},
+        {"(?:a|b)*c|a", false},
+        {"(?!.*b)a", false},
+        {"(a|b|ab)*(?=c)", false},
+        {"(?<=a{200})b|c", true},
+        {"(a+)+$", true},
+        {"(?:a|b)+", true},
+        {"a+", true},
+        {"a{200}b|a", true},
+        {"(?:a|b){1,9}", true},
+        {"b", true},
+        {".*", true},
+        {"(?=a)", true},
+        {"(?:aa?)+", true},
     };
     enum { LEN = 100000 };
     uint8_t *text = malloc(LEN);
@@ -290,8 +323,10 @@ START_TEST(no_pattern_hangs) {
         if (getenv("PM_VERBOSE")) {
             printf("%-20s %.3f s %s\n", cases[k].pattern, seconds, status ? err.message : "");
         }
-        ck_assert_msg(seconds < 20, "%s took %.1f s", cases[k].pattern, seconds); /* 1 s by itself; sanitizers and busy machines need more */
-        ck_assert_msg(status == PM_OK || (status == PM_LIMIT && !cases[k].ends), "%s: %s", cases[k].pattern, err.message);
+        ck_assert_msg(seconds < 20, "%s took %.1f s", cases[k].pattern,
+                      seconds); /* 1 s by itself; sanitizers and busy machines need more */
+        ck_assert_msg(status == PM_OK || (status == PM_LIMIT && !cases[k].ends), "%s: %s", cases[k].pattern,
+                      err.message);
         ck_assert(status == PM_OK || (strstr(err.message, "too many steps here") && err.offset < LEN));
         pm_split_scratch_free(scratch);
         pm_splitter_free(splitter);
@@ -301,7 +336,8 @@ START_TEST(no_pattern_hangs) {
 }
 END_TEST
 
-/* A long list of alternatives is tried to its end at each position of a long text; that is honest work and must not be refused. */
+/* A long list of alternatives is tried to its end at each position of a long text; that is honest work and must not be
+ * refused. */
 START_TEST(a_long_pattern_is_not_refused) {
     enum { LEN = 1000000 };
     char regex[1200] = "";
