@@ -66,28 +66,32 @@ static pm_status choose_format(const pm_format_ops **out, const pm_file *file, c
     return PM_OK;
 }
 
-static int compare_pairs(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Two merges of the same pair contradict each other. */
-static pm_status check_pairs(const pm_model *model, pm_error *err) {
-    uint64_t *pairs = pm_alloc(model->n_merges, sizeof *pairs);
-    pm_status status = PM_OK;
-    if (!pairs) {
-        return pm_fail_memory(err);
-    }
-    for (size_t i = 0; i < model->n_merges; i++) {
-        pairs[i] = (uint64_t)model->merges[i].left << 32 | model->merges[i].right;
-    }
-    qsort(pairs, model->n_merges, sizeof *pairs, compare_pairs);
-    for (size_t i = 1; i < model->n_merges && status == PM_OK; i++) {
-        if (pairs[i] == pairs[i - 1]) {
-            status = pm_fail(err, PM_BAD_FORMAT, "ids %u and %u are merged twice", (pm_id)(pairs[i] >> 32), (pm_id)pairs[i]);
+/* Merge i repeats an earlier one. Those with the same result hang in a list: latest[result] and before[i] are indices + 1. The model was
+ * checked: k different merges with one result have k different prefixes of it on their left, pieces of 1 to k bytes or more. So the walks take
+ * no longer than reading the file did. */
+static bool repeats(const pm_model *model, size_t i, uint32_t *latest, uint32_t *before) {
+    const pm_merge *m = &model->merges[i];
+    for (uint32_t k = latest[m->result]; k > 0; k = before[k - 1]) {
+        if (model->merges[k - 1].left == m->left && model->merges[k - 1].right == m->right) {
+            return true;
         }
     }
-    pm_free(pairs);
+    before[i] = latest[m->result];
+    latest[m->result] = (uint32_t)i + 1;
+    return false;
+}
+
+/* Two merges of the same pair contradict each other. The same pair has the same result: no two pieces have the same bytes. */
+static pm_status check_pairs(const pm_model *model, pm_error *err) {
+    uint32_t *latest = pm_calloc(model->vocab_size, sizeof *latest), *before = pm_alloc(model->n_merges, sizeof *before);
+    pm_status status = latest && before ? PM_OK : pm_fail_memory(err);
+    for (size_t i = 0; i < model->n_merges && status == PM_OK; i++) {
+        if (repeats(model, i, latest, before)) {
+            status = pm_fail(err, PM_BAD_FORMAT, "ids %u and %u are merged twice", model->merges[i].left, model->merges[i].right);
+        }
+    }
+    pm_free(latest);
+    pm_free(before);
     return status;
 }
 
@@ -96,8 +100,17 @@ static pm_status read_model(pm_model *model, pm_file *file, const pm_load_option
     const pm_format_ops *ops;
     PM_TRY(choose_format(&ops, file, options, err));
     PM_TRY(ops->read(model, file, options, err));
-    PM_TRY(check_pairs(model, err));
     return pm_model_add_special_tokens(model, options->special_tokens, options->n_special_tokens, err);
+}
+
+static pm_status make_tokenizer(pm_tokenizer **out, pm_model *model, pm_error *err) {
+    PM_TRY(pm_tokenizer_make(out, model, err));
+    pm_status status = check_pairs(&(*out)->model, err);
+    if (status != PM_OK) {
+        pm_tokenizer_free(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 /* A caller's struct may be an older, shorter one. */
@@ -127,12 +140,12 @@ pm_status pm_tokenizer_load(pm_tokenizer **out, const char *path, const pm_load_
     PM_TRY(take_options(&o, options, err));
     PM_TRY(pm_file_open(&file, path, (o.flags & PM_LOAD_COPY) != 0, err));
     pm_status status = read_model(&model, &file, &o, err);
+    pm_file_close(&file);
     if (status == PM_OK) {
-        status = pm_tokenizer_make(out, &model, err);
+        status = make_tokenizer(out, &model, err);
     } else {
         pm_model_release(&model);
     }
-    pm_file_close(&file);
     return pm_error_in_file(err, status, path);
 }
 

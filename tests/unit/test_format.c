@@ -413,6 +413,7 @@ END_TEST
 
 START_TEST(special_tokens_are_added_to_those_of_the_file) {
     static const pm_special_token two[] = {{TEXT("<a>"), PM_ID_NONE}, {TEXT("<b>"), 400}};
+    static const pm_special_token far[] = {{TEXT("<a>"), 4000000000}}; /* took 100 GB before */
     static const pm_special_token taken[] = {{TEXT("<a>"), 5}};
     static const pm_special_token twice[] = {{TEXT("<a>"), PM_ID_NONE}, {TEXT("<a>"), PM_ID_NONE}};
     pm_error err = {0};
@@ -434,6 +435,8 @@ START_TEST(special_tokens_are_added_to_those_of_the_file) {
     o.n_special_tokens = 1;
     o.special_tokens = taken;
     assert_fails(pm_tokenizer_load(&tok, model_path("good-bpe.tiktoken"), &o, &err), PM_INVALID_ARGUMENT, "taken");
+    o.special_tokens = far;
+    assert_fails(pm_tokenizer_load(&tok, model_path("good-bpe.tiktoken"), &o, &err), PM_INVALID_ARGUMENT, "far beyond");
     o.special_tokens = twice;
     o.n_special_tokens = 2;
     assert_fails(pm_tokenizer_load(&tok, model_path("good-bpe.tiktoken"), &o, &err), PM_INVALID_ARGUMENT, "twice");
