@@ -108,6 +108,9 @@ static pm_status add_special(pm_model *model, const pm_special_token *token, pm_
                              token->id);
     }
     pm_id id = token->id != PM_ID_NONE ? token->id : first_reserved(model);
+    if (id > model->vocab_size * (uint64_t)64 + (1u << 20)) { /* memory is taken for the highest id */
+        return pm_fail(err, PM_INVALID_ARGUMENT, "id %u of special token '%.*s' is far beyond the vocabulary", id, len, text);
+    }
     if (id < model->vocab_size && model->kinds[id] == PM_KIND_RESERVED) {
         model->kinds[id] = PM_KIND_HOLE;
     }
