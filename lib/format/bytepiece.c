@@ -10,15 +10,16 @@
  *         ],
  *         ...
  *
- * The text is the bytes decoded as UTF-8 with everything else left out; it is for people, nothing reads it. Ids 0, 1 and 2 are <pad>, <bos>
- * and <eos> and not in the file. The weight of a piece is log(count / sum of counts).
+ * The text is the bytes decoded as UTF-8 with everything else left out; it is for people, nothing reads it. Ids 0, 1
+ * and 2 are <pad>, <bos> and <eos> and not in the file. The weight of a piece is log(count / sum of counts).
  *
- * Written byte for byte as Python's json.dump(dump, indent=4, ensure_ascii=False) writes it: four spaces a level, "," at line ends, ": ", no
- * newline at the end. What it has no place for is refused: special tokens, reserved slots, a model without normalization. Whether digits were
- * isolated in training is not in it either; that changes no id.
+ * Written byte for byte as Python's json.dump(dump, indent=4, ensure_ascii=False) writes it: four spaces a level, ","
+ * at line ends, ": ", no newline at the end. What it has no place for is refused: special tokens, reserved slots, a
+ * model without normalization. Whether digits were isolated in training is not in it either; that changes no id.
  *
- * Read: any order of members; ids as given, from 3. Python lets the later of two equal keys win and takes base64 with foreign characters in it;
- * both are errors here, as is a single byte that is missing: no text holding it could be encoded. */
+ * Read: any order of members; ids as given, from 3. Python lets the later of two equal keys win and takes base64 with
+ * foreign characters in it; both are errors here, as is a single byte that is missing: no text holding it could be
+ * encoded. */
 #include "format/format.h"
 #include "format/json.h"
 #include "format/reader.h"
@@ -44,14 +45,15 @@ static pm_status read_value(reader *r, const pm_json_value *array, uint64_t *id,
         return pm_fail_at(err, PM_BAD_FORMAT, array->offset, "expected [id, text, count]");
     }
     if (!pm_json_u64(&item[0], id) || *id < CONTROLS || !pm_id_is_near(*id, r->json.values[0].n)) {
-        return pm_fail_at(err, PM_BAD_FORMAT, item[0].offset, "expected an id: a whole number from %d, not far beyond the number of pieces",
-                          CONTROLS);
+        return pm_fail_at(err, PM_BAD_FORMAT, item[0].offset,
+                          "expected an id: a whole number from %d, not far beyond the number of pieces", CONTROLS);
     }
     if (*id < r->model->vocab_size && r->model->kinds[*id] != PM_KIND_HOLE) {
         return pm_fail_at(err, PM_BAD_FORMAT, item[0].offset, "id %llu was given already", (unsigned long long)*id);
     }
     if (!pm_json_u64(&item[2], count) || *count == 0 || *count > INT64_MAX - r->total) {
-        return pm_fail_at(err, PM_BAD_FORMAT, item[2].offset, "expected a count: a whole number from 1, all of them below 2^63 in sum");
+        return pm_fail_at(err, PM_BAD_FORMAT, item[2].offset,
+                          "expected a count: a whole number from 1, all of them below 2^63 in sum");
     }
     return PM_OK;
 }
@@ -145,13 +147,16 @@ static bool recognizes(const uint8_t *data, size_t len) {
 static pm_status check_id(const pm_model *model, pm_id id, pm_error *err) {
     pm_kind kind = (pm_kind)model->kinds[id];
     if ((id < CONTROLS) != (kind == PM_KIND_CONTROL)) {
-        return pm_fail(err, PM_UNSUPPORTED, "bytepiece's <pad>, <bos> and <eos> are ids 0, 1 and 2; here id %u is otherwise", id);
+        return pm_fail(err, PM_UNSUPPORTED,
+                       "bytepiece's <pad>, <bos> and <eos> are ids 0, 1 and 2; here id %u is otherwise", id);
     }
     if (kind == PM_KIND_SPECIAL || kind == PM_KIND_RESERVED) {
-        return pm_fail(err, PM_UNSUPPORTED, "bytepiece files have no place for special tokens and reserved slots, as id %u is", id);
+        return pm_fail(err, PM_UNSUPPORTED,
+                       "bytepiece files have no place for special tokens and reserved slots, as id %u is", id);
     }
     if (kind == PM_KIND_PIECE && model->counts[id] == 0) {
-        return pm_fail(err, PM_UNSUPPORTED, "bytepiece files need the count of each piece; that of id %u is unknown", id);
+        return pm_fail(err, PM_UNSUPPORTED, "bytepiece files need the count of each piece; that of id %u is unknown",
+                       id);
     }
     return PM_OK;
 }
@@ -217,11 +222,6 @@ static pm_status write_bytepiece(const pm_tokenizer *tok, pm_writer *w, pm_error
 }
 
 const pm_format_ops pm_format_bytepiece = {
-    PM_FORMAT_BYTEPIECE,
-    "bytepiece",
-    NULL,
-    "BytePiece has no splitting pattern",
-    recognizes,
-    read_bytepiece,
-    write_bytepiece,
+    PM_FORMAT_BYTEPIECE, "bytepiece",     NULL, "BytePiece has no splitting pattern", recognizes,
+    read_bytepiece,      write_bytepiece,
 };

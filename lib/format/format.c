@@ -3,7 +3,8 @@
 
 #include "encode/engine.h"
 
-static const pm_format_ops *const formats[] = {&pm_format_native, &pm_format_tiktoken, &pm_format_hf, &pm_format_bytepiece};
+static const pm_format_ops *const formats[] = {&pm_format_native, &pm_format_tiktoken, &pm_format_hf,
+                                               &pm_format_bytepiece};
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
 static const char known_formats[] = "native, tiktoken, hf, bytepiece";
@@ -42,7 +43,8 @@ static pm_status detect(const pm_format_ops **out, const pm_file *file, pm_error
             continue;
         }
         if (*out) {
-            return pm_fail_at(err, PM_BAD_FORMAT, 0, "may be %s or %s: the format must be named", (*out)->name, formats[i]->name);
+            return pm_fail_at(err, PM_BAD_FORMAT, 0, "may be %s or %s: the format must be named", (*out)->name,
+                              formats[i]->name);
         }
         *out = formats[i];
     }
@@ -51,13 +53,15 @@ static pm_status detect(const pm_format_ops **out, const pm_file *file, pm_error
                              file->len ? "not a tokenizer in a format known here" : "the file is empty", known_formats);
 }
 
-static pm_status choose_format(const pm_format_ops **out, const pm_file *file, const pm_load_options *options, pm_error *err) {
+static pm_status choose_format(const pm_format_ops **out, const pm_file *file, const pm_load_options *options,
+                               pm_error *err) {
     if (options->format == PM_FORMAT_AUTO) {
         PM_TRY(detect(out, file, err));
     } else {
         *out = find_format(options->format);
         if (!*out) {
-            return pm_fail(err, PM_INVALID_ARGUMENT, "format %d is not known (known formats: %s)", (int)options->format, known_formats);
+            return pm_fail(err, PM_INVALID_ARGUMENT, "format %d is not known (known formats: %s)", (int)options->format,
+                           known_formats);
         }
     }
     if (options->n_patterns && (*out)->pattern) {
@@ -66,9 +70,9 @@ static pm_status choose_format(const pm_format_ops **out, const pm_file *file, c
     return PM_OK;
 }
 
-/* Merge i repeats an earlier one. Those with the same result hang in a list: latest[result] and before[i] are indices + 1. The model was
- * checked: k different merges with one result have k different prefixes of it on their left, pieces of 1 to k bytes or more. So the walks take
- * no longer than reading the file did. */
+/* Merge i repeats an earlier one. Those with the same result hang in a list: latest[result] and before[i] are indices
+ * + 1. The model was checked: k different merges with one result have k different prefixes of it on their left, pieces
+ * of 1 to k bytes or more. So the walks take no longer than reading the file did. */
 static bool repeats(const pm_model *model, size_t i, uint32_t *latest, uint32_t *before) {
     const pm_merge *m = &model->merges[i];
     for (uint32_t k = latest[m->result]; k > 0; k = before[k - 1]) {
@@ -81,13 +85,16 @@ static bool repeats(const pm_model *model, size_t i, uint32_t *latest, uint32_t 
     return false;
 }
 
-/* Two merges of the same pair contradict each other. The same pair has the same result: no two pieces have the same bytes. */
+/* Two merges of the same pair contradict each other. The same pair has the same result: no two pieces have the same
+ * bytes. */
 static pm_status check_pairs(const pm_model *model, pm_error *err) {
-    uint32_t *latest = pm_calloc(model->vocab_size, sizeof *latest), *before = pm_alloc(model->n_merges, sizeof *before);
+    uint32_t *latest = pm_calloc(model->vocab_size, sizeof *latest),
+             *before = pm_alloc(model->n_merges, sizeof *before);
     pm_status status = latest && before ? PM_OK : pm_fail_memory(err);
     for (size_t i = 0; i < model->n_merges && status == PM_OK; i++) {
         if (repeats(model, i, latest, before)) {
-            status = pm_fail(err, PM_BAD_FORMAT, "ids %u and %u are merged twice", model->merges[i].left, model->merges[i].right);
+            status = pm_fail(err, PM_BAD_FORMAT, "ids %u and %u are merged twice", model->merges[i].left,
+                             model->merges[i].right);
         }
     }
     pm_free(latest);
@@ -120,7 +127,8 @@ static pm_status take_options(pm_load_options *out, const pm_load_options *optio
         return PM_OK;
     }
     if (options->size < sizeof options->size || options->size > sizeof *out) {
-        return pm_fail(err, PM_INVALID_ARGUMENT, "pm_load_options has size %zu: initialise it with PM_LOAD_OPTIONS_INIT", options->size);
+        return pm_fail(err, PM_INVALID_ARGUMENT,
+                       "pm_load_options has size %zu: initialise it with PM_LOAD_OPTIONS_INIT", options->size);
     }
     memcpy(out, options, options->size);
     if (out->flags & ~(unsigned)(PM_LOAD_COPY | PM_LOAD_ANY_UNICODE)) {
@@ -151,7 +159,8 @@ pm_status pm_tokenizer_load(pm_tokenizer **out, const char *path, const pm_load_
 
 /* ---------------------------------------------------------------- saving ---- */
 
-/* ".tiktoken" ends a path; "tokenizer.json" is its last name or stands behind a "." or "-" there ("gpt2.tokenizer.json"). */
+/* ".tiktoken" ends a path; "tokenizer.json" is its last name or stands behind a "." or "-" there
+ * ("gpt2.tokenizer.json"). */
 static bool has_ending(const char *path, const char *ending) {
     size_t len = strlen(path), n = strlen(ending);
     if (len < n || strcmp(path + len - n, ending) != 0) {
@@ -168,7 +177,8 @@ static pm_status format_of_path(const pm_format_ops **out, const char *path, pm_
         }
     }
     return pm_fail_file(err, PM_INVALID_ARGUMENT, path, PM_NO_OFFSET,
-                        "the ending names no format (.piecemill, .tiktoken and tokenizer.json do): name one of %s", known_formats);
+                        "the ending names no format (.piecemill, .tiktoken and tokenizer.json do): name one of %s",
+                        known_formats);
 }
 
 pm_status pm_tokenizer_save(const pm_tokenizer *tok, const char *path, pm_format format, pm_error *err) {
@@ -181,7 +191,8 @@ pm_status pm_tokenizer_save(const pm_tokenizer *tok, const char *path, pm_format
         PM_TRY(format_of_path(&ops, path, err));
     }
     if (!ops || !ops->write) {
-        return pm_fail(err, PM_INVALID_ARGUMENT, "format %d cannot be written (known formats: %s)", (int)format, known_formats);
+        return pm_fail(err, PM_INVALID_ARGUMENT, "format %d cannot be written (known formats: %s)", (int)format,
+                       known_formats);
     }
     pm_status status = pm_writer_open(&w, path, err);
     if (status == PM_OK) {

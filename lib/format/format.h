@@ -8,12 +8,13 @@
 typedef struct pm_format_ops {
     pm_format format;
     const char *name;
-    const char *ending;   /* of a path, with its dot or whole ("tokenizer.json"); NULL: must be named */
-    const char *pattern;  /* NULL: the pattern comes from the load options; else why it cannot: "tokenizer.json holds its pattern" */
+    const char *ending;  /* of a path, with its dot or whole ("tokenizer.json"); NULL: must be named */
+    const char *pattern; /* NULL: the pattern comes from the load options; else why it cannot: "tokenizer.json holds its
+                            pattern" */
     /* Looks at the whole header (or content) of a file: may it be this format? */
     bool (*recognizes)(const uint8_t *data, size_t len);
-    /* Fills an empty model (kinds, pieces, merges, pattern); `file` is moved into model->file when pieces are borrowed from it. Positions in errors
-     * are byte offsets in the file. NULL: cannot be read. */
+    /* Fills an empty model (kinds, pieces, merges, pattern); `file` is moved into model->file when pieces are borrowed
+     * from it. Positions in errors are byte offsets in the file. NULL: cannot be read. */
     pm_status (*read)(pm_model *model, pm_file *file, const pm_load_options *options, pm_error *err);
     pm_status (*write)(const pm_tokenizer *tok, pm_writer *w, pm_error *err); /* NULL: cannot be written */
 } pm_format_ops;

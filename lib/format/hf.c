@@ -1,12 +1,14 @@
 /* hf.c - tokenizer.json of Hugging Face tokenizers: recognizing and writing. hf_read.c reads.
  *
- * Written for byte-level BPE, and in the very bytes that tokenizers itself would write (Tokenizer.save, pretty): two spaces a level, fields in its order,
- * entries by id. The pipeline is a Sequence of one Split a regex (Isolated: what no match covers is a pre-token too) and a ByteLevel that turns bytes
- * into characters and splits no further; ByteLevel alone where there is no pattern.
+ * Written for byte-level BPE, and in the very bytes that tokenizers itself would write (Tokenizer.save, pretty): two
+ * spaces a level, fields in its order, entries by id. The pipeline is a Sequence of one Split a regex (Isolated: what
+ * no match covers is a pre-token too) and a ByteLevel that turns bytes into characters and splits no further; ByteLevel
+ * alone where there is no pattern.
  *
- * Special tokens stand in added_tokens and in the vocabulary: tokenizers gives an added token that is not in the vocabulary a number of its own, which is
- * another one when ids have holes. So one whose text is also the byte-level form of a piece cannot be written. Reserved slots get no entry.
- * Regexes are written as they are; Oniguruma reads those that pm_splitter_new accepts in the same way. Counts have no place. */
+ * Special tokens stand in added_tokens and in the vocabulary: tokenizers gives an added token that is not in the
+ * vocabulary a number of its own, which is another one when ids have holes. So one whose text is also the byte-level
+ * form of a piece cannot be written. Reserved slots get no entry. Regexes are written as they are; Oniguruma reads
+ * those that pm_splitter_new accepts in the same way. Counts have no place. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
 #endif
@@ -47,7 +49,9 @@ typedef struct output {
     pm_buf scratch;
 } output;
 
-static pm_status put(output *o, const char *text, pm_error *err) { return pm_buf_append(&o->text, text, strlen(text), err); }
+static pm_status put(output *o, const char *text, pm_error *err) {
+    return pm_buf_append(&o->text, text, strlen(text), err);
+}
 
 static pm_status put_string(output *o, pm_bytes text, pm_error *err) { return pm_json_quote(&o->text, text, err); }
 
@@ -65,9 +69,11 @@ static pm_status flush(output *o, pm_error *err) {
 }
 
 static pm_status write_added_tokens(output *o, const pm_tokenizer *tok, pm_error *err) {
-    PM_TRY(put(o, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": [", err));
+    PM_TRY(put(o, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": [",
+               err));
     for (size_t i = 0; i < tok->n_specials; i++) {
-        PM_TRY(pm_buf_printf(&o->text, err, "%s\n    {\n      \"id\": %u,\n      \"content\": ", i ? "," : "", tok->specials[i].id));
+        PM_TRY(pm_buf_printf(&o->text, err, "%s\n    {\n      \"id\": %u,\n      \"content\": ", i ? "," : "",
+                             tok->specials[i].id));
         PM_TRY(put_string(o, tok->specials[i].text, err));
         PM_TRY(put(o,
                    ",\n      \"single_word\": false,\n      \"lstrip\": false,\n      \"rstrip\": false,\n"
@@ -89,7 +95,10 @@ static pm_status write_pre_tokenizer(output *o, const pm_splitter *splitter, pm_
     size_t n = splitter ? pm_splitter_n_regexes(splitter) : 0;
     PM_TRY(put(o, "  \"normalizer\": null,\n  \"pre_tokenizer\": {\n", err));
     if (n == 0) {
-        PM_TRY(put(o, "    \"type\": \"ByteLevel\",\n    \"add_prefix_space\": false,\n    \"trim_offsets\": true,\n    \"use_regex\": false\n  },\n", err));
+        PM_TRY(put(o,
+                   "    \"type\": \"ByteLevel\",\n    \"add_prefix_space\": false,\n    \"trim_offsets\": true,\n    "
+                   "\"use_regex\": false\n  },\n",
+                   err));
         return flush(o, err);
     }
     PM_TRY(put(o, "    \"type\": \"Sequence\",\n    \"pretokenizers\": [\n", err));
@@ -97,7 +106,8 @@ static pm_status write_pre_tokenizer(output *o, const pm_splitter *splitter, pm_
         PM_TRY(write_split(o, pm_splitter_regex(splitter, i), err));
     }
     PM_TRY(put(o,
-               "      {\n        \"type\": \"ByteLevel\",\n        \"add_prefix_space\": false,\n        \"trim_offsets\": true,\n"
+               "      {\n        \"type\": \"ByteLevel\",\n        \"add_prefix_space\": false,\n        "
+               "\"trim_offsets\": true,\n"
                "        \"use_regex\": false\n      }\n    ]\n  },\n",
                err));
     return flush(o, err);
@@ -136,12 +146,14 @@ static pm_status write_merges(output *o, const pm_model *model, pm_error *err) {
 static pm_status write_all(output *o, const pm_tokenizer *tok, pm_error *err) {
     PM_TRY(write_added_tokens(o, tok, err));
     PM_TRY(write_pre_tokenizer(o, tok->model.splitter, err));
-    PM_TRY(put(o,
-               "  \"post_processor\": null,\n  \"decoder\": {\n    \"type\": \"ByteLevel\",\n    \"add_prefix_space\": true,\n"
-               "    \"trim_offsets\": true,\n    \"use_regex\": true\n  },\n  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n"
-               "    \"unk_token\": null,\n    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
-               "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": ",
-               err));
+    PM_TRY(put(
+        o,
+        "  \"post_processor\": null,\n  \"decoder\": {\n    \"type\": \"ByteLevel\",\n    \"add_prefix_space\": true,\n"
+        "    \"trim_offsets\": true,\n    \"use_regex\": true\n  },\n  \"model\": {\n    \"type\": \"BPE\",\n    "
+        "\"dropout\": null,\n"
+        "    \"unk_token\": null,\n    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
+        "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": ",
+        err));
     PM_TRY(put(o, tok->model.whole_first ? "true,\n    \"vocab\": {" : "false,\n    \"vocab\": {", err));
     PM_TRY(write_vocab(o, tok, err));
     return write_merges(o, &tok->model, err);
@@ -151,12 +163,15 @@ static pm_status write_all(output *o, const pm_tokenizer *tok, pm_error *err) {
 static pm_status check_special(const pm_tokenizer *tok, const pm_special_token *special, pm_buf *bytes, pm_error *err) {
     size_t wrong;
     if (!pm_is_utf8(special->text, &wrong)) {
-        return pm_fail(err, PM_UNSUPPORTED, "special token %u is not UTF-8: tokenizer.json cannot hold it", special->id);
+        return pm_fail(err, PM_UNSUPPORTED, "special token %u is not UTF-8: tokenizer.json cannot hold it",
+                       special->id);
     }
     bytes->len = 0;
     PM_TRY(pm_buf_reserve(bytes, special->text.len, err));
-    if (pm_byte_level_decode(bytes, special->text) && pm_tokenizer_find_piece(tok, bytes->data, bytes->len) != PM_ID_NONE) {
-        return pm_fail(err, PM_UNSUPPORTED, "special token %u reads like a piece in byte-level characters: tokenizer.json cannot hold both",
+    if (pm_byte_level_decode(bytes, special->text) &&
+        pm_tokenizer_find_piece(tok, bytes->data, bytes->len) != PM_ID_NONE) {
+        return pm_fail(err, PM_UNSUPPORTED,
+                       "special token %u reads like a piece in byte-level characters: tokenizer.json cannot hold both",
                        special->id);
     }
     return PM_OK;

@@ -1,21 +1,20 @@
 /* hf_read.c - reading tokenizer.json of Hugging Face tokenizers: byte-level BPE.
  *
- * A tokenizer.json is a pipeline in JSON. This reader takes those whose ids depend on nothing but byte-level BPE, and refuses any other by the name of the
- * field, so that no file is read as something that it is not:
+ * A tokenizer.json is a pipeline in JSON. This reader takes those whose ids depend on nothing but byte-level BPE, and
+ * refuses any other by the name of the field, so that no file is read as something that it is not:
  *
  *     normalizer      null
- *     pre_tokenizer   ByteLevel; or a Sequence of Splits (Regex, behavior Isolated) with a ByteLevel at its end. use_regex true
- *                     is the pattern of gpt2. add_prefix_space must be false.
- *     model           BPE without dropout, prefix, suffix and byte_fallback; merges as "a b" or ["a", "b"]; ignore_merges is our whole_first.
- *                     unk_token is never used, because all 256 bytes must be there.
- *     post_processor  null or ByteLevel (which moves offsets only)
- *     decoder         ByteLevel
+ *     pre_tokenizer   ByteLevel; or a Sequence of Splits (Regex, behavior Isolated) with a ByteLevel at its end.
+ * use_regex true is the pattern of gpt2. add_prefix_space must be false. model           BPE without dropout, prefix,
+ * suffix and byte_fallback; merges as "a b" or ["a", "b"]; ignore_merges is our whole_first. unk_token is never used,
+ * because all 256 bytes must be there. post_processor  null or ByteLevel (which moves offsets only) decoder ByteLevel
  *     added_tokens    special, and plain: nothing stripped, no whole words
  *     truncation, padding   null
  *
- * Pieces are written in characters that stand for bytes (reader.h). An added token may stand in the vocabulary too, with the same id,
- * but not as a part of merges: it has one meaning here. Its id is the one written in added_tokens. (tokenizers numbers one that is not in the
- * vocabulary itself, from the number of entries; files whose ids agree are the rule, and those it writes.) */
+ * Pieces are written in characters that stand for bytes (reader.h). An added token may stand in the vocabulary too,
+ * with the same id, but not as a part of merges: it has one meaning here. Its id is the one written in added_tokens.
+ * (tokenizers numbers one that is not in the vocabulary itself, from the number of entries; files whose ids agree are
+ * the rule, and those it writes.) */
 #include "format/hf.h"
 
 #include "format/json.h"
@@ -32,10 +31,10 @@ typedef struct reader {
     pm_model *model;
     pm_json json;
     pm_piece_index index;
-    pm_buf bytes;     /* scratch */
-    added *added;     /* sorted by content */
+    pm_buf bytes; /* scratch */
+    added *added; /* sorted by content */
     size_t n_added;
-    char **patterns;  /* NUL-terminated copies */
+    char **patterns; /* NUL-terminated copies */
     size_t n_patterns;
 } reader;
 
@@ -47,7 +46,8 @@ typedef struct field {
 } field;
 
 /* Finds the members of an object; one that is not in the list, or twice there, is an error that names it. */
-static pm_status get_fields(const reader *r, const pm_json_value *object, const char *where, field *fields, size_t n, pm_error *err) {
+static pm_status get_fields(const reader *r, const pm_json_value *object, const char *where, field *fields, size_t n,
+                            pm_error *err) {
     if (!object || object->type != PM_JSON_OBJECT) {
         return pm_fail_at(err, PM_BAD_FORMAT, object ? object->offset : PM_NO_OFFSET, "expected an object: %s", where);
     }
@@ -59,10 +59,12 @@ static pm_status get_fields(const reader *r, const pm_json_value *object, const 
         }
         if (f == n) {
             int len = key->text.len < 64 ? (int)key->text.len : 64;
-            return pm_fail_at(err, PM_UNSUPPORTED, key->offset, "field '%.*s' of %s is not known", len, (const char *)key->text.data, where);
+            return pm_fail_at(err, PM_UNSUPPORTED, key->offset, "field '%.*s' of %s is not known", len,
+                              (const char *)key->text.data, where);
         }
         if (fields[f].value) {
-            return pm_fail_at(err, PM_BAD_FORMAT, key->offset, "field '%s' of %s is there twice", fields[f].name, where);
+            return pm_fail_at(err, PM_BAD_FORMAT, key->offset, "field '%s' of %s is there twice", fields[f].name,
+                              where);
         }
         fields[f].value = key + 1;
     }
@@ -70,14 +72,16 @@ static pm_status get_fields(const reader *r, const pm_json_value *object, const 
 }
 
 static bool is_null(const pm_json_value *value) { return !value || value->type == PM_JSON_NULL; }
-static bool is_false(const pm_json_value *value) { return is_null(value) || (value->type == PM_JSON_BOOL && !value->truth); }
+static bool is_false(const pm_json_value *value) {
+    return is_null(value) || (value->type == PM_JSON_BOOL && !value->truth);
+}
 static bool is_empty(const pm_json_value *value) { return is_null(value) || pm_json_is(value, ""); }
 
 /* The field must be as this reader can do it. */
 static pm_status demand(bool is_so, const field *f, const char *where, const char *so, pm_error *err) {
     return is_so ? PM_OK
-                 : pm_fail_at(err, PM_UNSUPPORTED, f->value ? f->value->offset : PM_NO_OFFSET, "%s%s is not %s: that is not supported",
-                              where, f->name, so);
+                 : pm_fail_at(err, PM_UNSUPPORTED, f->value ? f->value->offset : PM_NO_OFFSET,
+                              "%s%s is not %s: that is not supported", where, f->name, so);
 }
 
 /* The "type" of an object, or NULL. */
@@ -124,7 +128,7 @@ static added *find_added(const reader *r, pm_bytes content) {
 
 static pm_status read_added(reader *r, const pm_json_value *object, bool *normalized, uint64_t n, pm_error *err) {
     enum { ID, CONTENT, SINGLE_WORD, LSTRIP, RSTRIP, NORMALIZED, SPECIAL, N };
-    field f[N] = {{"id", NULL}, {"content", NULL}, {"single_word", NULL}, {"lstrip", NULL},
+    field f[N] = {{"id", NULL},     {"content", NULL},    {"single_word", NULL}, {"lstrip", NULL},
                   {"rstrip", NULL}, {"normalized", NULL}, {"special", NULL}};
     added *token = &r->added[r->n_added];
     PM_TRY(get_fields(r, object, "an added token", f, N, err));
@@ -207,16 +211,19 @@ static pm_status read_split(reader *r, const pm_json_value *object, pm_error *er
     field f[N] = {{"type", NULL}, {"pattern", NULL}, {"behavior", NULL}, {"invert", NULL}};
     field regex = {"Regex", NULL};
     PM_TRY(get_fields(r, object, "a Split", f, N, err));
-    PM_TRY(demand(f[BEHAVIOR].value && pm_json_is(f[BEHAVIOR].value, "Isolated"), &f[BEHAVIOR], "a Split's ", "Isolated", err));
+    PM_TRY(demand(f[BEHAVIOR].value && pm_json_is(f[BEHAVIOR].value, "Isolated"), &f[BEHAVIOR], "a Split's ",
+                  "Isolated", err));
     PM_TRY(demand(is_false(f[INVERT].value), &f[INVERT], "a Split's ", "false", err));
     PM_TRY(get_fields(r, f[PATTERN].value, "a Split's pattern", &regex, 1, err));
     const pm_json_value *text = regex.value;
     if (!text || text->type != PM_JSON_STRING || text->text.len == 0 || text->text.len > 100000 ||
         memchr(text->text.data, 0, text->text.len)) {
-        return pm_fail_at(err, PM_BAD_FORMAT, text ? text->offset : object->offset, "expected a regex of 1 to 100,000 bytes without NUL");
+        return pm_fail_at(err, PM_BAD_FORMAT, text ? text->offset : object->offset,
+                          "expected a regex of 1 to 100,000 bytes without NUL");
     }
     PM_TRY(add_pattern(r, "", text->text, "", err));
-    if (pm_pattern_regex(r->patterns[r->n_patterns - 1], 0)) { /* a regex that reads like a pattern's name is still a regex */
+    if (pm_pattern_regex(r->patterns[r->n_patterns - 1],
+                         0)) { /* a regex that reads like a pattern's name is still a regex */
         pm_free(r->patterns[--r->n_patterns]);
         return add_pattern(r, "(?:", text->text, ")", err);
     }
@@ -228,7 +235,8 @@ static pm_status read_byte_level(reader *r, const pm_json_value *object, pm_erro
     field f[N] = {{"type", NULL}, {"add_prefix_space", NULL}, {"trim_offsets", NULL}, {"use_regex", NULL}};
     PM_TRY(get_fields(r, object, "a ByteLevel", f, N, err));
     const pm_json_value *space = f[ADD_PREFIX_SPACE].value;
-    PM_TRY(demand(space && space->type == PM_JSON_BOOL && !space->truth, &f[ADD_PREFIX_SPACE], "pre_tokenizer's ", "false", err));
+    PM_TRY(demand(space && space->type == PM_JSON_BOOL && !space->truth, &f[ADD_PREFIX_SPACE], "pre_tokenizer's ",
+                  "false", err));
     if (f[USE_REGEX].value && is_false(f[USE_REGEX].value)) {
         return PM_OK;
     }
@@ -265,8 +273,8 @@ static pm_status read_entry(reader *r, const pm_json_value *key, uint64_t n, pm_
     added *special = find_added(r, key->text);
     if (special) {
         if (special->id != id || special->in_vocab) {
-            return pm_fail_at(err, PM_BAD_FORMAT, key->offset, "an added token has id %u in added_tokens and %u in the vocabulary",
-                              special->id, id);
+            return pm_fail_at(err, PM_BAD_FORMAT, key->offset,
+                              "an added token has id %u in added_tokens and %u in the vocabulary", special->id, id);
         }
         special->in_vocab = true;
         return PM_OK;
@@ -274,7 +282,8 @@ static pm_status read_entry(reader *r, const pm_json_value *key, uint64_t n, pm_
     r->bytes.len = 0;
     PM_TRY(pm_buf_reserve(&r->bytes, key->text.len, err));
     if (key->text.len == 0 || !pm_byte_level_decode(&r->bytes, key->text)) {
-        return pm_fail_at(err, PM_UNSUPPORTED, key->offset, "an entry of the vocabulary is not in byte-level characters: that is not supported");
+        return pm_fail_at(err, PM_UNSUPPORTED, key->offset,
+                          "an entry of the vocabulary is not in byte-level characters: that is not supported");
     }
     pm_bytes piece = {r->bytes.data, r->bytes.len};
     pm_id other = pm_piece_index_find(&r->index, r->model, piece);
@@ -296,15 +305,16 @@ static pm_status read_vocab(reader *r, const pm_json_value *vocab, pm_error *err
     }
     int missing = pm_missing_byte(&r->index, r->model);
     if (missing >= 0) {
-        return pm_fail_at(err, PM_UNSUPPORTED, vocab->offset, "the vocabulary lacks the single byte 0x%02X: that is not supported",
-                          (unsigned)missing);
+        return pm_fail_at(err, PM_UNSUPPORTED, vocab->offset,
+                          "the vocabulary lacks the single byte 0x%02X: that is not supported", (unsigned)missing);
     }
     return PM_OK;
 }
 
 /* The two halves of "a b" or ["a", "b"]. */
 static bool merge_halves(const pm_json_value *value, pm_bytes *left, pm_bytes *right) {
-    if (value->type == PM_JSON_ARRAY && value->n == 2 && value[1].type == PM_JSON_STRING && value[2].type == PM_JSON_STRING) {
+    if (value->type == PM_JSON_ARRAY && value->n == 2 && value[1].type == PM_JSON_STRING &&
+        value[2].type == PM_JSON_STRING) {
         *left = value[1].text;
         *right = value[2].text;
         return true;
@@ -330,7 +340,8 @@ static pm_status read_merge(reader *r, const pm_json_value *value, pm_error *err
     bool decoded = pm_byte_level_decode(&r->bytes, left);
     size_t half = r->bytes.len;
     decoded = decoded && pm_byte_level_decode(&r->bytes, right);
-    pm_bytes a = {r->bytes.data, half}, b = {r->bytes.data + half, r->bytes.len - half}, all = {r->bytes.data, r->bytes.len};
+    pm_bytes a = {r->bytes.data, half}, b = {r->bytes.data + half, r->bytes.len - half},
+             all = {r->bytes.data, r->bytes.len};
     pm_id ids[3] = {PM_ID_NONE, PM_ID_NONE, PM_ID_NONE};
     if (decoded && a.len && b.len) {
         ids[0] = pm_piece_index_find(&r->index, r->model, a);
@@ -338,7 +349,8 @@ static pm_status read_merge(reader *r, const pm_json_value *value, pm_error *err
         ids[2] = pm_piece_index_find(&r->index, r->model, all);
     }
     if (ids[0] == PM_ID_NONE || ids[1] == PM_ID_NONE || ids[2] == PM_ID_NONE) {
-        return pm_fail_at(err, PM_BAD_FORMAT, value->offset, "a merge's parts and result must be entries of the vocabulary, and no added tokens");
+        return pm_fail_at(err, PM_BAD_FORMAT, value->offset,
+                          "a merge's parts and result must be entries of the vocabulary, and no added tokens");
     }
     return pm_model_add_merge(r->model, ids[0], ids[1], ids[2], err);
 }
@@ -352,9 +364,16 @@ static pm_status read_merges(reader *r, const pm_json_value *merges, pm_error *e
 
 static pm_status read_model(reader *r, const pm_json_value *object, const pm_json_value *added_tokens, pm_error *err) {
     enum { TYPE, DROPOUT, UNK, PREFIX, SUFFIX, FUSE_UNK, BYTE_FALLBACK, IGNORE_MERGES, VOCAB, MERGES, N };
-    field f[N] = {{"type", NULL}, {"dropout", NULL}, {"unk_token", NULL}, {"continuing_subword_prefix", NULL},
-                  {"end_of_word_suffix", NULL}, {"fuse_unk", NULL}, {"byte_fallback", NULL}, {"ignore_merges", NULL},
-                  {"vocab", NULL}, {"merges", NULL}};
+    field f[N] = {{"type", NULL},
+                  {"dropout", NULL},
+                  {"unk_token", NULL},
+                  {"continuing_subword_prefix", NULL},
+                  {"end_of_word_suffix", NULL},
+                  {"fuse_unk", NULL},
+                  {"byte_fallback", NULL},
+                  {"ignore_merges", NULL},
+                  {"vocab", NULL},
+                  {"merges", NULL}};
     field type = {"type", type_of(r, object)};
     PM_TRY(demand(type.value && pm_json_is(type.value, "BPE"), &type, "model's ", "BPE", err));
     PM_TRY(get_fields(r, object, "model", f, N, err));
@@ -377,8 +396,9 @@ static pm_status read_model(reader *r, const pm_json_value *object, const pm_jso
 
 static pm_status read_root(reader *r, pm_error *err) {
     enum { VERSION, TRUNCATION, PADDING, ADDED, NORMALIZER, PRE_TOKENIZER, POST_PROCESSOR, DECODER, MODEL, N };
-    field f[N] = {{"version", NULL}, {"truncation", NULL}, {"padding", NULL}, {"added_tokens", NULL}, {"normalizer", NULL},
-                  {"pre_tokenizer", NULL}, {"post_processor", NULL}, {"decoder", NULL}, {"model", NULL}};
+    field f[N] = {{"version", NULL},        {"truncation", NULL}, {"padding", NULL},
+                  {"added_tokens", NULL},   {"normalizer", NULL}, {"pre_tokenizer", NULL},
+                  {"post_processor", NULL}, {"decoder", NULL},    {"model", NULL}};
     PM_TRY(get_fields(r, &r->json.values[0], "tokenizer.json", f, N, err));
     if (f[VERSION].value && !pm_json_is(f[VERSION].value, "1.0")) {
         return pm_fail_at(err, PM_BAD_VERSION, f[VERSION].value->offset, "version is not \"1.0\"");
@@ -386,8 +406,8 @@ static pm_status read_root(reader *r, pm_error *err) {
     PM_TRY(demand(is_null(f[TRUNCATION].value), &f[TRUNCATION], "", "null", err));
     PM_TRY(demand(is_null(f[PADDING].value), &f[PADDING], "", "null", err));
     PM_TRY(demand(is_null(f[NORMALIZER].value), &f[NORMALIZER], "", "null", err));
-    PM_TRY(demand(is_null(f[POST_PROCESSOR].value) || is_type(r, f[POST_PROCESSOR].value, "ByteLevel"), &f[POST_PROCESSOR], "",
-                  "null or ByteLevel", err));
+    PM_TRY(demand(is_null(f[POST_PROCESSOR].value) || is_type(r, f[POST_PROCESSOR].value, "ByteLevel"),
+                  &f[POST_PROCESSOR], "", "null or ByteLevel", err));
     PM_TRY(demand(is_type(r, f[DECODER].value, "ByteLevel"), &f[DECODER], "", "ByteLevel", err));
     PM_TRY(read_pre_tokenizer(r, f[PRE_TOKENIZER].value, err));
     PM_TRY(read_model(r, f[MODEL].value, f[ADDED].value, err));

@@ -2,10 +2,12 @@
  *
  * libyajl tokenizes and checks the structure; this file keeps what it says as a list. Three things are done around it:
  *
- *   - The text is looked at once before: UTF-8 must be well-formed (yajl lets surrogates and overlong forms pass) and \u escapes of surrogates
- *     must come in pairs (yajl writes "?" for others). So what yajl gets it reads as any other parser does.
- *   - yajl does not check what its allocator returns. Ours does not return when memory is out: it jumps back to run(), the only place that
- *     calls yajl. Every block that yajl took hangs in a list, so that all of them are freed whatever happened.
+ *   - The text is looked at once before: UTF-8 must be well-formed (yajl lets surrogates and overlong forms pass) and
+ * \u escapes of surrogates must come in pairs (yajl writes "?" for others). So what yajl gets it reads as any other
+ * parser does.
+ *   - yajl does not check what its allocator returns. Ours does not return when memory is out: it jumps back to run(),
+ * the only place that calls yajl. Every block that yajl took hangs in a list, so that all of them are freed whatever
+ * happened.
  *   - Positions: yajl tells where it stands (behind the token); the token's first byte follows from that. */
 #include "format/json.h"
 
@@ -44,7 +46,8 @@ bool pm_json_u64(const pm_json_value *value, uint64_t *n) {
 
 bool pm_json_is(const pm_json_value *value, const char *text) {
     size_t len = strlen(text);
-    return value->type == PM_JSON_STRING && value->text.len == len && (len == 0 || memcmp(value->text.data, text, len) == 0);
+    return value->type == PM_JSON_STRING && value->text.len == len &&
+           (len == 0 || memcmp(value->text.data, text, len) == 0);
 }
 
 static pm_status append_escape(pm_buf *out, uint8_t c, pm_error *err) {
@@ -198,7 +201,8 @@ static int on_number(void *ctx, const char *text, size_t len) {
     return value != NULL;
 }
 
-/* The opening quote of the string whose closing quote is at `end`: the one before that no odd number of backslashes precedes. */
+/* The opening quote of the string whose closing quote is at `end`: the one before that no odd number of backslashes
+ * precedes. */
 static size_t opening_quote(const uint8_t *data, size_t end) {
     for (size_t i = end; i-- > 0;) {
         size_t slashes = 0;
@@ -278,7 +282,8 @@ static int hex4(const uint8_t *p, const uint8_t *end) {
     return value;
 }
 
-/* The length of the escape at p (a backslash): 2, 6, or 12 for a pair of surrogates; 0: half of a pair. Malformed ones are left to yajl. */
+/* The length of the escape at p (a backslash): 2, 6, or 12 for a pair of surrogates; 0: half of a pair. Malformed ones
+ * are left to yajl. */
 static size_t escape_length(const uint8_t *p, const uint8_t *end) {
     if (end - p < 2 || p[1] != 'u') {
         return 2;
@@ -316,7 +321,8 @@ static pm_status check_text(const uint8_t *data, size_t len, pm_error *err) {
 static pm_status yajl_failure(parser *p, size_t at) {
     unsigned char *text = yajl_get_error(p->yajl, 0, p->data, p->len);
     int n = (int)strcspn((const char *)text, "\n");
-    pm_status status = pm_fail_at(p->err, PM_BAD_FORMAT, at < p->len ? at : p->len, "not JSON: %.*s", n, (const char *)text);
+    pm_status status =
+        pm_fail_at(p->err, PM_BAD_FORMAT, at < p->len ? at : p->len, "not JSON: %.*s", n, (const char *)text);
     yajl_free_error(p->yajl, text);
     return status;
 }
@@ -331,7 +337,8 @@ static pm_status run(parser *p) {
     if (yajl_parse(p->yajl, p->data, p->len) != yajl_status_ok) {
         return p->status == PM_OK ? yajl_failure(p, yajl_get_bytes_consumed(p->yajl)) : p->status;
     }
-    if (yajl_complete_parse(p->yajl) != yajl_status_ok) { /* it may still wait for the end of a number or of an object */
+    if (yajl_complete_parse(p->yajl) !=
+        yajl_status_ok) { /* it may still wait for the end of a number or of an object */
         return p->status == PM_OK ? yajl_failure(p, p->len) : p->status;
     }
     return p->status;

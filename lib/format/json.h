@@ -4,17 +4,24 @@
 
 #include "base/alloc.h"
 
-typedef enum pm_json_type { PM_JSON_NULL, PM_JSON_BOOL, PM_JSON_NUMBER, PM_JSON_STRING, PM_JSON_ARRAY, PM_JSON_OBJECT } pm_json_type;
+typedef enum pm_json_type {
+    PM_JSON_NULL,
+    PM_JSON_BOOL,
+    PM_JSON_NUMBER,
+    PM_JSON_STRING,
+    PM_JSON_ARRAY,
+    PM_JSON_OBJECT
+} pm_json_type;
 
-/* Values stand in the order of the text. An array's items follow it; an object is followed by key, value, key, value; the value at `next` is the
- * first behind it and all it holds. */
+/* Values stand in the order of the text. An array's items follow it; an object is followed by key, value, key, value;
+ * the value at `next` is the first behind it and all it holds. */
 typedef struct pm_json_value {
     pm_bytes text;   /* STRING: its bytes, unescaped, well-formed UTF-8, NUL allowed; NUMBER: as written */
     uint64_t offset; /* of the value's first byte in the text */
     uint32_t next;
-    uint32_t n;      /* ARRAY: items; OBJECT: members */
-    uint8_t type;    /* pm_json_type */
-    bool truth;      /* BOOL */
+    uint32_t n;   /* ARRAY: items; OBJECT: members */
+    uint8_t type; /* pm_json_type */
+    bool truth;   /* BOOL */
 } pm_json_value;
 
 typedef struct pm_json {
@@ -23,8 +30,9 @@ typedef struct pm_json {
     pm_arena strings; /* those that had escapes; the others lie in the text */
 } pm_json;
 
-/* Parses a whole text, which must stay while *out is used. Strict: one value, well-formed UTF-8, surrogates in pairs, at most 64 levels.
- * Errors: PM_BAD_FORMAT with the position, PM_UNSUPPORTED (no yajl compiled in), PM_NO_MEMORY. *out is to be released on failure too. */
+/* Parses a whole text, which must stay while *out is used. Strict: one value, well-formed UTF-8, surrogates in pairs,
+ * at most 64 levels. Errors: PM_BAD_FORMAT with the position, PM_UNSUPPORTED (no yajl compiled in), PM_NO_MEMORY. *out
+ * is to be released on failure too. */
 pm_status pm_json_parse(pm_json *out, const uint8_t *data, size_t len, pm_error *err);
 void pm_json_release(pm_json *json);
 
@@ -32,7 +40,8 @@ void pm_json_release(pm_json *json);
 bool pm_json_u64(const pm_json_value *value, uint64_t *n);
 bool pm_json_is(const pm_json_value *value, const char *text); /* the STRING `text` */
 
-/* Appends "..." with the escapes that Python's json (ensure_ascii=False) and Rust's serde_json both write. `text` must be well-formed UTF-8. */
+/* Appends "..." with the escapes that Python's json (ensure_ascii=False) and Rust's serde_json both write. `text` must
+ * be well-formed UTF-8. */
 pm_status pm_json_quote(pm_buf *out, pm_bytes text, pm_error *err);
 
 /* No byte is outside well-formed UTF-8. Else *wrong is the first that is. */

@@ -1,7 +1,8 @@
 /* native.c - .piecemill, the format that carries everything a model holds. docs/FORMAT.md describes it byte by byte.
  *
- * A header of 32 bytes with a checksum over all behind it, a table of sections, and the sections, each at a multiple of 64. All numbers are little-endian.
- * The file is mapped and the pieces' bytes stay there. The same model gives the same bytes: nothing of time, place or machine is in them.
+ * A header of 32 bytes with a checksum over all behind it, a table of sections, and the sections, each at a multiple
+ * of 64. All numbers are little-endian. The file is mapped and the pieces' bytes stay there. The same model gives the
+ * same bytes: nothing of time, place or machine is in them.
  *
  *     0   magic "\x89PML\r\n\x1a\n"     a transfer as text, or one cut to 7 bits, breaks it
  *     8   u32 version, u32 zero
@@ -9,19 +10,20 @@
  *     32  u64 length of the file, u32 number of sections, u32 zero
  *     48  sections: u32 tag, u32 flags, u64 offset, u64 length, u64 zero
  *
- * A later version of the library may add sections. One that this library does not know is skipped when its flag REQUIRED is clear and
- * refused otherwise, so an old library never misreads a new model. The version changes only when the header or the table does.
+ * A later version of the library may add sections. One that this library does not know is skipped when its flag
+ * REQUIRED is clear and refused otherwise, so an old library never misreads a new model. The version changes only when
+ * the header or the table does.
  *
- * Nothing in a file is believed: every offset, length, id and flag is checked here or by pm_tokenizer_from_model before it is used, also
- * when the checksum is right. */
+ * Nothing in a file is believed: every offset, length, id and flag is checked here or by pm_tokenizer_from_model before
+ * it is used, also when the checksum is right. */
 #include "base/hash.h"
 #include "format/format.h"
 
 enum {
     VERSION = 1,
-    HEADER = 32,     /* up to the checksum's end */
-    TABLE = 48,      /* where the section table begins */
-    ENTRY = 32,      /* its entries' size */
+    HEADER = 32, /* up to the checksum's end */
+    TABLE = 48,  /* where the section table begins */
+    ENTRY = 32,  /* its entries' size */
     ALIGNMENT = 64,
     MAX_SECTIONS = 64,
     MAX_REGEXES = 64,
@@ -45,7 +47,9 @@ typedef struct section {
 
 /* ---------------------------------------------------------------- numbers ---- */
 
-static uint32_t get32(const uint8_t *p) { return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24; }
+static uint32_t get32(const uint8_t *p) {
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
 static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
 
 static void set32(uint8_t *p, uint32_t n) {
@@ -63,7 +67,9 @@ static uint64_t round_up(uint64_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * 
 
 /* ---------------------------------------------------------------- reading: header and table ---- */
 
-static bool recognizes(const uint8_t *data, size_t len) { return len >= sizeof magic && memcmp(data, magic, sizeof magic) == 0; }
+static bool recognizes(const uint8_t *data, size_t len) {
+    return len >= sizeof magic && memcmp(data, magic, sizeof magic) == 0;
+}
 
 static pm_status check_header(const uint8_t *data, size_t len, pm_error *err) {
     XXH128_canonical_t sum;
@@ -74,11 +80,14 @@ static pm_status check_header(const uint8_t *data, size_t len, pm_error *err) {
         return pm_fail_at(err, PM_BAD_FORMAT, len, "truncated: the header has %d bytes", TABLE);
     }
     if (get32(data + 8) != VERSION) {
-        return pm_fail_at(err, PM_BAD_VERSION, 8, "version %u of the format; this library reads version %d", get32(data + 8), VERSION);
+        return pm_fail_at(err, PM_BAD_VERSION, 8, "version %u of the format; this library reads version %d",
+                          get32(data + 8), VERSION);
     }
     if (get64(data + 32) != len) {
-        return pm_fail_at(err, PM_BAD_FORMAT, get64(data + 32) > len ? len : 32, "%s: the header speaks of %llu bytes and there are %zu",
-                          get64(data + 32) > len ? "truncated" : "corrupted", (unsigned long long)get64(data + 32), len);
+        return pm_fail_at(err, PM_BAD_FORMAT, get64(data + 32) > len ? len : 32,
+                          "%s: the header speaks of %llu bytes and there are %zu",
+                          get64(data + 32) > len ? "truncated" : "corrupted", (unsigned long long)get64(data + 32),
+                          len);
     }
     XXH128_canonicalFromHash(&sum, XXH3_128bits(data + HEADER, len - HEADER));
     if (memcmp(&sum, data + 16, sizeof sum) != 0) {
@@ -90,8 +99,10 @@ static pm_status check_header(const uint8_t *data, size_t len, pm_error *err) {
     return PM_OK;
 }
 
-/* Notes one section of the table. `end` is where the last one ended; sections stand in the order of the table, each at the next multiple of 64. */
-static pm_status read_entry(section *sections, bool *seen, const uint8_t *data, size_t len, uint64_t at, uint64_t *end, pm_error *err) {
+/* Notes one section of the table. `end` is where the last one ended; sections stand in the order of the table, each at
+ * the next multiple of 64. */
+static pm_status read_entry(section *sections, bool *seen, const uint8_t *data, size_t len, uint64_t at, uint64_t *end,
+                            pm_error *err) {
     const uint8_t *entry = data + at;
     uint32_t flags = get32(entry + 4);
     section s = {get64(entry + 8), get64(entry + 16)};
@@ -113,8 +124,10 @@ static pm_status read_entry(section *sections, bool *seen, const uint8_t *data, 
         }
     }
     if (flags & REQUIRED) {
-        return pm_fail_at(err, PM_BAD_VERSION, at, "a later version of piecemill wrote this model: section 0x%08X is needed to read it and not known here",
-                          get32(entry));
+        return pm_fail_at(
+            err, PM_BAD_VERSION, at,
+            "a later version of piecemill wrote this model: section 0x%08X is needed to read it and not known here",
+            get32(entry));
     }
     return PM_OK;
 }
@@ -151,9 +164,10 @@ typedef struct reader {
 } reader;
 
 static pm_status demand_length(const reader *r, section_id id, uint64_t wanted, pm_error *err) {
-    return r->s[id].len == wanted ? PM_OK
-                                  : pm_fail_at(err, PM_BAD_FORMAT, r->s[id].offset, "corrupted: section %s has %llu bytes instead of %llu",
-                                               tags[id], (unsigned long long)r->s[id].len, (unsigned long long)wanted);
+    return r->s[id].len == wanted
+               ? PM_OK
+               : pm_fail_at(err, PM_BAD_FORMAT, r->s[id].offset, "corrupted: section %s has %llu bytes instead of %llu",
+                            tags[id], (unsigned long long)r->s[id].len, (unsigned long long)wanted);
 }
 
 static pm_status read_model(reader *r, pm_error *err) {
@@ -166,7 +180,8 @@ static pm_status read_model(reader *r, pm_error *err) {
         return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset, "algorithm %u is not known", algorithm);
     }
     if (flags & ~(uint32_t)(algorithm == PM_ALGORITHM_BPE ? WHOLE_FIRST : NORMALIZE | ISOLATE_DIGITS)) {
-        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 4, "flags 0x%X are not all known for this algorithm", flags);
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 4, "flags 0x%X are not all known for this algorithm",
+                          flags);
     }
     if (algorithm == PM_ALGORITHM_BYTEPIECE && (r->n_merges || r->s[PATTERN].len)) {
         return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 12, "BytePiece has no merges and no pattern");
@@ -181,7 +196,8 @@ static pm_status read_model(reader *r, pm_error *err) {
 /* What kind may have how many bytes, and which ids BytePiece's controls have. */
 static bool kind_fits(const reader *r, pm_id id, uint8_t kind, uint32_t len, uint64_t count) {
     bool bytepiece = r->model->algorithm == PM_ALGORITHM_BYTEPIECE;
-    if (kind > PM_KIND_RESERVED || (len > 0) != (kind == PM_KIND_PIECE || kind == PM_KIND_SPECIAL || kind == PM_KIND_CONTROL)) {
+    if (kind > PM_KIND_RESERVED ||
+        (len > 0) != (kind == PM_KIND_PIECE || kind == PM_KIND_SPECIAL || kind == PM_KIND_CONTROL)) {
         return false;
     }
     if ((kind == PM_KIND_CONTROL) != (bytepiece && id < 3)) {
@@ -205,8 +221,9 @@ static pm_status read_pieces(reader *r, pm_error *err) {
         uint64_t count = counts ? get64(counts + (size_t)id * 8) : 0;
         bool fits = kind_fits(r, id, kinds[id], len, count) && len <= r->s[BYTES].len - at;
         if (!fits || (kinds[id] == PM_KIND_PIECE && count > INT64_MAX - total)) {
-            return pm_fail_at(err, PM_BAD_FORMAT, r->s[KINDS].offset + id, "corrupted: kind %u, length %u and count %llu of id %u do not fit",
-                              kinds[id], len, (unsigned long long)count, id);
+            return pm_fail_at(err, PM_BAD_FORMAT, r->s[KINDS].offset + id,
+                              "corrupted: kind %u, length %u and count %llu of id %u do not fit", kinds[id], len,
+                              (unsigned long long)count, id);
         }
         total += kinds[id] == PM_KIND_PIECE && r->model->algorithm == PM_ALGORITHM_BYTEPIECE ? count : 0;
         if (kinds[id] != PM_KIND_HOLE) {
@@ -227,7 +244,8 @@ static pm_status read_merges(reader *r, pm_error *err) {
     return PM_OK;
 }
 
-/* The strings of the section: u32 n; the name, a Unicode version, then n regexes, each a u32 length, its bytes and a NUL. False: malformed. */
+/* The strings of the section: u32 n; the name, a Unicode version, then n regexes, each a u32 length, its bytes and a
+ * NUL. False: malformed. */
 static bool read_strings(const uint8_t *p, uint64_t len, const char **strings, uint32_t *n) {
     uint64_t at = 4;
     if (len < 4 || (*n = get32(p)) > MAX_REGEXES) {
@@ -259,7 +277,8 @@ static bool name_means(const char *name, const char *const *regexes, uint32_t n)
     return pm_pattern_regex(name, n) == NULL;
 }
 
-/* Where PCRE2's Unicode tables decide how a pattern cuts, they must be of the version that they were when the model was made. */
+/* Where PCRE2's Unicode tables decide how a pattern cuts, they must be of the version that they were when the model was
+ * made. */
 static pm_status check_unicode(const reader *r, const char *made_with, const pm_load_options *options, pm_error *err) {
     const char *here = pm_splitter_engine_unicode(r->model->splitter);
     if (strcmp(made_with, here) == 0 || options->flags & PM_LOAD_ANY_UNICODE) {
@@ -501,5 +520,6 @@ static pm_status write_native(const pm_tokenizer *tok, pm_writer *w, pm_error *e
 }
 
 const pm_format_ops pm_format_native = {
-    PM_FORMAT_NATIVE, "native", ".piecemill", "a .piecemill file holds its pattern", recognizes, read_native, write_native,
+    PM_FORMAT_NATIVE, "native",    ".piecemill", "a .piecemill file holds its pattern",
+    recognizes,       read_native, write_native,
 };

@@ -1,4 +1,5 @@
-/* reader.h - what the readers of text formats share: base64, byte-level characters, and a look-up of the pieces read so far. */
+/* reader.h - what the readers of text formats share: base64, byte-level characters, and a look-up of the pieces read so
+ * far. */
 #ifndef PM_FORMAT_READER_H
 #define PM_FORMAT_READER_H
 
@@ -8,16 +9,17 @@
 
 /* Appends the base64 of the bytes, padded. */
 pm_status pm_base64_append(pm_buf *out, pm_bytes bytes, pm_error *err);
-/* Appends the bytes of a base64 text. Strict: only the alphabet, padded to a multiple of four, unused bits zero. False: it is not
- * that, and *wrong is the position; out keeps its length. Room must have been reserved: 3 bytes for each 4 characters. */
+/* Appends the bytes of a base64 text. Strict: only the alphabet, padded to a multiple of four, unused bits zero. False:
+ * it is not that, and *wrong is the position; out keeps its length. Room must have been reserved: 3 bytes for each 4
+ * characters. */
 bool pm_base64_decode(pm_buf *out, const uint8_t *text, size_t len, size_t *wrong);
 
 /* ---- byte-level characters: how tokenizer.json writes a byte as a character that can be seen ---- */
 
 /* Appends one character (UTF-8) for each byte. */
 pm_status pm_byte_level_append(pm_buf *out, pm_bytes bytes, pm_error *err);
-/* Appends one byte for each character; false, and out keeps its length: some character stands for no byte. Room for text.len bytes must have
- * been reserved. */
+/* Appends one byte for each character; false, and out keeps its length: some character stands for no byte. Room for
+ * text.len bytes must have been reserved. */
 bool pm_byte_level_decode(pm_buf *out, pm_bytes text);
 
 /* ---- pieces by their bytes, while a model is being filled ---- */
@@ -36,8 +38,11 @@ void pm_piece_index_add(pm_piece_index *index, const pm_model *model, pm_id id);
 
 /* ---- ids ---- */
 
-/* A file of n entries may leave holes between its ids, but memory is taken for the highest one: ids far beyond n are refused. */
-static inline bool pm_id_is_near(uint64_t id, uint64_t n) { return id < n * 64 + (UINT64_C(1) << 20) && id < PM_ID_NONE; }
+/* A file of n entries may leave holes between its ids, but memory is taken for the highest one: ids far beyond n are
+ * refused. */
+static inline bool pm_id_is_near(uint64_t id, uint64_t n) {
+    return id < n * 64 + (UINT64_C(1) << 20) && id < PM_ID_NONE;
+}
 
 /* The first single byte that is no piece, or -1. Needs every piece in the index. */
 int pm_missing_byte(const pm_piece_index *index, const pm_model *model);

@@ -7,17 +7,18 @@
  *     ...
  *     IHQ= 256
  *
- * That is all a file holds. Merges are not in it: BPE joins the two neighbours whose joined bytes have the lowest rank, so the merge of
- * an entry is what the lower ranks leave of its bytes (encode/derive.c finds it). A pre-token that is an entry is that entry at once. The
- * pattern and the special tokens belong to the program that uses the file: they are load options here, and nothing of them, nor counts, nor
- * reserved slots, is written.
+ * That is all a file holds. Merges are not in it: BPE joins the two neighbours whose joined bytes have the lowest rank,
+ * so the merge of an entry is what the lower ranks leave of its bytes (encode/derive.c finds it). A pre-token that is
+ * an entry is that entry at once. The pattern and the special tokens belong to the program that uses the file: they are
+ * load options here, and nothing of them, nor counts, nor reserved slots, is written.
  *
- * Read: any order of lines, holes between ranks, CRLF, empty lines at the end only. An entry or a rank twice, a single byte
- * that is missing, base64 that another writer would not write: an error with its position. tiktoken itself is laxer
- * (it skips empty lines everywhere and lets the later of two equal entries win); no file that is in use needs that.
+ * Read: any order of lines, holes between ranks, CRLF, empty lines at the end only. An entry or a rank twice, a single
+ * byte that is missing, base64 that another writer would not write: an error with its position. tiktoken itself is
+ * laxer (it skips empty lines everywhere and lets the later of two equal entries win); no file that is in use needs
+ * that.
  *
- * Written: only what reads back as the same tokenizer. The ids must be ranks: the merges that they imply are derived and compared with those
- * of the tokenizer. */
+ * Written: only what reads back as the same tokenizer. The ids must be ranks: the merges that they imply are derived
+ * and compared with those of the tokenizer. */
 #include "encode/derive.h"
 #include "format/format.h"
 #include "format/reader.h"
@@ -177,15 +178,18 @@ static pm_status check_ranks(const pm_tokenizer *tok, const pm_model *implied, s
         if (i >= implied->n_merges || i >= model->n_merges ||
             memcmp(&implied->merges[i], &model->merges[i], sizeof *model->merges) != 0) {
             return pm_fail(err, PM_UNSUPPORTED,
-                           "tiktoken files hold no merges but ranks, and the ids of this vocabulary are not the ranks of its merges "
+                           "tiktoken files hold no merges but ranks, and the ids of this vocabulary are not the ranks "
+                           "of its merges "
                            "(merge %zu differs)",
                            i);
         }
     }
-    /* Every entry the result of a merge of its own bytes: then it makes no difference whether whole entries go first. */
+    /* Every entry the result of a merge of its own bytes: then it makes no difference whether whole entries go first.
+     */
     if (!model->whole_first && n_pieces - 256 != model->n_merges) {
-        return pm_fail(err, PM_UNSUPPORTED, "tiktoken takes an entry that is a whole pre-token before any merge; this vocabulary "
-                                            "does not and has entries that its merges cannot make");
+        return pm_fail(err, PM_UNSUPPORTED,
+                       "tiktoken takes an entry that is a whole pre-token before any merge; this vocabulary "
+                       "does not and has entries that its merges cannot make");
     }
     return PM_OK;
 }

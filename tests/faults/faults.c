@@ -1,13 +1,15 @@
 /* faults.c - every allocation and every read or write is made to fail, the n-th for every n.
  *
- * A scenario does one thing with the library from beginning to end. It is run once as it is, which tells what comes out; then again and again: in run n the
- * n-th allocation fails (alone, or with all after it), until a run has fewer than n. Each run must end with PM_NO_MEMORY, or with the same result as ever
- * where the library could do without. Afterwards no block, mapping or file descriptor is left over, and a file that was to be replaced
- * holds its old content or the new one, with no temporary file beside it.
+ * A scenario does one thing with the library from beginning to end. It is run once as it is, which tells what comes
+ * out; then again and again: in run n the n-th allocation fails (alone, or with all after it), until a run has fewer
+ * than n. Each run must end with PM_NO_MEMORY, or with the same result as ever where the library could do without.
+ * Afterwards no block, mapping or file descriptor is left over, and a file that was to be replaced holds its old
+ * content or the new one, with no temporary file beside it.
  *
- * Allocations are counted in two places: in malloc and its kin, which this program defines, so that those of PCRE2, zlib, zstd, yajl and the C
- * library count too; and at the library's own seam (pm_alloc_test_hook), which sees mapped pages as well. Under sanitizers, which define malloc
- * themselves, the seam alone is used: -DPM_FAULTS_SEAM_ONLY. Reads and writes fail through pm_io_test_hook, as a full disk and a broken one. */
+ * Allocations are counted in two places: in malloc and its kin, which this program defines, so that those of PCRE2,
+ * zlib, zstd, yajl and the C library count too; and at the library's own seam (pm_alloc_test_hook), which sees mapped
+ * pages as well. Under sanitizers, which define malloc themselves, the seam alone is used: -DPM_FAULTS_SEAM_ONLY. Reads
+ * and writes fail through pm_io_test_hook, as a full disk and a broken one. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -37,13 +39,13 @@
 
 typedef enum where { NOWHERE, MALLOC, SEAM, IO } where;
 
-static atomic_int armed;         /* a value of `where` */
-static atomic_long counter;      /* of events since arm() */
-static long fail_at;             /* the first that fails */
-static bool all_after;           /* and those behind it */
+static atomic_int armed;    /* a value of `where` */
+static atomic_long counter; /* of events since arm() */
+static long fail_at;        /* the first that fails */
+static bool all_after;      /* and those behind it */
 static int io_error;
-static atomic_long live_blocks;  /* of malloc */
-static atomic_long live_mapped;  /* bytes */
+static atomic_long live_blocks; /* of malloc */
+static atomic_long live_mapped; /* bytes */
 
 /* Counts one event; true: it is to fail. */
 static bool strike(where w) {
@@ -191,7 +193,8 @@ static void append(pm_buf *buf, const char *text) {
 }
 
 static void make_texts(void) {
-    static const char *const words[] = {"the ", "cat ", "sat, ", "on ", "a mat ", "and it's ", "42 ", "then\n", "THE ", "cats "};
+    static const char *const words[] = {"the ",      "cat ", "sat, ",  "on ",  "a mat ",
+                                        "and it's ", "42 ",  "then\n", "THE ", "cats "};
     static const char *const characters[] = {"中", "国", "人", "的", "了", "。\n", "一", "不", "是", "e\u0301"};
     uint32_t state = 1;
     for (int i = 0; i < 1500; i++) {
@@ -233,10 +236,10 @@ static void make_files(void) {
 typedef struct scenario {
     const char *name;
     pm_status (*run)(const struct scenario *s, pm_error *err);
-    const char *file;        /* of tests/models, or made above */
-    unsigned number;         /* threads, flags or format */
+    const char *file; /* of tests/models, or made above */
+    unsigned number;  /* threads, flags or format */
     const char *pattern;
-    pm_tokenizer *tok;       /* loaded before, for what works on one */
+    pm_tokenizer *tok; /* loaded before, for what works on one */
 } scenario;
 
 static pm_status run_load(const scenario *s, pm_error *err) {
@@ -323,7 +326,9 @@ static pm_status run_training(const scenario *s, pm_algorithm algorithm, pm_erro
 }
 
 static pm_status run_train_bpe(const scenario *s, pm_error *err) { return run_training(s, PM_ALGORITHM_BPE, err); }
-static pm_status run_train_bytepiece(const scenario *s, pm_error *err) { return run_training(s, PM_ALGORITHM_BYTEPIECE, err); }
+static pm_status run_train_bytepiece(const scenario *s, pm_error *err) {
+    return run_training(s, PM_ALGORITHM_BYTEPIECE, err);
+}
 
 static pm_status run_encode(const scenario *s, pm_error *err) {
     static pm_id ids[1 << 16];
@@ -432,7 +437,8 @@ static int entries_of(const char *path) {
 }
 
 static inventory take_inventory(void) {
-    return (inventory){atomic_load(&live_blocks), atomic_load(&live_mapped), entries_of("/proc/self/fd"), entries_of(folder)};
+    return (inventory){atomic_load(&live_blocks), atomic_load(&live_mapped), entries_of("/proc/self/fd"),
+                       entries_of(folder)};
 }
 
 /* A hash of the file that run_save writes; 0 when it is not there. */
@@ -480,7 +486,8 @@ static bool complain(const scenario *s, const char *how, long n, const char *wha
 }
 
 /* Run n against the undisturbed one. */
-static bool check(const scenario *s, const char *how, long n, const outcome *o, const outcome *good, pm_status expected) {
+static bool check(const scenario *s, const char *how, long n, const outcome *o, const outcome *good,
+                  pm_status expected) {
     char what[200];
     if (o->status != good->status && o->status != expected) {
         snprintf(what, sizeof what, "ended with %s", pm_status_name(o->status));
@@ -489,19 +496,22 @@ static bool check(const scenario *s, const char *how, long n, const outcome *o, 
     if (o->status == good->status && (o->result != good->result || o->file != good->file)) {
         return complain(s, how, n, "succeeded with another result");
     }
-    if (s->run == run_save && o->status != good->status && o->file != XXH3_64bits(old_content, sizeof old_content - 1)) {
+    if (s->run == run_save && o->status != good->status &&
+        o->file != XXH3_64bits(old_content, sizeof old_content - 1)) {
         return complain(s, how, n, "the old file is gone");
     }
     if (memcmp(&o->after, &good->after, sizeof o->after) != 0) {
-        snprintf(what, sizeof what, "left over: %ld blocks, %ld mapped bytes, %d descriptors, %d files", o->after.blocks - good->after.blocks,
-                 o->after.mapped - good->after.mapped, o->after.descriptors - good->after.descriptors, o->after.files - good->after.files);
+        snprintf(what, sizeof what, "left over: %ld blocks, %ld mapped bytes, %d descriptors, %d files",
+                 o->after.blocks - good->after.blocks, o->after.mapped - good->after.mapped,
+                 o->after.descriptors - good->after.descriptors, o->after.files - good->after.files);
         return complain(s, how, n, what);
     }
     return true;
 }
 
 /* All n of one scenario in one way. `good` is the undisturbed run. */
-static bool sweep(const scenario *s, const char *how, where w, bool after, pm_status expected, const outcome *good, long *runs) {
+static bool sweep(const scenario *s, const char *how, where w, bool after, pm_status expected, const outcome *good,
+                  long *runs) {
     for (long n = 1;; n++) {
         outcome o = run_once(s, w, n, after);
         ++*runs;

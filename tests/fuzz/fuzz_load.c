@@ -1,8 +1,8 @@
-/* fuzz_load.c - any bytes as a model file: loading gives a tokenizer or an error, never a crash; and what loads can be saved in every format that takes
- * it, loads again as the same tokenizer, and encodes text that decodes to itself.
+/* fuzz_load.c - any bytes as a model file: loading gives a tokenizer or an error, never a crash; and what loads can be
+ * saved in every format that takes it, loads again as the same tokenizer, and encodes text that decodes to itself.
  *
- * The first byte names the format (0: recognized by content; with its highest bit, the length and checksum of a native file are put right first: else
- * no change gets past them). */
+ * The first byte names the format (0: recognized by content; with its highest bit, the length and checksum of a native
+ * file are put right first: else no change gets past them). */
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -79,7 +79,8 @@ static void check_encoding(const pm_tokenizer *tok, pm_bytes text) {
     must(status == PM_OK || status == PM_LIMIT, "encode", &err);
     if (status == PM_OK) {
         must(pm_decode(tok, ids, n, back, sizeof back, &n_back, &err) == PM_OK, "decode", &err);
-        must(n_back == text.len && (n_back == 0 || memcmp(back, text.data, n_back) == 0), "another text came back", &err);
+        must(n_back == text.len && (n_back == 0 || memcmp(back, text.data, n_back) == 0), "another text came back",
+             &err);
     }
     pm_encoder_free(enc);
 }
@@ -88,7 +89,8 @@ static void check_same(const pm_tokenizer *a, const pm_tokenizer *b, bool whole)
     static const pm_error none;
     char x[33], y[33];
     must(a->model.n_merges == b->model.n_merges, "another number of merges", &none);
-    must(a->model.n_merges == 0 || memcmp(a->model.merges, b->model.merges, a->model.n_merges * sizeof(pm_merge)) == 0, "other merges", &none);
+    must(a->model.n_merges == 0 || memcmp(a->model.merges, b->model.merges, a->model.n_merges * sizeof(pm_merge)) == 0,
+         "other merges", &none);
     if (whole) {
         pm_tokenizer_hash(a, x);
         pm_tokenizer_hash(b, y);

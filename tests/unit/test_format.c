@@ -72,7 +72,8 @@ static void assert_file_is(const char *path, pm_buf wanted) {
     while (i < got.len && i < wanted.len && got.data[i] == wanted.data[i]) {
         i++;
     }
-    ck_assert_msg(got.len == wanted.len && i == got.len, "%s: %zu bytes instead of %zu, differs at %zu", path, got.len, wanted.len, i);
+    ck_assert_msg(got.len == wanted.len && i == got.len, "%s: %zu bytes instead of %zu, differs at %zu", path, got.len,
+                  wanted.len, i);
     pm_buf_release(&got);
 }
 
@@ -99,10 +100,11 @@ static bool parse_row(char *text, row *r) {
 }
 
 static void check_bad(const row *r, pm_status status, const pm_error *err) {
-    ck_assert_msg(strcmp(pm_status_name(status), r->status) == 0, "%s: %s (%s) instead of %s", r->name, pm_status_name(status),
-                  status ? err->message : "", r->status);
+    ck_assert_msg(strcmp(pm_status_name(status), r->status) == 0, "%s: %s (%s) instead of %s", r->name,
+                  pm_status_name(status), status ? err->message : "", r->status);
     ck_assert_int_eq(err->status, status);
-    ck_assert_msg(strstr(err->message, r->words) != NULL, "%s: '%s' does not hold '%s'", r->name, err->message, r->words);
+    ck_assert_msg(strstr(err->message, r->words) != NULL, "%s: '%s' does not hold '%s'", r->name, err->message,
+                  r->words);
     ck_assert_msg(strstr(err->file, r->name) != NULL, "%s: the error names the file '%s'", r->name, err->file);
     if (strcmp(r->offset, "-") != 0) {
         ck_assert_msg(err->offset == strtoull(r->offset, NULL, 10), "%s: at %llu instead of %s (%s)", r->name,
@@ -113,7 +115,8 @@ static void check_bad(const row *r, pm_status status, const pm_error *err) {
 static void check_row(const row *r) {
     pm_error err = {0};
     pm_format format = PM_FORMAT_AUTO;
-    ck_assert_msg(pm_format_from_name(r->format, &format) || strcmp(r->format, "auto") == 0, "%s: format %s", r->name, r->format);
+    ck_assert_msg(pm_format_from_name(r->format, &format) || strcmp(r->format, "auto") == 0, "%s: format %s", r->name,
+                  r->format);
     for (unsigned flags = 0; flags <= PM_LOAD_COPY; flags++) {
         pm_tokenizer *tok = NULL;
         pm_status status = load(&tok, model_path(r->name), format, flags, &err);
@@ -124,7 +127,8 @@ static void check_row(const row *r) {
         }
         ck_assert_msg(status == PM_OK, "%s: %s: %s", r->name, pm_status_name(status), err.message);
         pm_tokenizer_free(tok);
-        ck_assert_msg(load(&tok, model_path(r->name), PM_FORMAT_AUTO, flags, &err) == PM_OK, "%s: not recognized: %s", r->name, err.message);
+        ck_assert_msg(load(&tok, model_path(r->name), PM_FORMAT_AUTO, flags, &err) == PM_OK, "%s: not recognized: %s",
+                      r->name, err.message);
         pm_tokenizer_free(tok);
     }
 }
@@ -191,9 +195,9 @@ END_TEST
 /* Writes what it read: the very bytes, where the file is in the form that is written. */
 START_TEST(what_is_read_is_written_byte_for_byte) {
     static const char *const names[] = {
-        "good-bpe.piecemill", "good-bytes-only.piecemill", "good-bytepiece.piecemill", "good-two-regexes.piecemill",
-        "good-bpe.tiktoken", "good-bytes-only.tiktoken", "good-holes.tiktoken",
-        "good-bpe.tokenizer.json", "good-bytepiece.bytepiece.json",
+        "good-bpe.piecemill",         "good-bytes-only.piecemill", "good-bytepiece.piecemill",
+        "good-two-regexes.piecemill", "good-bpe.tiktoken",         "good-bytes-only.tiktoken",
+        "good-holes.tiktoken",        "good-bpe.tokenizer.json",   "good-bytepiece.bytepiece.json",
     };
     pm_error err = {0};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -213,10 +217,14 @@ END_TEST
 /* Every good file, in every format that takes it: written, read, written again. */
 START_TEST(write_read_write_gives_the_same_bytes) {
     static const char *const names[] = {
-        "good-bpe.piecemill", "good-bytes-only.piecemill", "good-bytepiece.piecemill", "good-later-section.piecemill",
-        "good-other-name.piecemill", "good-two-regexes.piecemill", "good-bpe.tiktoken", "good-holes.tiktoken", "good-shuffled.tiktoken",
-        "good-bpe.tokenizer.json", "good-old.tokenizer.json", "good-no-pattern.tokenizer.json", "good-three.tokenizer.json",
-        "good-bytepiece.bytepiece.json", "good-escaped.bytepiece.json",
+        "good-bpe.piecemill",          "good-bytes-only.piecemill",
+        "good-bytepiece.piecemill",    "good-later-section.piecemill",
+        "good-other-name.piecemill",   "good-two-regexes.piecemill",
+        "good-bpe.tiktoken",           "good-holes.tiktoken",
+        "good-shuffled.tiktoken",      "good-bpe.tokenizer.json",
+        "good-old.tokenizer.json",     "good-no-pattern.tokenizer.json",
+        "good-three.tokenizer.json",   "good-bytepiece.bytepiece.json",
+        "good-escaped.bytepiece.json",
     };
     pm_error err = {0};
     int written = 0;
@@ -230,7 +238,10 @@ START_TEST(write_read_write_gives_the_same_bytes) {
             ck_assert(status == PM_OK || status == PM_UNSUPPORTED);
             if (status == PM_OK) {
                 assert_ok(load(&again, first, format, 0, &err));
-                assert_equal(tok, again, format == PM_FORMAT_NATIVE ? ALL : format == PM_FORMAT_BYTEPIECE ? COUNTS | SPECIALS : 0);
+                assert_equal(tok, again,
+                             format == PM_FORMAT_NATIVE      ? ALL
+                             : format == PM_FORMAT_BYTEPIECE ? COUNTS | SPECIALS
+                                                             : 0);
                 assert_ok(pm_tokenizer_save(again, second, format, &err));
                 pm_buf wanted = read_file(first);
                 assert_file_is(second, wanted);
@@ -255,7 +266,8 @@ static void load_damaged(const char *path, pm_format format, bool must_fail, con
     ck_assert_msg(!must_fail || status != PM_OK, "%s at %zu was not noticed", what, at);
     if (status != PM_OK) {
         ck_assert_ptr_null(tok);
-        ck_assert_msg(status == PM_BAD_FORMAT || status == PM_BAD_VERSION || status == PM_UNSUPPORTED || status == PM_BAD_PATTERN,
+        ck_assert_msg(status == PM_BAD_FORMAT || status == PM_BAD_VERSION || status == PM_UNSUPPORTED ||
+                          status == PM_BAD_PATTERN,
                       "%s at %zu: %s: %s", what, at, pm_status_name(status), err.message);
     }
     pm_tokenizer_free(tok);
@@ -330,9 +342,16 @@ START_TEST(the_ending_chooses_the_format) {
         const char *name;
         pm_format format;
     } cases[] = {
-        {"a.piecemill", PM_FORMAT_NATIVE}, {"a.tiktoken", PM_FORMAT_TIKTOKEN}, {"tokenizer.json", PM_FORMAT_HF},
-        {"gpt2.tokenizer.json", PM_FORMAT_HF}, {"gpt2-tokenizer.json", PM_FORMAT_HF}, {"piecemill", PM_FORMAT_AUTO},
-        {"a.json", PM_FORMAT_AUTO}, {"mytokenizer.json", PM_FORMAT_AUTO}, {"a.piecemill.bak", PM_FORMAT_AUTO}, {"a", PM_FORMAT_AUTO},
+        {"a.piecemill", PM_FORMAT_NATIVE},
+        {"a.tiktoken", PM_FORMAT_TIKTOKEN},
+        {"tokenizer.json", PM_FORMAT_HF},
+        {"gpt2.tokenizer.json", PM_FORMAT_HF},
+        {"gpt2-tokenizer.json", PM_FORMAT_HF},
+        {"piecemill", PM_FORMAT_AUTO},
+        {"a.json", PM_FORMAT_AUTO},
+        {"mytokenizer.json", PM_FORMAT_AUTO},
+        {"a.piecemill.bak", PM_FORMAT_AUTO},
+        {"a", PM_FORMAT_AUTO},
     };
     pm_error err = {0};
     pm_tokenizer *tok = load_model("good-bpe.piecemill"), *again;
@@ -361,7 +380,8 @@ START_TEST(files_that_are_not_there_say_so) {
     assert_fails(pm_tokenizer_load(&tok, "/", NULL, &err), PM_IO, "folder");
     ck_assert_ptr_null(tok);
     tok = load_model("good-bpe.piecemill");
-    assert_fails(pm_tokenizer_save(tok, "/nonexistent/m.piecemill", PM_FORMAT_AUTO, &err), PM_NOT_FOUND, "cannot create");
+    assert_fails(pm_tokenizer_save(tok, "/nonexistent/m.piecemill", PM_FORMAT_AUTO, &err), PM_NOT_FOUND,
+                 "cannot create");
     assert_fails(pm_tokenizer_save(tok, "/", PM_FORMAT_NATIVE, &err), PM_IO, "folder");
     if (access("/dev/full", W_OK) == 0) {
         assert_fails(pm_tokenizer_save(tok, "/dev/full", PM_FORMAT_NATIVE, &err), PM_IO, "No space left");
@@ -373,14 +393,16 @@ END_TEST
 START_TEST(load_options_are_checked) {
     static const char *const patterns[] = {"gpt2"};
     static const char *const nonsense[] = {"a(b"};
-    static const char *const with_pattern[] = {"good-bpe.piecemill", "good-bpe.tokenizer.json", "good-bytepiece.bytepiece.json"};
+    static const char *const with_pattern[] = {"good-bpe.piecemill", "good-bpe.tokenizer.json",
+                                               "good-bytepiece.bytepiece.json"};
     pm_error err = {0};
     pm_tokenizer *tok;
     pm_load_options o = PM_LOAD_OPTIONS_INIT;
     o.patterns = patterns;
     o.n_patterns = 1;
     for (size_t i = 0; i < 3; i++) {
-        assert_fails(pm_tokenizer_load(&tok, model_path(with_pattern[i]), &o, &err), PM_INVALID_ARGUMENT, "a pattern was given");
+        assert_fails(pm_tokenizer_load(&tok, model_path(with_pattern[i]), &o, &err), PM_INVALID_ARGUMENT,
+                     "a pattern was given");
     }
     assert_ok(pm_tokenizer_load(&tok, model_path("good-bpe.tiktoken"), &o, &err));
     ck_assert_str_eq(pm_tokenizer_pattern_name(tok), "gpt2");
@@ -390,7 +412,8 @@ START_TEST(load_options_are_checked) {
     ck_assert_int_eq(status, PM_BAD_PATTERN);
     o = (pm_load_options)PM_LOAD_OPTIONS_INIT;
     o.size = 3;
-    assert_fails(pm_tokenizer_load(&tok, model_path("good-bpe.tiktoken"), &o, &err), PM_INVALID_ARGUMENT, "PM_LOAD_OPTIONS_INIT");
+    assert_fails(pm_tokenizer_load(&tok, model_path("good-bpe.tiktoken"), &o, &err), PM_INVALID_ARGUMENT,
+                 "PM_LOAD_OPTIONS_INIT");
     o = (pm_load_options)PM_LOAD_OPTIONS_INIT;
     o.flags = 64;
     assert_fails(pm_tokenizer_load(&tok, model_path("good-bpe.tiktoken"), &o, &err), PM_INVALID_ARGUMENT, "flags");
@@ -409,7 +432,8 @@ START_TEST(another_unicode_version_can_be_allowed) {
 }
 END_TEST
 
-#define TEXT(s) { (const uint8_t *)(s), sizeof(s) - 1 }
+#define TEXT(s)                                                                                                        \
+    { (const uint8_t *)(s), sizeof(s) - 1 }
 
 START_TEST(special_tokens_are_added_to_those_of_the_file) {
     static const pm_special_token two[] = {{TEXT("<a>"), PM_ID_NONE}, {TEXT("<b>"), 400}};
@@ -429,7 +453,8 @@ START_TEST(special_tokens_are_added_to_those_of_the_file) {
     ck_assert_int_eq(pm_tokenizer_kind(tok, 264), PM_KIND_SPECIAL); /* the reserved slot */
     pm_tokenizer_free(tok);
     assert_ok(pm_tokenizer_load(&tok, model_path("good-bytepiece.bytepiece.json"), &o, &err));
-    assert_fails(pm_tokenizer_save(tok, temporary_path("b"), PM_FORMAT_BYTEPIECE, &err), PM_UNSUPPORTED, "special tokens");
+    assert_fails(pm_tokenizer_save(tok, temporary_path("b"), PM_FORMAT_BYTEPIECE, &err), PM_UNSUPPORTED,
+                 "special tokens");
     ck_assert_int_ne(access(temporary_path("b"), F_OK), 0);
     pm_tokenizer_free(tok);
     o.n_special_tokens = 1;
