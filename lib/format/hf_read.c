@@ -3,13 +3,19 @@
  * A tokenizer.json is a pipeline in JSON. This reader takes those whose ids depend on nothing but byte-level BPE, and
  * refuses any other by the name of the field, so that no file is read as something that it is not:
  *
- *     normalizer      null
- *     pre_tokenizer   ByteLevel; or a Sequence of Splits (Regex, behavior Isolated) with a ByteLevel at its end.
- * use_regex true is the pattern of gpt2. add_prefix_space must be false. model           BPE without dropout, prefix,
- * suffix and byte_fallback; merges as "a b" or ["a", "b"]; ignore_merges is our whole_first. unk_token is never used,
- * because all 256 bytes must be there. post_processor  null or ByteLevel (which moves offsets only) decoder ByteLevel
- *     added_tokens    special, and plain: nothing stripped, no whole words
- *     truncation, padding   null
+ *   - normalizer, truncation, padding: null
+ *
+ *   - pre_tokenizer: ByteLevel; or a Sequence of Splits (Regex, behavior Isolated) with a ByteLevel at its end.
+ *     use_regex true is the pattern of gpt2. add_prefix_space must be false.
+ *
+ *   - model: BPE without dropout, prefix, suffix and byte_fallback; merges as "a b" or ["a", "b"]. ignore_merges is
+ *     our whole_first. unk_token is never used, because all 256 bytes must be there.
+ *
+ *   - post_processor: null or ByteLevel, which moves offsets only
+ *
+ *   - decoder: ByteLevel
+ *
+ *   - added_tokens: special, and plain: nothing stripped, no whole words
  *
  * Pieces are written in characters that stand for bytes (reader.h). An added token may stand in the vocabulary too,
  * with the same id, but not as a part of merges: it has one meaning here. Its id is the one written in added_tokens.
