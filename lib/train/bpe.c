@@ -22,10 +22,12 @@
  * merges is that of the rule since all pairs at or above T are seen with their true counts in every phase. The last phase has T = max(min_count, 1).
  *
  * Thresholds. A high T makes few fragments, a low T few phases. The first T is such that at most `share` of the pairs' counts lie
- * above it; each further one is a `ratio`-th of the last. Small corpora are one phase.
+ * above it; each further one is a `ratio`-th of the last, and when the end is in sight, a little below the count that the last merge is
+ * expected to have. Small corpora are one phase.
  *
  * Cost: phases (about nine) times a pass over the distinct words, in parallel; the exact merging takes some ms a phase. No step depends on the order of
  * records, so the number of threads does not show in the result. */
+#include <math.h>
 #include <stdio.h>
 
 #include "count/words.h"
@@ -82,34 +84,65 @@ void pm_bpe_vocab_release(pm_bpe_vocab *vocab) {
 
 /* ---------------------------------------------------------------- phases ---- */
 
-/* The next threshold: below `last` (0: there was none), at least `least`. */
-static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, uint32_t last, uint32_t least) {
+/* How far it is. */
+typedef struct course {
+    uint32_t last, least; /* thresholds: of the phase before (0: none), and where it ends */
+    size_t done, before;  /* merges at the end of the last phase, and of the one before it */
+    size_t wanted;
+    uint32_t last_but_one;
+} course;
+
+/* Where the last wanted merge will be found, judging by the last two phases: the number of merges grows as a power of 1 / threshold. 0:
+ * not to be said. */
+static double last_count(const course *c) {
+    if (!c->last_but_one || !c->before || c->done <= c->before) {
+        return 0;
+    }
+    double slope = log((double)c->done / (double)c->before) / log((double)c->last_but_one / (double)c->last);
+    return (double)c->last * pow((double)c->done / (double)c->wanted, 1 / slope);
+}
+
+/* A threshold for one last phase, if that is not much lower than a further one would be; else 0. */
+static uint32_t in_sight(const course *c, const pm_bpe_plan *plan) {
+    double end = 0.75 * last_count(c);
+    return end < c->last && end * 1.6 * plan->ratio > c->last ? (uint32_t)end : 0;
+}
+
+static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, const course *c) {
     if (pm_bpe_words_cells(words) < plan->small_cells) {
-        return least;
+        return c->least;
     }
     uint32_t highest = pm_bpe_words_highest(words), t = pm_bpe_words_threshold(words, plan->share);
-    if (last && t < last / plan->ratio) {
-        t = last / plan->ratio;
+    if (c->last && t < c->last / plan->ratio) {
+        t = c->last / plan->ratio;
+    }
+    if (in_sight(c, plan)) {
+        t = in_sight(c, plan);
     }
     if (t > highest) {
         t = highest; /* above it there is nothing to do */
     }
-    if (last && t > last / 2) {
-        t = last / 2; /* what the shared slots promise may be nothing: go down in any case */
+    if (c->last && t > c->last / 2) {
+        t = c->last / 2; /* what the shared slots promise may be nothing: go down in any case */
     }
-    return t > least ? t : least;
+    return t > c->least ? t : c->least;
 }
 
 static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan,
                             pm_ticker *ticker, pm_error *err) {
-    uint32_t least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1, threshold = 0;
+    course c = {.least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1, .wanted = wanted};
     pm_fragments *fragments;
-    while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && threshold != least) {
-        threshold = next_threshold(words, plan, threshold, least);
+    while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && c.last != c.least) {
+        uint32_t threshold = next_threshold(words, plan, &c);
+        c.last_but_one = c.last;
+        c.last = threshold;
+        c.before = c.done;
         PM_TRY(pm_bpe_words_cut(words, threshold, ticker, &fragments, err));
         PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
-        if (threshold != least && vocab->n_merges < wanted) {
-            PM_TRY(pm_bpe_words_substitute(words, pm_bpe_vocab_size(vocab), threshold / plan->ratio, ticker, err));
+        c.done = vocab->n_merges;
+        if (threshold != c.least && vocab->n_merges < wanted) {
+            uint32_t end = in_sight(&c, plan);
+            PM_TRY(pm_bpe_words_substitute(words, pm_bpe_vocab_size(vocab), end ? end : threshold / plan->ratio, ticker, err));
         }
         PM_TRY(pm_ticker_tick(ticker, vocab->n_merges, err));
     }

@@ -140,7 +140,7 @@ static shape shape_for(const pm_bpe_words *w, size_t n_symbols, uint64_t thresho
     for (unsigned b = 0; b < BUCKETS; b++) {
         all += w->mass[b];
     }
-    for (bits = MIN_SLOT_BITS; bits < w->max_slot_bits && all >> bits > threshold; bits++) {
+    for (bits = MIN_SLOT_BITS; bits < w->max_slot_bits && all >> bits > threshold / 2; bits++) {
     }
     return (shape){bits, 0};
 }
