@@ -1,34 +1,39 @@
 /* log.c - ln(n) of a 64-bit integer, correctly rounded, with integer arithmetic only.
  *
- * Idea. A logarithm that is wrong in the last place now and then changes which of two nearly equal segmentations wins, and so the model;
- * and the libraries' logarithms do differ. With integers there is nothing that a compiler, a processor or a libm could do
- * differently. The method is that of the CORE-MATH project (a fast step with a proven error bound; where the bound cannot decide the rounding,
- * a step so precise that it does), here in fixed point because the argument is an integer.
+ * Idea. A logarithm that is wrong in the last place now and then changes which of two nearly equal segmentations wins,
+ * and so the model; and the libraries' logarithms do differ. With integers there is nothing that a compiler, a
+ * processor or a libm could do differently. The method is that of the CORE-MATH project (a fast step with a proven
+ * error bound; where the bound cannot decide the rounding, a step so precise that it does), here in fixed point because
+ * the argument is an integer.
  *
  * Write n = 2^k m with 1 <= m < 2. ln n = k ln 2 + ln m.
  *
- * First step, error below 2^-80. The top eight bits of m's fraction choose a reciprocal r of eleven bits, so that m r = 1 + z with
- * 0 <= z < 2^-7, exactly (75 bits). ln m = -ln r + ln(1 + z), the first from a table, the second by its series
+ * First step, error below 2^-80. The top eight bits of m's fraction choose a reciprocal r of eleven bits, so that m r =
+ * 1 + z with 0 <= z < 2^-7, exactly (75 bits). ln m = -ln r + ln(1 + z), the first from a table, the second by its
+ * series
  *
  *     z - z^2/2 + z^3 (1/3 - z (1/4 - z (1/5 - ... - z/11)))
  *
- * z and z^2 carry 120 bits behind the point, the rest 64 bits below 2^-21. Errors: the table and k ln 2, at most 64 units
- * of 2^-121 together; z^2, two units of 2^-120; z^3 and its factor, below 4 units of 2^-85 (each of the two truncated products loses less than one,
- * the factor less than 2^-60 of itself); the series after z^11, less than 2^-84 / 12. Sum: less than 2^-82.
+ * z and z^2 carry 120 bits behind the point, the rest 64 bits below 2^-21. Errors: the table and k ln 2, at most 64
+ * units of 2^-121 together; z^2, two units of 2^-120; z^3 and its factor, below 4 units of 2^-85 (each of the two
+ * truncated products loses less than one, the factor less than 2^-60 of itself); the series after z^11, less than 2^-84
+ * / 12. Sum: less than 2^-82.
  *
  * A double near ln n has its last bit at 2^-47 or above 2^-53, so two values in 2^32 or fewer lie within 2^-80 of a
  * midpoint between two doubles. Those go to the
  *
- * Second step, error below 2^-240. m is multiplied up to 2 by factors 1 + 2^-j, j = 1 .. 128, each at most once: a factor is taken when
- * the product stays at or below 2. Before step j the product is above 2 / (1 + 2^-(j-1)), and (1 + 2^-j)^2 > 1 + 2^-(j-1), so once is enough. Then
- * ln m = ln 2 - (sum of ln(1 + 2^-j) taken) - e, where the product is 2 (1 - e), e < 2^-128, and e^2/2 is far below the error. A multiplication is a
- * shift and an addition: 128 truncations below 2^-250 each.
+ * Second step, error below 2^-240. m is multiplied up to 2 by factors 1 + 2^-j, j = 1 .. 128, each at most once: a
+ * factor is taken when the product stays at or below 2. Before step j the product is above 2 / (1 + 2^-(j-1)), and (1 +
+ * 2^-j)^2 > 1 + 2^-(j-1), so once is enough. Then ln m = ln 2 - (sum of ln(1 + 2^-j) taken) - e, where the product is 2
+ * (1 - e), e < 2^-128, and e^2/2 is far below the error. A multiplication is a shift and an addition: 128 truncations
+ * below 2^-250 each.
  *
- * Why that is enough: ln n is irrational for n > 1, so it never is a midpoint; that one of 2^64 values comes nearer to a
- * midpoint than 2^-240 has, if their bits behave as random ones do, a probability of 2^-129. (The nearest of the tested ones is 2^-104 or so away.)
+ * Why that is enough: ln n is irrational for n > 1, so it never is a midpoint; that one of 2^64 values comes nearer to
+ * a midpoint than 2^-240 has, if their bits behave as random ones do, a probability of about 2^-128.
  *
- * Cost: some 20 ns, the second step a microsecond or so. Source of the method: CORE-MATH (Sibidanov, Zimmermann, Glondu, 2022), https://core-math.gitlabpages.inria.fr/;
- * shift-and-add logarithms: Briggs, Arithmetica logarithmica, 1624. The code is our own. */
+ * Cost: some 30 ns, the second step a microsecond or so. Source of the method: CORE-MATH (Sibidanov, Zimmermann,
+ * Glondu, 2022), https://core-math.gitlabpages.inria.fr/; shift-and-add logarithms: Briggs, Arithmetica logarithmica,
+ * 1624. The code is our own. */
 #include "base/log.h"
 
 #include <stdbool.h>
@@ -125,7 +130,8 @@ static wide second_step(unsigned k, uint64_t m) {
 
 /* ---------------------------------------------------------------- rounding ---- */
 
-/* head 2^-scale as a double, head having exactly its top bit of 54 set and its lowest bit being the one to round by (never a tie). */
+/* head 2^-scale as a double, head having exactly its top bit of 54 set and its lowest bit being the one to round by
+ * (never a tie). */
 static double round_bits(uint64_t head, int exponent) {
     uint64_t mantissa = (head >> 1) + (head & 1); /* 53 bits; 2^53 rounds up to the next power and is right as it is */
     uint64_t bits = (uint64_t)(exponent + 1023) << 52;

@@ -1,33 +1,39 @@
 /* ngrams.c - counting byte n-grams and turning the counts into a table of conditional log-probabilities.
  *
- * Counting. The count of an n-gram k is the sum of the counts of the n-grams one byte longer that begin with k, and the number of times that
- * k stands at the very end of a chunk. So only one n-gram is counted for each position: the highest order that fits, that is `order` bytes, or
- * what is left of the chunk. All lower orders follow by adding up sorted keys. (Single bytes are counted by themselves.)
+ * Counting. The count of an n-gram k is the sum of the counts of the n-grams one byte longer that begin with k, and the
+ * number of times that k stands at the very end of a chunk. So only one n-gram is counted for each position: the
+ * highest order that fits, that is `order` bytes, or what is left of the chunk. All lower orders follow by adding up
+ * sorted keys. (Single bytes are counted by themselves.)
  *
- * A key and its count share one word of 64 bits, from the top: order * 8 bits of bytes (zeros behind a short one), 3 bits of length, and the rest counts.
- * Example, order 6, "ab" at the end of a chunk seen 5 times:
+ * A key and its count share one word of 64 bits, from the top: order * 8 bits of bytes (zeros behind a short one), 3
+ * bits of length, and the rest counts. Example, order 6, "ab" at the end of a chunk seen 5 times:
  *
  *     61 62 00 00 00 00 | 010 | 0000000000101            (13 bits of count)
  *
- * When the count bits wrap the key goes to a list, once for each 2^13. The length keeps "ab" apart from "ab\0"; words sort as strings do.
+ * When the count bits wrap the key goes to a list, once for each 2^13. The length keeps "ab" apart from "ab\0"; words
+ * sort as strings do.
  *
- * Shards. The first two bytes choose one of 512 shards, so that n-grams with a common prefix of two bytes are together and each shard can be finished by
- * itself. A thread collects the keys for a shard and hands them over some hundreds at a time, under the shard's lock: the shard's table is hashed into
- * with prefetches, and most of it stays in cache. Hashing is by multiplication, the high bits index; linear probing, at most 4/5 full.
- * The order in which threads come changes where a key lies in its table, and nothing else: tables are sorted before use.
+ * Shards. The first two bytes choose one of 512 shards, so that n-grams with a common prefix of two bytes are together
+ * and each shard can be finished by itself. A thread collects the keys for a shard and hands them over some hundreds at
+ * a time, under the shard's lock: the shard's table is hashed into with prefetches, and most of it stays in cache.
+ * Hashing is by multiplication, the high bits index; linear probing, at most 4/5 full. The order in which threads come
+ * changes where a key lies in its table, and nothing else: tables are sorted before use.
  *
- * The model. For a position of the text the log-probabilities of the n-grams of all orders that begin there are wanted. They lie in one record: the n-gram
- * of the highest order has a slot with the ranks of the counts of all its prefixes of two bytes or more (a rank indexes a table
- * of logarithms, so that a slot has 16 bytes and exact doubles come out). Where that n-gram is too rare or the chunk ends, the longest prefix that is not is looked
- * for in a second table, which has just those that can be needed. Below two bytes a table of 256 answers.
+ * The model. For a position of the text the log-probabilities of the n-grams of all orders that begin there are wanted.
+ * They lie in one record: the n-gram of the highest order has a slot with the ranks of the counts of all its prefixes
+ * of two bytes or more (a rank indexes a table of logarithms, so that a slot has 16 bytes and exact doubles come out).
+ * Where that n-gram is too rare or the chunk ends, the longest prefix that is not is looked for in a second table,
+ * which has just those that can be needed. Below two bytes a table of 256 answers.
  *
  *     value of order j = logs[rank j] - logs[rank j-1], one subtraction of two rounded logarithms, as bytepiece does
  *
- * Adding up. Sorted keys are walked with one open group for each order: the prefix of the current key. A group is closed when the next key has another
- * prefix: then its count is known; it is added to the group above; if frequent it becomes a record (when it is of the highest order or was found to be
- * needed), and the code of its count is written into all records made since the group was opened, which are those it is a prefix of.
+ * Adding up. Sorted keys are walked with one open group for each order: the prefix of the current key. A group is
+ * closed when the next key has another prefix: then its count is known; it is added to the group above; if frequent it
+ * becomes a record (when it is of the highest order or was found to be needed), and the code of its count is written
+ * into all records made since the group was opened, which are those it is a prefix of.
  *
- * Cost: 8 to 12 bytes of memory and some 15 ns for a distinct n-gram and position; 16 / 0.75 bytes for a frequent one in the model. */
+ * Cost: 10 to 15 bytes of memory for a distinct n-gram while counting, 16 / 0.75 bytes for a frequent one in the model;
+ * one access to a table for each position in both passes, mostly. */
 #include "count/ngrams.h"
 
 #include <math.h>
@@ -42,9 +48,9 @@ enum { SHARDS = PM_NGRAM_SHARDS, BATCH = 256, AHEAD = 16, MAX_RANKS = PM_NGRAM_M
 
 typedef struct shard {
     pthread_mutex_t lock;
-    uint64_t *words;  /* 0: free */
+    uint64_t *words; /* 0: free */
     size_t cap, n;
-    uint64_t *wraps;  /* words with count 0, once for each time the count bits wrapped */
+    uint64_t *wraps; /* words with count 0, once for each time the count bits wrapped */
     size_t n_wraps, cap_wraps;
 } shard;
 
@@ -190,7 +196,8 @@ static pm_status hand_over(pm_ngram_counter *c, feeder *f, unsigned number, pm_e
     return status;
 }
 
-pm_status pm_ngram_count(pm_ngram_counter *c, unsigned thread, const uint8_t *text, const uint32_t *ends, size_t n, pm_error *err) {
+pm_status pm_ngram_count(pm_ngram_counter *c, unsigned thread, const uint8_t *text, const uint32_t *ends, size_t n,
+                         pm_error *err) {
     feeder *f = &c->feeders[thread];
     const unsigned order = c->order, bits = count_bits(order);
     size_t at = 0;
@@ -275,9 +282,9 @@ typedef struct maker {
     scratch *scratches;
     records packed[SHARDS][2]; /* exact length */
     pthread_mutex_t lock;
-    uint64_t *big;             /* counts of DIRECT and more */
+    uint64_t *big; /* counts of DIRECT and more */
     size_t n_big, cap_big;
-    uint32_t *ranks;           /* of each code */
+    uint32_t *ranks; /* of each code */
 } maker;
 
 typedef struct group {
@@ -300,8 +307,9 @@ static pm_status code_of(maker *m, uint64_t count, uint32_t *code, pm_error *err
         return PM_OK;
     }
     pthread_mutex_lock(&m->lock);
-    pm_status status = m->n_big >= UINT32_MAX - DIRECT ? pm_fail_memory(err)
-                                                       : pm_grow((void **)&m->big, &m->cap_big, m->n_big + 1, sizeof *m->big, err);
+    pm_status status = m->n_big >= UINT32_MAX - DIRECT
+                           ? pm_fail_memory(err)
+                           : pm_grow((void **)&m->big, &m->cap_big, m->n_big + 1, sizeof *m->big, err);
     if (status == PM_OK) {
         *code = DIRECT + (uint32_t)m->n_big;
         m->big[m->n_big++] = count;
@@ -456,7 +464,8 @@ static pm_status place_tables(maker *m, pm_error *err) {
     uint64_t total = 0;
 
     for (size_t i = 0; i < SHARDS; i++) {
-        uint64_t whole = buckets_for(m->packed[i][0].n, model->wide), part = buckets_for(m->packed[i][1].n, model->wide);
+        uint64_t whole = buckets_for(m->packed[i][0].n, model->wide),
+                 part = buckets_for(m->packed[i][1].n, model->wide);
         if (whole > UINT32_MAX || part > UINT32_MAX) {
             return pm_fail(err, PM_LIMIT, "too many distinct n-grams: more than 2^32 buckets in a shard");
         }
@@ -522,7 +531,8 @@ static pm_status rank_codes(maker *m, pm_error *err) {
             m->model->logs[m->ranks[c]] = pm_log_u64(c < DIRECT ? c : m->big[c - DIRECT]);
         }
     }
-    m->model->wide = m->counter->wide || m->model->order > 6 || n > UINT16_MAX || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__;
+    m->model->wide =
+        m->counter->wide || m->model->order > 6 || n > UINT16_MAX || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__;
     return PM_OK;
 }
 
@@ -563,7 +573,8 @@ static pm_status make_model(maker *m, unsigned threads, pm_ticker *ticker, pm_er
     return pm_parallel(threads, SHARDS, task_build, m, ticker, err);
 }
 
-pm_status pm_ngram_model_new(pm_ngram_model **out, pm_ngram_counter *counter, uint64_t min_count, unsigned threads, pm_ticker *ticker, pm_error *err) {
+pm_status pm_ngram_model_new(pm_ngram_model **out, pm_ngram_counter *counter, uint64_t min_count, unsigned threads,
+                             pm_ticker *ticker, pm_error *err) {
     pm_status status = PM_NO_MEMORY;
     maker *m = pm_calloc(1, sizeof *m);
 

@@ -1,8 +1,9 @@
 /* pieces.c - see pieces.h.
  *
- * A hash of 64 bits chooses the shard (top bits) and the slot in it (the next 32 bits, which the slot keeps, so that bytes are compared
- * only when they agree). The bytes of a shard's pieces lie one behind the other. A call's pieces are first sorted by shard, then each shard is locked once and
- * its slots are prefetched some pieces ahead. Linear probing, at most 3/4 full: 16 / 0.6 bytes a piece, and its own bytes. */
+ * A hash of 64 bits chooses the shard (top bits) and the slot in it (the next 32 bits, which the slot keeps, so that
+ * bytes are compared only when they agree). The bytes of a shard's pieces lie one behind the other. A call's pieces are
+ * first sorted by shard, then each shard is locked once and its slots are prefetched some pieces ahead. Linear probing,
+ * at most 3/4 full: 16 / 0.6 bytes a piece, and its own bytes. */
 #include "count/pieces.h"
 
 #include <pthread.h>
@@ -99,8 +100,8 @@ static pm_status add(pm_piece_shard *s, uint32_t hash, const uint8_t *piece, uin
     return PM_OK;
 }
 
-static pm_status add_to_shard(pm_piece_shard *s, const uint64_t *hashes, const uint32_t *order, size_t n, const uint8_t *text, const pm_span *spans,
-                              pm_error *err) {
+static pm_status add_to_shard(pm_piece_shard *s, const uint64_t *hashes, const uint32_t *order, size_t n,
+                              const uint8_t *text, const pm_span *spans, pm_error *err) {
     pm_status status = PM_OK;
     pthread_mutex_lock(&s->lock->mutex);
     if (s->n + n > s->cap / 4 * 3) {
@@ -117,7 +118,8 @@ static pm_status add_to_shard(pm_piece_shard *s, const uint64_t *hashes, const u
     return status;
 }
 
-pm_status pm_piece_table_add(pm_piece_table *t, pm_piece_feeder *f, const uint8_t *text, const pm_span *spans, size_t n, pm_error *err) {
+pm_status pm_piece_table_add(pm_piece_table *t, pm_piece_feeder *f, const uint8_t *text, const pm_span *spans, size_t n,
+                             pm_error *err) {
     uint32_t starts[PM_PIECE_SHARDS + 1] = {0};
 
     if (n > UINT32_MAX) {

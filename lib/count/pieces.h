@@ -41,8 +41,10 @@ pm_status pm_piece_table_new(pm_piece_table **out, pm_error *err);
 void pm_piece_table_free(pm_piece_table *table);
 void pm_piece_feeder_release(pm_piece_feeder *feeder);
 
-/* Counts n pieces of at most PM_PIECE_MAX_BYTES bytes, which are copied. Counts go to 2^48 - 1. Any number of threads, each with its feeder. */
-pm_status pm_piece_table_add(pm_piece_table *table, pm_piece_feeder *feeder, const uint8_t *text, const pm_span *spans, size_t n, pm_error *err);
+/* Counts n pieces of at most PM_PIECE_MAX_BYTES bytes, which are copied. Counts go to 2^48 - 1. Any number of threads,
+ * each with its feeder. */
+pm_status pm_piece_table_add(pm_piece_table *table, pm_piece_feeder *feeder, const uint8_t *text, const pm_span *spans,
+                             size_t n, pm_error *err);
 /* The number of distinct pieces; while no thread adds. */
 size_t pm_piece_table_size(const pm_piece_table *table);
 

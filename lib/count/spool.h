@@ -6,7 +6,8 @@
 
 typedef struct pm_spool pm_spool;
 
-/* A run of chunks: chunk i is text[ends[i - 1] .. ends[i]). 8 bytes behind the text are readable. {0} is an empty one. */
+/* A run of chunks: chunk i is text[ends[i - 1] .. ends[i]). 8 bytes behind the text are readable. {0} is an empty one.
+ */
 typedef struct pm_chunks {
     uint8_t *text;
     uint32_t *ends;

@@ -1,30 +1,33 @@
 /* lattice.c - the best segmentation of bytes under a unigram model: a double-array trie and a forward Viterbi.
  *
- * Idea. score[e] is the best sum of log-probabilities of pieces that spell text[0 .. e). Starts s are taken from the left; when s's turn
- * comes score[s] is final, and the trie is walked along text[s ..]: each piece text[s .. e) found there offers score[s] + logp to e.
+ * Idea. score[e] is the best sum of log-probabilities of pieces that spell text[0 .. e). Starts s are taken from the
+ * left; when s's turn comes score[s] is final, and the trie is walked along text[s ..]: each piece text[s .. e) found
+ * there offers score[s] + logp to e.
  *
  * Equality with bytepiece's faster.pyx rests on four details:
  *   - the sum is in double precision, absolute from the start of the chunk, one addition a piece, never renormalized;
  *   - an offer replaces what e has only if it is strictly greater;
- *   - bytepiece walks ends and, for each, the pieces that end there from the longest down (the order of Aho-Corasick's suffix links). For one e, starts
- *     from the left give the same order, so of equal offers the longest piece stays;
+ *   - bytepiece walks ends and, for each, the pieces that end there from the longest down (the order of Aho-Corasick's
+ *     suffix links). For one e, starts from the left give the same order, so of equal offers the longest piece stays;
  *   - a log-probability is ln(count) - ln(sum of counts), both rounded, then the difference.
  *
- * The trie is a double array: the child of node t for byte c is t.base ^ c, valid if its parent is t. With XOR the children of a node lie
- * in one block of 256. A node holds its log-probability, so a step is one access of 16 bytes. Example, pieces "a", "ab":
+ * The trie is a double array: the child of node t for byte c is t.base ^ c, valid if its parent is t. With XOR the
+ * children of a node lie in one block of 256. A node holds its log-probability, so a step is one access of 16 bytes.
+ * Example, pieces "a", "ab":
  *
  *     node 0 (root)  base 256      node 256 ^ 97 = 353 (a)  parent 0, logp of "a", base 512
  *                                  node 512 ^ 98 = 610 (ab) parent 353, logp of "ab"
  *
- * Invariant of the build: bases are chosen so that all children fall on nodes that are free; free nodes are chained, and only the last few
- * blocks are searched for a node with several children, so that building takes linear time.
+ * Invariant of the build: bases are chosen so that all children fall on nodes that are free; free nodes are chained,
+ * and only the last few blocks are searched for a node with several children, so that building takes linear time.
  *
- * Two shortcuts do not change what is offered to whom: a byte that begins nothing longer needs no walk (in Chinese text two bytes of three), and from a
- * character of three bytes one table leads straight to its node, unless some piece ends inside of characters that begin like it.
+ * Two shortcuts do not change what is offered to whom: a byte that begins nothing longer needs no walk (in Chinese text
+ * two bytes of three), and from a character of three bytes one table leads straight to its node, unless some piece ends
+ * inside of characters that begin like it.
  *
- * Memory. The text is worked in a window of positions. A position that no piece crosses (the furthest end of all pieces found so far is that
- * position) lies on every path, so everything before it is final: when the window is full the path up to the last such position is given out and
- * the window moves there. Without such a position the window doubles.
+ * Memory. The text is worked in a window of positions. A position that no piece crosses (the furthest end of all pieces
+ * found so far is that position) lies on every path, so everything before it is final: when the window is full the path
+ * up to the last such position is given out and the window moves there. Without such a position the window doubles.
  *
  * Cost: one step of the trie a byte of each piece or prefix of a piece found, at most `longest` a position. */
 #include "encode/lattice_table.h"
@@ -46,7 +49,8 @@ typedef struct builder {
     uint32_t *sorted; /* numbers of the pieces, by their bytes */
     pm_lattice *lattice;
     size_t cap_nodes;
-    uint32_t *next_free, *prev_free; /* chain of free nodes of the open blocks, through their indices; head at first_free */
+    uint32_t *next_free,
+        *prev_free; /* chain of free nodes of the open blocks, through their indices; head at first_free */
     uint32_t first_free, last_free;
     range *stack;
     size_t n_stack, cap_stack;
@@ -61,7 +65,8 @@ static int compare_bytes(pm_bytes a, pm_bytes b) {
 static void sort_pieces(const pm_bytes *pieces, uint32_t *items, uint32_t *spare, size_t n) {
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t at = 0; at < n; at += 2 * width) {
-            size_t i = at, mid = at + width < n ? at + width : n, j = mid, end = at + 2 * width < n ? at + 2 * width : n;
+            size_t i = at, mid = at + width < n ? at + width : n, j = mid,
+                   end = at + 2 * width < n ? at + 2 * width : n;
             if (mid == end || compare_bytes(pieces[items[mid - 1]], pieces[items[mid]]) <= 0) {
                 memcpy(spare + at, items + at, (end - at) * sizeof *items);
                 continue;
@@ -225,7 +230,8 @@ static void fill_jumps(pm_lattice *l, uint32_t lead, uint32_t byte) {
     for (uint32_t b = 0; b < 64; b++) {
         uint32_t second = child_of(l, lead, 0x80 | b);
         for (uint32_t c = 0; c < 64; c++) {
-            l->jump[(byte & 15) << 12 | b << 6 | c] = second == PM_NODE_NONE ? PM_NODE_NONE : child_of(l, second, 0x80 | c);
+            l->jump[(byte & 15) << 12 | b << 6 | c] =
+                second == PM_NODE_NONE ? PM_NODE_NONE : child_of(l, second, 0x80 | c);
         }
     }
 }
@@ -354,8 +360,8 @@ pm_status pm_lattice_room(pm_lattice_scratch *scratch, size_t need, bool powers,
     return PM_OK;
 }
 
-pm_status pm_lattice_emit(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_lattice_place *place, size_t end, size_t moved, bool powers,
-                          pm_lattice_sink sink, void *user, pm_error *err) {
+pm_status pm_lattice_emit(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_lattice_place *place, size_t end,
+                          size_t moved, bool powers, pm_lattice_sink sink, void *user, pm_error *err) {
     pm_lattice_window *w = &scratch->window;
     size_t at = end - place->from, n = 0;
 
@@ -384,7 +390,8 @@ static inline void offer(pm_lattice_cell *cell, double score, uint32_t node, siz
     }
 }
 
-/* Where a start goes on behind its first byte: the node reached and, in *e, the end of the bytes that lead to it; PM_NODE_NONE: nowhere. */
+/* Where a start goes on behind its first byte: the node reached and, in *e, the end of the bytes that lead to it;
+ * PM_NODE_NONE: nowhere. */
 static inline uint32_t begin(const pm_lattice *l, const uint8_t *text, size_t text_end, size_t s, size_t *e) {
     uint8_t start = l->start[text[s]];
     if (start == PM_START_JUMP && s + 2 < text_end && (text[s + 1] & 0xC0) == 0x80 && (text[s + 2] & 0xC0) == 0x80) {
@@ -395,8 +402,10 @@ static inline uint32_t begin(const pm_lattice *l, const uint8_t *text, size_t te
     return start == PM_START_BYTE ? PM_NODE_NONE : l->byte_node[text[s]];
 }
 
-/* All starts from place->next to `stop`; the window holds every end that they can reach. Positions here count from place->from. */
-static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattice_place *place, const uint8_t *text, size_t len, size_t stop) {
+/* All starts from place->next to `stop`; the window holds every end that they can reach. Positions here count from
+ * place->from. */
+static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattice_place *place, const uint8_t *text,
+                 size_t len, size_t stop) {
     const pm_lattice_node *nodes = lattice->nodes;
     const size_t from = place->from, text_end = len - from, starts_end = stop - from;
     pm_lattice_cell *cells = window->cells;

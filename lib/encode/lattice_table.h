@@ -6,7 +6,8 @@
 
 #define PM_NODE_NONE UINT32_MAX
 
-/* A node of the trie. The child for byte c is node base ^ c if that node's parent is this one. 16 bytes: one access a step. */
+/* A node of the trie. The child for byte c is node base ^ c if that node's parent is this one. 16 bytes: one access a
+ * step. */
 typedef struct pm_lattice_node {
     uint32_t base, parent;
     double logp; /* of the piece that ends here; -INFINITY: none does */
@@ -27,8 +28,8 @@ struct pm_lattice {
     pm_lattice_node bytes[256]; /* copies of the nodes of single bytes; a byte that has none: logp -INFINITY */
     uint32_t byte_node[256];    /* PM_NODE_NONE: none */
     uint8_t start[256];
-    uint32_t *jump;         /* NULL, or the node of each character of three bytes, by the 16 bits of its code point */
-    bool every_byte;        /* each of the 256 single bytes is a piece with a log-probability */
+    uint32_t *jump;  /* NULL, or the node of each character of three bytes, by the 16 bits of its code point */
+    bool every_byte; /* each of the 256 single bytes is a piece with a log-probability */
 };
 
 /* A position of the text. */
@@ -63,8 +64,9 @@ typedef struct pm_lattice_place {
 pm_status pm_lattice_check(const pm_lattice *lattice, const uint8_t *text, size_t len, pm_error *err);
 /* Room for `need` positions, with exponents if asked. */
 pm_status pm_lattice_room(pm_lattice_scratch *scratch, size_t need, bool powers, pm_error *err);
-/* Gives the pieces of the path that ends at text position `end` to the sink and makes `end` window[0]; `moved` positions from there on are kept. */
-pm_status pm_lattice_emit(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_lattice_place *place, size_t end, size_t moved, bool powers,
-                          pm_lattice_sink sink, void *user, pm_error *err);
+/* Gives the pieces of the path that ends at text position `end` to the sink and makes `end` window[0]; `moved`
+ * positions from there on are kept. */
+pm_status pm_lattice_emit(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_lattice_place *place, size_t end,
+                          size_t moved, bool powers, pm_lattice_sink sink, void *user, pm_error *err);
 
 #endif

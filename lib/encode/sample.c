@@ -1,15 +1,19 @@
-/* sample.c - a segmentation drawn at random: forward filtering, one draw for each end, then the path is read from the back.
+/* sample.c - a segmentation drawn at random: forward filtering, one draw for each end, then the path is read from the
+ * back.
  *
- * weight[e] is the sum over all segmentations of text[0 .. e) of the product of exp(alpha * logp) of their pieces. It grows by one term for each
- * piece text[s .. e), weight[s] * exp(alpha * logp), and with each term the draw decides whether this piece is the one that ends at e: with probability
- * term / sum so far. When all terms are in, each has been kept with probability term / weight[e] (a reservoir of one). Reading from the end, the piece
- * that ends at e is kept with just the probability that it is the last piece of a segmentation of text[0 .. e), so the whole path has
- * probability exp(alpha * sum of logp) / weight[len]. This is bytepiece's distribution; its draws come from libc's rand.
+ * weight[e] is the sum over all segmentations of text[0 .. e) of the product of exp(alpha * logp) of their pieces. It
+ * grows by one term for each piece text[s .. e), weight[s] * exp(alpha * logp), and with each term the draw decides
+ * whether this piece is the one that ends at e: with probability term / sum so far. When all terms are in, each has
+ * been kept with probability term / weight[e] (a reservoir of one). Reading from the end, the piece that ends at e is
+ * kept with just the probability that it is the last piece of a segmentation of text[0 .. e), so the whole path has
+ * probability exp(alpha * sum of logp) / weight[len]. This is bytepiece's distribution; its draws come from libc's
+ * rand.
  *
  * Draws are a function of (key, e, s): a counter-based generator, so the result depends on key and text only.
  *
- * Sums become far smaller than a double reaches: a weight is a mantissa and an exponent of 64 bits. exp is our own (reduction by ln 2 and
- * the series to degree 13, about one unit in the last place), so that a draw is the same on every machine.
+ * Sums become far smaller than a double reaches: a weight is a mantissa and an exponent of 64 bits. exp is our own
+ * (reduction by ln 2 and the series to degree 13, about one unit in the last place), so that a draw is the same on
+ * every machine.
  *
  * Cost: an exponential (some 8 ns) for each piece of the lattice. The window is lattice.c's. */
 #include <math.h>
@@ -34,8 +38,9 @@ static double power_of_two(int64_t n) {
 }
 
 static weight exponential(double x) {
-    static const double one_by[] = {1.0, 1.0, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880,
-                                    1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+    static const double one_by[] = {
+        1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+        1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
     /* Below this a piece is as good as never drawn; exponents of a whole text fit 64 bits. */
     x = x < -1e9 ? -1e9 : x > 1e9 ? 1e9 : x;
     int64_t power = (int64_t)(x * 1.44269504088896338700e+00 + (x < 0 ? -0.5 : 0.5));
@@ -60,7 +65,8 @@ static weight normalized(weight w) {
 
 /* Uniform in [0, 1), for the piece text[s .. e). */
 static double draw(uint64_t key, size_t s, size_t e) {
-    uint64_t word = pm_hash_word(pm_hash_word(key ^ pm_hash_word(e + UINT64_C(0x9E3779B97F4A7C15))) + (e - s) * UINT64_C(0xD1B54A32D192ED03));
+    uint64_t word = pm_hash_word(pm_hash_word(key ^ pm_hash_word(e + UINT64_C(0x9E3779B97F4A7C15))) +
+                                 (e - s) * UINT64_C(0xD1B54A32D192ED03));
     return (double)(word >> 11) * 0x1p-53;
 }
 
@@ -85,8 +91,8 @@ static void offer(pm_lattice_window *w, size_t at, weight term, uint32_t node, u
     }
 }
 
-static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattice_place *place, const uint8_t *text, size_t len, size_t stop,
-                 double alpha, uint64_t key) {
+static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattice_place *place, const uint8_t *text,
+                 size_t len, size_t stop, double alpha, uint64_t key) {
     for (size_t s = place->next; s < stop; s++) {
         size_t from = place->from;
         weight sum = normalized((weight){window->cells[s - from].score, window->power[s - from]});
@@ -102,8 +108,8 @@ static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattic
             parent = child;
             if (node->logp > -INFINITY) {
                 weight w = exponential(alpha * node->logp);
-                offer(window, e - from, (weight){sum.mantissa * w.mantissa, sum.power + w.power}, child, (uint32_t)(e - s),
-                      draw(key, s, e));
+                offer(window, e - from, (weight){sum.mantissa * w.mantissa, sum.power + w.power}, child,
+                      (uint32_t)(e - s), draw(key, s, e));
                 place->reach = e > place->reach ? e : place->reach;
             }
         }
@@ -111,8 +117,8 @@ static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattic
     place->next = stop;
 }
 
-pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scratch, const uint8_t *text, size_t len, double alpha,
-                            uint64_t key, pm_lattice_sink sink, void *user, pm_error *err) {
+pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scratch, const uint8_t *text, size_t len,
+                            double alpha, uint64_t key, pm_lattice_sink sink, void *user, pm_error *err) {
     pm_lattice_place place = {0};
     size_t room = PM_LATTICE_WINDOW, ready = 0;
 

@@ -1,7 +1,8 @@
 /* chunk.c - see chunk.h.
  *
- * The first alternative of the pattern takes up to 10,000 characters and must then see a newline; giving characters back never helps,
- * since none of them is one. So a chunk is the longest run of up to 10,000 characters, and the newlines (up to 100) if they come right behind. */
+ * The first alternative of the pattern takes up to 10,000 characters and must then see a newline; giving characters
+ * back never helps, since none of them is one. So a chunk is the longest run of up to 10,000 characters, and the
+ * newlines (up to 100) if they come right behind. */
 #include "text/chunk.h"
 
 #include <string.h>
@@ -25,7 +26,8 @@ bool pm_is_decimal_digit(uint32_t cp) {
     return cp - digit_zeros[low] < 10;
 }
 
-/* The bytes of up to 10,000 characters that are no newline (and no digit); *digit: the first character is a digit, its length. */
+/* The bytes of up to 10,000 characters that are no newline (and no digit); *digit: the first character is a digit, its
+ * length. */
 static size_t run_length(const uint8_t *text, size_t len, bool isolate_digits, size_t *digit) {
     size_t at = 0;
 

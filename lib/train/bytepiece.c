@@ -1,31 +1,40 @@
 /* bytepiece.c - training BytePiece vocabularies: Su Jianlin's method, with the result of his package bytepiece 0.6.3.
  *
- * The method (https://kexue.fm/archives/9752, /9768; code: github.com/bojone/bytepiece, bytepiece.py and faster.pyx of 0.6.3):
+ * The method (https://kexue.fm/archives/9752, /9768; code: github.com/bojone/bytepiece, bytepiece.py and faster.pyx of
+ * 0.6.3):
  *
  *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c).
  *   2. All n-grams of 0 .. order bytes are counted, and become conditional log-probabilities (count/ngrams.c).
- *   3. Each chunk is cut where, by those probabilities, beginning anew is likelier than going on (segment.c). The parts are counted: they are the
- *      pieces (count/pieces.c).
+ *   3. Each chunk is cut where, by those probabilities, beginning anew is likelier than going on (segment.c). The parts
+ *     are counted: they are the pieces (count/pieces.c).
  *   4. Rare and superfluous pieces are split into others until a vocabulary of the wanted size is left (prune.c).
  *
  * What equality with bytepiece depends on, beside what segment.c, prune.c and encode/lattice.c list:
- *   - chunks: `.{,10000}\n{1,100}|.{1,10000}` on characters after NFC; with isolate_digits a digit (category Nd) is a chunk of its own and ends the one
- *     before. No n-gram and no piece crosses the end of a chunk. (Python 3.11 has the digits and compositions of Unicode 14, newer ones of later versions:
- *     for characters assigned since, bytepiece itself differs between Pythons.)
- *   - the n-gram of j bytes that begins at i is text[i:i+j], and where the chunk ends sooner it is shorter: those are counted and then removed, so a
- *     count is the number of places where all j bytes lie in the chunk. The empty n-gram is counted once a byte: its count is the number of bytes.
- *   - a byte that never occurs gets count 1, and the count of the empty n-gram grows by 1 for each such byte, before any logarithm.
- *   - min_count removes n-grams of two bytes and more. A longer n-gram is never more frequent than its prefix, so the prefix is always there.
- *   - values are log(count(k)) - log(count(k without its last byte)): two rounded doubles and one subtraction, not the log of a quotient. The logarithm
- *     here is correctly rounded (base/log.c); NumPy's, which bytepiece uses, is not everywhere (it differs in the last bit for some hundred of the integers below
- *     two million, and between processors); no model was seen where that made a difference.
- *   - vocabulary sizes: bytepiece keeps max_vocab_size - 3 pieces; here special tokens and reserved slots count too, so size - 3 - those.
+ *   - chunks: `.{,10000}\n{1,100}|.{1,10000}` on characters after NFC; with isolate_digits a digit (category Nd) is a
+ *     chunk of its own and ends the one before. No n-gram and no piece crosses the end of a chunk. (Python 3.11 has the
+ *     digits and compositions of Unicode 14, newer ones of later versions: for characters assigned since, bytepiece
+ *     itself differs between Pythons.)
+ *   - the n-gram of j bytes that begins at i is text[i:i+j], and where the chunk ends sooner it is shorter: those are
+ *     counted and then removed, so a count is the number of places where all j bytes lie in the chunk. The empty n-gram
+ *     is counted once a byte: its count is the number of bytes.
+ *   - a byte that never occurs gets count 1, and the count of the empty n-gram grows by 1 for each such byte, before
+ *     any logarithm.
+ *   - min_count removes n-grams of two bytes and more. A longer n-gram is never more frequent than its prefix, so the
+ *     prefix is always there.
+ *   - values are log(count(k)) - log(count(k without its last byte)): two rounded doubles and one subtraction, not the
+ *     log of a quotient. The logarithm here is correctly rounded (base/log.c); NumPy's, which bytepiece uses, is not
+ *     everywhere (it differs in the last bit for some hundred of the integers below two million, and between
+ *     processors); no model was seen where that made a difference.
+ *   - vocabulary sizes: bytepiece keeps max_vocab_size - 3 pieces; here special tokens and reserved slots count too, so
+ *     size - 3 - those.
  *   - ids: 0 <pad>, 1 <bos>, 2 <eos>, then pieces by (length, bytes).
  *
- * Text that is no UTF-8, which bytepiece refuses: NFC works on the well-formed stretches, any other byte is a character of its own.
+ * Text that is no UTF-8, which bytepiece refuses: NFC works on the well-formed stretches, any other byte is a character
+ * of its own.
  *
- * One pass over the corpus: an iterator cannot be rewound, so chunks are spooled (count/spool.c) for step 3. Threads take blocks of documents, and later
- * runs of chunks, in any order; all that comes of it are sums of integers and sets, so the model does not depend on it. */
+ * One pass over the corpus: an iterator cannot be rewound, so chunks are spooled (count/spool.c) for step 3. Threads
+ * take blocks of documents, and later runs of chunks, in any order; all that comes of it are sums of integers and sets,
+ * so the model does not depend on it. */
 #include <stdio.h>
 
 #include "count/ngrams.h"
@@ -84,7 +93,8 @@ static pm_status take_document(trainer *t, unsigned thread, pm_bytes doc, pm_err
         return PM_OK;
     }
     if (t->specials) {
-        c->with_special += pm_specials_next(t->specials, (pm_special_rules){NULL, PM_SPECIAL_NOTICE}, doc.data, doc.len, 0, &hit);
+        c->with_special +=
+            pm_specials_next(t->specials, (pm_special_rules){NULL, PM_SPECIAL_NOTICE}, doc.data, doc.len, 0, &hit);
     }
     if (!pm_nfc_quick_check(doc.data, doc.len)) {
         c->normal.len = 0;
@@ -162,7 +172,8 @@ static pm_status count_ngrams(trainer *t, pm_error *err) {
         sum->documents_with_special += c->with_special;
     }
     return sum->bytes ? PM_OK
-                      : pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %llu documents, all empty", (unsigned long long)sum->documents);
+                      : pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %llu documents, all empty",
+                                (unsigned long long)sum->documents);
 }
 
 /* ---------------------------------------------------------------- counting pieces ---- */
@@ -239,7 +250,8 @@ typedef struct entry {
 
 static int by_length(const void *left, const void *right) {
     const entry *a = left, *b = right;
-    return a->piece.len != b->piece.len ? (a->piece.len > b->piece.len ? 1 : -1) : memcmp(a->piece.data, b->piece.data, a->piece.len);
+    return a->piece.len != b->piece.len ? (a->piece.len > b->piece.len ? 1 : -1)
+                                        : memcmp(a->piece.data, b->piece.data, a->piece.len);
 }
 
 static pm_status set_reserved(pm_model *model, uint32_t n, pm_error *err) {
@@ -283,8 +295,10 @@ static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) 
     return set_number(model, "bytes", t->job->summary.bytes, err);
 }
 
-static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_pruned *pruned, const uint64_t *counts, size_t size, pm_error *err) {
-    pm_model model = {.algorithm = PM_ALGORITHM_BYTEPIECE, .normalize = true, .isolate_digits = t->job->o.isolate_digits};
+static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_pruned *pruned, const uint64_t *counts,
+                                size_t size, pm_error *err) {
+    pm_model model = {
+        .algorithm = PM_ALGORITHM_BYTEPIECE, .normalize = true, .isolate_digits = t->job->o.isolate_digits};
     entry *entries = pm_alloc(pruned->n, sizeof *entries);
     size_t n = 0;
 
@@ -331,7 +345,8 @@ static pm_status make_all(pm_tokenizer **out, trainer *t, size_t *sizes, size_t 
 
     sort_sizes(t->job, sizes, which);
     PM_TRY(pm_ticker_phase(&t->job->ticker, "prune pieces", "tasks", 0, err));
-    PM_TRY(pm_prune(&pruned, t->pieces, sizes, o->n_vocab_sizes, o->max_piece_length, o->min_count, o->threads, &t->job->ticker, err));
+    PM_TRY(pm_prune(&pruned, t->pieces, sizes, o->n_vocab_sizes, o->max_piece_length, o->min_count, o->threads,
+                    &t->job->ticker, err));
     for (size_t i = 0; status == PM_OK && i < o->n_vocab_sizes; i++) {
         status = make_tokenizer(&out[which[i]], t, &pruned, pruned.counts[i], sizes[i], err);
     }

@@ -2,15 +2,19 @@
  *
  * The rounds, in this order, which the result depends on (bytepiece's Trainer.prune_pieces):
  *   1. Every single byte that is no piece becomes one with count 1.
- *   2. Kept are single bytes, and pieces of at most max_length bytes seen min_count times. The others are dropped: each is split by the best
- *      segmentation under the kept ones with their counts as they are BEFORE anything is added; then all is added.
- *   3. Every kept piece is split under the kept ones, and the counts become what comes out: a piece that is less likely than a sequence of others
- *      vanishes. This is repeated until the NUMBER of pieces stays the same; the counts are those of the last repetition.
- *   4. For each size from the largest down, beginning with the result of the size before: if there are more pieces, they are sorted by
- *      (longer than one byte, count descending, length descending, bytes), cut to the size, the rest dropped as in 2, and 3 is repeated.
+ *   2. Kept are single bytes, and pieces of at most max_length bytes seen min_count times. The others are dropped: each
+ *     is split by the best segmentation under the kept ones with their counts as they are BEFORE anything is added;
+ *     then all is added.
+ *   3. Every kept piece is split under the kept ones, and the counts become what comes out: a piece that is less likely
+ *     than a sequence of others vanishes. This is repeated until the NUMBER of pieces stays the same; the counts are
+ *     those of the last repetition.
+ *   4. For each size from the largest down, beginning with the result of the size before: if there are more pieces,
+ *     they are sorted by (longer than one byte, count descending, length descending, bytes), cut to the size, the rest
+ *     dropped as in 2, and 3 is repeated.
  *
- * A segmentation of a piece is lattice.c's, with log-probabilities ln(count) - ln(sum of all counts). One trie over everything kept in step 2 serves all
- * rounds: what vanished later has log-probability minus infinity. Threads add to counters of their own; sums of integers do not depend on their order. */
+ * A segmentation of a piece is lattice.c's, with log-probabilities ln(count) - ln(sum of all counts). One trie over
+ * everything kept in step 2 serves all rounds: what vanished later has log-probability minus infinity. Threads add to
+ * counters of their own; sums of integers do not depend on their order. */
 #include "train/prune.h"
 
 #include <math.h>
@@ -40,7 +44,7 @@ typedef struct pruner {
     pm_lattice *lattice;
     uint64_t *counts; /* of the candidates now; 0: gone */
     double *logp;
-    drop *drops;      /* those to be split now */
+    drop *drops; /* those to be split now */
     size_t n_drops;
     splitter *splitters;
     unsigned threads;
@@ -83,7 +87,8 @@ static pm_status task_split_shard(void *ctx, unsigned thread, size_t task, pm_er
     for (size_t i = 0; i < sh->cap; i++) {
         const pm_piece_slot *slot = &sh->slots[i];
         if (slot->count_and_len && !is_kept(p, slot)) {
-            PM_TRY(split(p, &p->splitters[thread], sh->bytes.data + slot->at, pm_piece_len(slot), pm_piece_count(slot), err));
+            PM_TRY(split(p, &p->splitters[thread], sh->bytes.data + slot->at, pm_piece_len(slot), pm_piece_count(slot),
+                         err));
         }
     }
     return PM_OK;
@@ -191,8 +196,10 @@ static size_t count_candidates(const pruner *p) {
 
 static void fill_candidates(pruner *p) {
     static const uint8_t bytes[256] = {
-#define ROW(x) x, x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7, x + 8, x + 9, x + 10, x + 11, x + 12, x + 13, x + 14, x + 15
-        ROW(0), ROW(16), ROW(32), ROW(48), ROW(64), ROW(80), ROW(96), ROW(112), ROW(128), ROW(144), ROW(160), ROW(176), ROW(192), ROW(208), ROW(224), ROW(240)
+#define ROW(x)                                                                                                         \
+    x, x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7, x + 8, x + 9, x + 10, x + 11, x + 12, x + 13, x + 14, x + 15
+        ROW(0),   ROW(16),  ROW(32),  ROW(48),  ROW(64),  ROW(80),  ROW(96), ROW(112), ROW(128),
+        ROW(144), ROW(160), ROW(176), ROW(192), ROW(208), ROW(224), ROW(240)
 #undef ROW
     };
     size_t n = 256;
@@ -271,9 +278,14 @@ static pm_status prune(pruner *p, const size_t *sizes, size_t n_sizes, pm_error 
     return PM_OK;
 }
 
-pm_status pm_prune(pm_pruned *out, const pm_piece_table *table, const size_t *sizes, size_t n_sizes, size_t max_length, uint64_t min_count, unsigned threads,
-                   pm_ticker *ticker, pm_error *err) {
-    pruner p = {.out = out, .table = table, .max_length = max_length, .min_count = min_count, .threads = threads ? threads : 1, .ticker = ticker};
+pm_status pm_prune(pm_pruned *out, const pm_piece_table *table, const size_t *sizes, size_t n_sizes, size_t max_length,
+                   uint64_t min_count, unsigned threads, pm_ticker *ticker, pm_error *err) {
+    pruner p = {.out = out,
+                .table = table,
+                .max_length = max_length,
+                .min_count = min_count,
+                .threads = threads ? threads : 1,
+                .ticker = ticker};
 
     *out = (pm_pruned){0};
     pm_status status = prune(&p, sizes, n_sizes, err);

@@ -1,24 +1,30 @@
 /* segment.c - the per-byte Viterbi of BytePiece.
  *
- * The state at a byte says how much of its piece is known: state j means that the (j + 1)-gram that ends here lies within the piece; the last state
- * absorbs longer ones. State 0 begins a piece. From state p a step leads to 0 (a new piece) or to p + 1 (to itself from the last). The byte i in state j
- * scores the log-probability of the (j + 1)-gram that ends at i. So a piece of bytes b0 b1 b2 ... has the probability P(b0) P(b1|b0) P(b2|b0 b1) ...
- * with contexts of at most order - 1 bytes, and the text is cut where beginning anew is likelier than going on.
+ * The state at a byte says how much of its piece is known: state j means that the (j + 1)-gram that ends here lies
+ * within the piece; the last state absorbs longer ones. State 0 begins a piece. From state p a step leads to 0 (a new
+ * piece) or to p + 1 (to itself from the last). The byte i in state j scores the log-probability of the (j + 1)-gram
+ * that ends at i. So a piece of bytes b0 b1 b2 ... has the probability P(b0) P(b1|b0) P(b2|b0 b1) ... with contexts of
+ * at most order - 1 bytes, and the text is cut where beginning anew is likelier than going on.
  *
  * Equality with bytepiece's Trainer._tokenize rests on:
- *   - scores are doubles, absolute sums from the start of the chunk, one addition a byte: previous score + value of this byte;
- *   - into state 0: all previous states, compared AFTER the addition (two different scores may round to the same sum); the first of equal ones wins;
+ *   - scores are doubles, absolute sums from the start of the chunk, one addition a byte: previous score + value of
+ *     this byte;
+ *   - into state 0: all previous states, compared AFTER the addition (two different scores may round to the same sum);
+ *     the first of equal ones wins;
  *   - into the last state: from the one before, unless the last itself gives strictly more;
  *   - at the end the first of the best states wins;
- *   - an n-gram that is not there is minus infinity, and so is one that would begin before the chunk; with ensure_unicode so is state 0 at bytes 80 .. BF;
- *   - where all previous scores are minus infinity, the way back leads to state 0. So when no state is possible at some byte (a character's own
- *     n-gram is too rare and it cannot be cut), none is to the end of the chunk, and the whole tail comes out as single bytes.
+ *   - an n-gram that is not there is minus infinity, and so is one that would begin before the chunk; with
+ *     ensure_unicode so is state 0 at bytes 80 .. BF;
+ *   - where all previous scores are minus infinity, the way back leads to state 0. So when no state is possible at some
+ *     byte (a character's own n-gram is too rare and it cannot be cut), none is to the end of the chunk, and the whole
+ *     tail comes out as single bytes.
  *
- * On the way only two choices need be stored: where state 0 came from (3 bits) and whether the last state came from itself (1 bit).
+ * On the way only two choices need be stored: where state 0 came from (3 bits) and whether the last state came from
+ * itself (1 bit).
  *
- * Values come from the n-gram model by the START of the n-gram: one record has the values of all orders for n-grams that begin at s; the one of
- * order j is used at byte s + j - 1 in state j - 1. A ring of 8 rows holds those not yet used. The lookups of a tile of positions are prepared, with a
- * prefetch, while the tile before is worked on. */
+ * Values come from the n-gram model by the START of the n-gram: one record has the values of all orders for n-grams
+ * that begin at s; the one of order j is used at byte s + j - 1 in state j - 1. A ring of 8 rows holds those not yet
+ * used. The lookups of a tile of positions are prepared, with a prefetch, while the tile before is worked on. */
 #include "train/segment.h"
 
 #include <math.h>
@@ -43,7 +49,8 @@ typedef struct path {
     double scores[RING];
 } path;
 
-static inline __attribute__((always_inline)) void prepare(tile *t, cursor *c, const pm_ngram_model *m, const unsigned order) {
+static inline __attribute__((always_inline)) void prepare(tile *t, cursor *c, const pm_ngram_model *m,
+                                                          const unsigned order) {
     unsigned n = 0;
     while (n < TILE && c->chunk < c->n_chunks) {
         size_t left = c->ends[c->chunk] - c->at;
@@ -57,8 +64,9 @@ static inline __attribute__((always_inline)) void prepare(tile *t, cursor *c, co
         t->lengths[n] = (uint8_t)len;
         if (len > 1) {
             const pm_ngram_shard *sh = &m->shards[pm_ngram_shard_of(word)];
-            const uint8_t *bucket = len == order ? pm_ngram_bucket(sh->whole, sh->n_whole, pm_ngram_whole_key(order, word))
-                                                 : pm_ngram_bucket(sh->part, sh->n_part, pm_ngram_part_key(order, word, len));
+            const uint8_t *bucket = len == order
+                                        ? pm_ngram_bucket(sh->whole, sh->n_whole, pm_ngram_whole_key(order, word))
+                                        : pm_ngram_bucket(sh->part, sh->n_part, pm_ngram_part_key(order, word, len));
             __builtin_prefetch(bucket);
             t->buckets[n] = bucket;
         }
@@ -68,8 +76,8 @@ static inline __attribute__((always_inline)) void prepare(tile *t, cursor *c, co
 }
 
 /* The record of the longest n-gram that begins here and is there, and its length (1: none). */
-static inline __attribute__((always_inline)) const uint8_t *look_up(const tile *t, unsigned i, const pm_ngram_model *m, const unsigned order,
-                                                                    const bool wide, unsigned *found) {
+static inline __attribute__((always_inline)) const uint8_t *
+look_up(const tile *t, unsigned i, const pm_ngram_model *m, const unsigned order, const bool wide, unsigned *found) {
     uint64_t word = t->words[i];
     const pm_ngram_shard *sh = &m->shards[pm_ngram_shard_of(word)];
     unsigned len = t->lengths[i];
@@ -86,7 +94,8 @@ static inline __attribute__((always_inline)) const uint8_t *look_up(const tile *
     }
     for (; len > 1; len--, bucket = NULL) {
         uint64_t key = pm_ngram_part_key(order, word, len);
-        slot = pm_ngram_find(sh->part, sh->n_part, bucket ? bucket : pm_ngram_bucket(sh->part, sh->n_part, key), key, wide);
+        slot = pm_ngram_find(sh->part, sh->n_part, bucket ? bucket : pm_ngram_bucket(sh->part, sh->n_part, key), key,
+                             wide);
         if (slot) {
             *found = len;
             return slot;
@@ -97,8 +106,10 @@ static inline __attribute__((always_inline)) const uint8_t *look_up(const tile *
 }
 
 /* Puts the values of the n-grams that begin at position s into the ring. */
-static inline __attribute__((always_inline)) void put_values(path *p, size_t s, uint8_t byte, const uint8_t *slot, unsigned found,
-                                                             const pm_ngram_model *m, const double *start, const unsigned order, const bool wide) {
+static inline __attribute__((always_inline)) void put_values(path *p, size_t s, uint8_t byte, const uint8_t *slot,
+                                                             unsigned found, const pm_ngram_model *m,
+                                                             const double *start, const unsigned order,
+                                                             const bool wide) {
     double before = m->log_first[byte];
     p->ring[s % RING][0] = start[byte];
     if (found == order) {
@@ -178,7 +189,8 @@ static void read_path(pm_segmenter *g, const path *p, size_t begin, size_t end, 
     }
 }
 
-static inline __attribute__((always_inline)) void run(pm_segmenter *g, const pm_ngram_model *m, const double *start, const uint8_t *text, const uint32_t *ends, size_t n,
+static inline __attribute__((always_inline)) void run(pm_segmenter *g, const pm_ngram_model *m, const double *start,
+                                                      const uint8_t *text, const uint32_t *ends, size_t n,
                                                       const unsigned order, const bool wide) {
     cursor c = {text, ends, n, 0, 0};
     tile tiles[2];
@@ -209,7 +221,8 @@ static inline __attribute__((always_inline)) void run(pm_segmenter *g, const pm_
     }
 }
 
-pm_status pm_segment(pm_segmenter *g, const pm_ngram_model *m, bool ensure_unicode, const uint8_t *text, const uint32_t *ends, size_t n, pm_error *err) {
+pm_status pm_segment(pm_segmenter *g, const pm_ngram_model *m, bool ensure_unicode, const uint8_t *text,
+                     const uint32_t *ends, size_t n, pm_error *err) {
     double start[256];
     size_t longest = 0, total = n ? ends[n - 1] : 0;
 

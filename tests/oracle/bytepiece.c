@@ -16,7 +16,9 @@ static int compare(pm_bytes a, pm_bytes b) {
     return c ? c : (a.len > b.len) - (a.len < b.len);
 }
 
-static int compare_entries(const void *a, const void *b) { return compare(((const oracle_entry *)a)->key, ((const oracle_entry *)b)->key); }
+static int compare_entries(const void *a, const void *b) {
+    return compare(((const oracle_entry *)a)->key, ((const oracle_entry *)b)->key);
+}
 
 static void *must(void *p) {
     if (!p) {
@@ -69,7 +71,9 @@ static oracle_dict copy_dict(const oracle_dict *d) {
 /* ---------------------------------------------------------------- chunks ---- */
 
 /* Category Nd, as far as the tests use it. */
-static bool is_digit(uint32_t cp) { return (cp >= '0' && cp <= '9') || (cp >= 0x661 && cp <= 0x669) || (cp >= 0xFF10 && cp <= 0xFF19); }
+static bool is_digit(uint32_t cp) {
+    return (cp >= '0' && cp <= '9') || (cp >= 0x661 && cp <= 0x669) || (cp >= 0xFF10 && cp <= 0xFF19);
+}
 
 size_t oracle_chunks(const uint8_t *text, size_t len, bool isolate_digits, size_t *ends) {
     size_t n = 0, at = 0;
@@ -106,8 +110,10 @@ size_t oracle_chunks(const uint8_t *text, size_t len, bool isolate_digits, size_
 static pm_bytes part(pm_bytes text, size_t from, size_t to) { return (pm_bytes){text.data + from, to - from}; }
 
 static const uint8_t all_bytes[256] = {
-#define ROW(x) x, x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7, x + 8, x + 9, x + 10, x + 11, x + 12, x + 13, x + 14, x + 15
-    ROW(0), ROW(16), ROW(32), ROW(48), ROW(64), ROW(80), ROW(96), ROW(112), ROW(128), ROW(144), ROW(160), ROW(176), ROW(192), ROW(208), ROW(224), ROW(240)
+#define ROW(x)                                                                                                         \
+    x, x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7, x + 8, x + 9, x + 10, x + 11, x + 12, x + 13, x + 14, x + 15
+    ROW(0),   ROW(16),  ROW(32),  ROW(48),  ROW(64),  ROW(80),  ROW(96), ROW(112), ROW(128),
+    ROW(144), ROW(160), ROW(176), ROW(192), ROW(208), ROW(224), ROW(240)
 #undef ROW
 };
 
@@ -289,7 +295,8 @@ static int by_use(const void *left, const void *right) {
     return compare(a->key, b->key);
 }
 
-static void prune_pieces(oracle_dict *pieces, const oracle_options *o, const size_t *sizes, size_t n_sizes, oracle_dict *out) {
+static void prune_pieces(oracle_dict *pieces, const oracle_options *o, const size_t *sizes, size_t n_sizes,
+                         oracle_dict *out) {
     oracle_dict keep = {0}, drop = {0};
     for (unsigned b = 0; b < 256; b++) {
         if (!oracle_dict_find(pieces, one_byte(b))) {
@@ -320,7 +327,8 @@ static void prune_pieces(oracle_dict *pieces, const oracle_options *o, const siz
     oracle_dict_free(&keep);
 }
 
-void oracle_train(const oracle_options *o, const pm_bytes *chunks, size_t n, const size_t *sizes, size_t n_sizes, oracle_dict *out) {
+void oracle_train(const oracle_options *o, const pm_bytes *chunks, size_t n, const size_t *sizes, size_t n_sizes,
+                  oracle_dict *out) {
     oracle_dict ngrams[8] = {{0}}, pieces = {0};
     count_ngrams(ngrams, o->order, chunks, n);
     prune_ngrams(ngrams, o->order, o->min_count);

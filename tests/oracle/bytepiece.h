@@ -1,4 +1,5 @@
-/* bytepiece.h - BytePiece as bytepiece 0.6.3 reads: dictionaries are sorted arrays, everything is looked up one by one. */
+/* bytepiece.h - BytePiece as bytepiece 0.6.3 reads: dictionaries are sorted arrays, everything is looked up one by one.
+ */
 #ifndef PM_ORACLE_BYTEPIECE_H
 #define PM_ORACLE_BYTEPIECE_H
 
@@ -32,11 +33,13 @@ typedef struct oracle_options {
     bool isolate_digits, ensure_unicode;
 } oracle_options;
 
-/* The chunks of a document, which is in NFC, by trying the pattern's alternatives at each place. Returns their number; ends has room for len + 1. */
+/* The chunks of a document, which is in NFC, by trying the pattern's alternatives at each place. Returns their number;
+ * ends has room for len + 1. */
 size_t oracle_chunks(const uint8_t *text, size_t len, bool isolate_digits, size_t *ends);
 
 /* Trains on chunks; pieces[i] is the vocabulary of at most sizes[i] pieces; sizes go down. */
-void oracle_train(const oracle_options *o, const pm_bytes *chunks, size_t n, const size_t *sizes, size_t n_sizes, oracle_dict *pieces);
+void oracle_train(const oracle_options *o, const pm_bytes *chunks, size_t n, const size_t *sizes, size_t n_sizes,
+                  oracle_dict *pieces);
 
 /* Sets the values of all pieces to log(count) - log(sum of counts). */
 void oracle_set_logs(oracle_dict *pieces);

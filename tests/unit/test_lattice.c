@@ -35,7 +35,8 @@ static void make(vocabulary *v, uint64_t seed, size_t n, size_t longest, const c
         if (i >= 256) {
             random_piece(store[i], len, alphabet, &state);
         }
-        oracle_dict_add(&v->dict, (pm_bytes){store[i], len}, 1 + random_word(&state) % (random_word(&state) % 2 ? 3 : 1000));
+        oracle_dict_add(&v->dict, (pm_bytes){store[i], len},
+                        1 + random_word(&state) % (random_word(&state) % 2 ? 3 : 1000));
     }
     oracle_dict_settle(&v->dict);
     oracle_set_logs(&v->dict);
@@ -169,7 +170,8 @@ START_TEST(pieces_can_vanish_and_come_back) {
     sink s = {ends, 0, 0, &v, (const uint8_t *)"aab"};
     assert_fails(pm_lattice_best(v.lattice, v.scratch, s.text, 3, take, &s, &err), PM_INVALID_ARGUMENT, "0x62");
     ck_assert_uint_eq(err.offset, 2);
-    assert_fails(pm_lattice_sample(v.lattice, v.scratch, s.text, 3, 1.0, 1, take, &s, &err), PM_INVALID_ARGUMENT, "0x62");
+    assert_fails(pm_lattice_sample(v.lattice, v.scratch, s.text, 3, 1.0, 1, take, &s, &err), PM_INVALID_ARGUMENT,
+                 "0x62");
     pm_lattice_set(v.lattice, v.logp);
     n = best(&v, (pm_bytes){(const uint8_t *)"abaabb", 6}, ends);
     ck_assert_uint_le(n, 6);
@@ -238,7 +240,8 @@ static void compare_distribution(vocabulary *v, pm_bytes text, double alpha) {
         cells++;
     }
     double degrees = cells - 1;
-    ck_assert_msg(chi < degrees + 4 * sqrt(2 * degrees) + 4, "chi-square %.1f with %.0f degrees of freedom, alpha %.2f", chi, degrees, alpha);
+    ck_assert_msg(chi < degrees + 4 * sqrt(2 * degrees) + 4, "chi-square %.1f with %.0f degrees of freedom, alpha %.2f",
+                  chi, degrees, alpha);
 }
 
 START_TEST(draws_have_the_exact_distribution) {

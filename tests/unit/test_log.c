@@ -11,7 +11,8 @@ static uint64_t bits_of(double x) {
 
 START_TEST(hard_cases_are_rounded_correctly) {
     for (size_t i = 0; i < sizeof log_cases / sizeof *log_cases; i++) {
-        ck_assert_msg(bits_of(pm_log_u64(log_cases[i].n)) == log_cases[i].bits, "ln %llu", (unsigned long long)log_cases[i].n);
+        ck_assert_msg(bits_of(pm_log_u64(log_cases[i].n)) == log_cases[i].bits, "ln %llu",
+                      (unsigned long long)log_cases[i].n);
     }
     ck_assert(bits_of(pm_log_u64(1)) == 0);
 }

@@ -1,4 +1,5 @@
-/* test_train_bytepiece.c - the BytePiece trainer and encoder against their twin on small random corpora; chunks; spooling; options. */
+/* test_train_bytepiece.c - the BytePiece trainer and encoder against their twin on small random corpora; chunks;
+ * spooling; options. */
 #include <stdio.h>
 
 #include "../oracle/bytepiece.h"
@@ -41,7 +42,8 @@ static void random_documents(text *t, uint64_t *state, unsigned kind) {
     size_t room = 20 + random_word(state) % (MAX_BYTES - 200);
     for (size_t i = 0; i < t->n; i++) {
         for (uint64_t k = random_word(state) % 40; k > 0 && at + 64 < room; k--) {
-            const char *word = random_word(state) % 5 ? words[random_word(state) % 12] : units[kind][random_word(state) % 8];
+            const char *word =
+                random_word(state) % 5 ? words[random_word(state) % 12] : units[kind][random_word(state) % 8];
             memcpy(t->data + at, word, strlen(word));
             at += strlen(word);
             if (random_word(state) % 50 == 0) {
@@ -106,14 +108,16 @@ static void compare_model(const pm_tokenizer *tok, const oracle_dict *pieces) {
         ck_assert_uint_eq(e->count, pm_tokenizer_count(tok, id));
         if (n++) { /* sorted by (length, bytes) */
             pm_bytes before = pm_tokenizer_piece(tok, id - 1);
-            ck_assert(before.len < piece.len || (before.len == piece.len && memcmp(before.data, piece.data, piece.len) < 0));
+            ck_assert(before.len < piece.len ||
+                      (before.len == piece.len && memcmp(before.data, piece.data, piece.len) < 0));
         }
     }
     ck_assert_uint_eq(n, pieces->n);
     ck_assert_uint_eq(pm_tokenizer_vocab_size(tok), n + 3);
 }
 
-static void compare_ids(const pm_tokenizer *tok, oracle_dict *pieces, const pm_bytes *chunks, size_t n_chunks, pm_bytes all) {
+static void compare_ids(const pm_tokenizer *tok, oracle_dict *pieces, const pm_bytes *chunks, size_t n_chunks,
+                        pm_bytes all) {
     pm_error err = {0};
     pm_encoder *enc;
     pm_id ids[3 * MAX_BYTES];
@@ -219,14 +223,17 @@ START_TEST(chunks_equal_the_twin) {
 END_TEST
 
 START_TEST(digits_are_those_of_unicode) {
-    ck_assert(pm_is_decimal_digit('0') && pm_is_decimal_digit('9') && !pm_is_decimal_digit('/') && !pm_is_decimal_digit(':'));
-    ck_assert(!pm_is_decimal_digit(0xB2) && !pm_is_decimal_digit(0x65F) && pm_is_decimal_digit(0x660) && pm_is_decimal_digit(0x669));
-    ck_assert(!pm_is_decimal_digit(0x66A) && pm_is_decimal_digit(0x1D7FF) && !pm_is_decimal_digit(0x1D800) && !pm_is_decimal_digit(0x10FFFF));
+    ck_assert(pm_is_decimal_digit('0') && pm_is_decimal_digit('9') && !pm_is_decimal_digit('/') &&
+              !pm_is_decimal_digit(':'));
+    ck_assert(!pm_is_decimal_digit(0xB2) && !pm_is_decimal_digit(0x65F) && pm_is_decimal_digit(0x660) &&
+              pm_is_decimal_digit(0x669));
+    ck_assert(!pm_is_decimal_digit(0x66A) && pm_is_decimal_digit(0x1D7FF) && !pm_is_decimal_digit(0x1D800) &&
+              !pm_is_decimal_digit(0x10FFFF));
     ck_assert(pm_is_decimal_digit(0x10D40)); /* Garay: Unicode 16 */
 }
 END_TEST
 
-static pm_ngram_model *model_of(const uint8_t *text, const uint32_t *ends, size_t n, unsigned order, bool wide) {
+static pm_ngram_model *model_of(const uint8_t *data, const uint32_t *ends, size_t n, unsigned order, bool wide) {
     pm_error err = {0};
     pm_ngram_counter *counter;
     pm_ngram_model *model;
@@ -234,7 +241,7 @@ static pm_ngram_model *model_of(const uint8_t *text, const uint32_t *ends, size_
     if (wide) {
         pm_ngram_counter_widen(counter);
     }
-    assert_ok(pm_ngram_count(counter, 0, text, ends, n, &err));
+    assert_ok(pm_ngram_count(counter, 0, data, ends, n, &err));
     assert_ok(pm_ngram_model_new(&model, counter, 2, 1, NULL, &err));
     ck_assert_int_eq(model->wide, wide);
     pm_ngram_counter_free(counter);
@@ -256,7 +263,8 @@ START_TEST(wide_slots_give_what_narrow_ones_give) {
     }
     for (unsigned order = 1; order <= 6; order++) {
         pm_error err = {0};
-        pm_ngram_model *narrow = model_of(data, ends, LEN / CHUNK, order, false), *wide = model_of(data, ends, LEN / CHUNK, order, true);
+        pm_ngram_model *narrow = model_of(data, ends, LEN / CHUNK, order, false),
+                       *wide = model_of(data, ends, LEN / CHUNK, order, true);
         pm_segmenter a = {0}, b = {0};
         assert_ok(pm_segment(&a, narrow, true, data, ends, LEN / CHUNK, &err));
         assert_ok(pm_segment(&b, wide, true, data, ends, LEN / CHUNK, &err));
@@ -314,7 +322,8 @@ START_TEST(special_tokens_and_reserved_slots_come_behind_the_pieces) {
     const pm_special_token specials[] = {{bytes_of("<|end|>"), PM_ID_NONE}, {bytes_of("<|user|>"), PM_ID_NONE}};
     assert_ok(pm_corpus_new(&corpus, NULL, &err));
     for (int i = 0; i < 50; i++) {
-        assert_ok(pm_corpus_add_document(corpus, bytes_of("the quick brown fox jumps over the lazy dog and on <|end|>"), &err));
+        assert_ok(pm_corpus_add_document(corpus, bytes_of("the quick brown fox jumps over the lazy dog and on <|end|>"),
+                                         &err));
         assert_ok(pm_corpus_add_document(corpus, bytes_of("pack my box with five dozen liquor jugs"), &err));
     }
     o.vocab_sizes = &size;
