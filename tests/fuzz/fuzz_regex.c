@@ -56,7 +56,8 @@ static bool twin(const char *regex, const uint8_t *text, size_t len, size_t *end
     size_t n = 0, begin = 0, from = 0;
 
     REQUIRE(pm_dialect_translate(&d, regex, false, &err) == PM_OK);
-    pcre2_code *code = pcre2_compile(d.text.data, d.text.len, PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &error, &at, NULL);
+    pcre2_code *code = pcre2_compile(d.text.data ? d.text.data : (PCRE2_SPTR) "", d.text.len,
+                                     PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &error, &at, NULL);
     REQUIRE(code);
     pcre2_match_data *match = pcre2_match_data_create(1, NULL);
     pcre2_match_context *context = pcre2_match_context_create(NULL);
