@@ -61,6 +61,7 @@ struct pm_corpus {
     size_t n, cap;
     bool unknown_total; /* some source does not tell its size */
     uint64_t total, done;
+    uint64_t most;      /* bytes in a document; 0: any number */
 
     size_t at;        /* the source that is being read */
     bool open;        /* it is a file and `reader` reads it */
@@ -279,9 +280,13 @@ static void close_source(pm_corpus *corpus) {
     corpus->open = false;
 }
 
-/* Reads `room` more bytes to the end of *buf. */
-static pm_status read_more(pm_corpus *corpus, pm_buf *buf, size_t room, pm_error *err) {
+/* Reads `room` more bytes to the end of *buf, where `begun` bytes of a document or line stand already. */
+static pm_status read_more(pm_corpus *corpus, pm_buf *buf, size_t begun, size_t room, pm_error *err) {
     size_t got;
+    if (corpus->most && begun > corpus->most) {
+        return pm_fail(err, PM_LIMIT, "memory_limit is too small for the document of more than %zu bytes at byte %llu", begun,
+                       (unsigned long long)(corpus->reader.given - begun));
+    }
     PM_TRY(pm_buf_reserve(buf, room, err));
     PM_TRY(pm_reader_read(&corpus->reader, buf->data + buf->len, room, &got, err));
     buf->len += got;
@@ -313,7 +318,8 @@ static pm_status fill_text(pm_corpus *corpus, pm_block *block, size_t want, bool
         if (is_full(block, want)) {
             return keep_rest(corpus, block, &cut, err);
         }
-        PM_TRY(read_more(corpus, &block->text, block->text.len < want ? want - block->text.len : want, err));
+        size_t begun = block->text.len - last_end(block);
+        PM_TRY(read_more(corpus, &block->text, begun, block->text.len < want ? want - block->text.len : want, err));
     }
     /* A last line without newline is a document; a whole file is one, however short. */
     *ended = true;
@@ -340,7 +346,7 @@ static pm_status next_line(pm_corpus *corpus, pm_bytes *line, bool *ended, pm_er
             corpus->rest_at = 0;
         }
         corpus->rest_seen = rest->len;
-        PM_TRY(read_more(corpus, rest, RAW_BYTES, err));
+        PM_TRY(read_more(corpus, rest, rest->len, RAW_BYTES, err));
     }
 }
 
@@ -466,6 +472,8 @@ void pm_corpus_position(const pm_corpus *corpus, uint64_t *done, uint64_t *total
         *total = corpus->unknown_total ? 0 : corpus->total;
     }
 }
+
+void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most) { corpus->most = most; }
 
 bool pm_corpus_splits_lines(const pm_corpus *corpus) {
     for (size_t i = 0; i < corpus->n && corpus->split == PM_SPLIT_LINE; i++) {

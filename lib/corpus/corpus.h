@@ -19,6 +19,10 @@ void pm_block_release(pm_block *block);
  * documents are kept. Errors as pm_corpus_read. */
 pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_error *err);
 
+/* A document of a file that is longer than this fails the read with PM_LIMIT, before more of it is held in memory; 0: no
+ * limit. */
+void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most);
+
 /* Some source gives single lines of plain text (for the summary). */
 bool pm_corpus_splits_lines(const pm_corpus *corpus);
 /* A name for the way documents are cut, recorded in models: "line", "paragraph", "document". */

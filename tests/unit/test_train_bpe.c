@@ -560,6 +560,31 @@ START_TEST(the_memory_limit_is_an_error) {
 }
 END_TEST
 
+/* A line of a file is no longer than the limit allows in memory either: 64 MB of zero bytes took 64 MB under a limit of 4. */
+START_TEST(a_line_longer_than_the_memory_limit_is_not_read) {
+    enum { LEN = 64 << 20 };
+    static const char *const names[] = {"long.txt", "long.jsonl"};
+    uint32_t size = 300;
+    pm_train_options o = options_for(&size);
+    pm_tokenizer *tok;
+    char *text = calloc(LEN, 1);
+    memcpy(text, "\n\n", 2);
+    o.memory_limit = 4 << 20;
+    for (size_t i = 0; i < 2; i++) {
+        pm_corpus *corpus;
+        uint64_t done, total;
+        assert_ok(pm_corpus_new(&corpus, NULL, &err));
+        assert_ok(pm_corpus_add_file(corpus, temporary_file(names[i], text, LEN), &err));
+        assert_fails(pm_train(&tok, 1, corpus, &o, &err), PM_LIMIT, "bytes at byte 2");
+        ck_assert(strstr(err.file, names[i]) != NULL);
+        pm_corpus_position(corpus, &done, &total);
+        ck_assert_msg(done < 8 << 20, "%llu bytes were read", (unsigned long long)done);
+        pm_corpus_free(corpus);
+    }
+    free(text);
+}
+END_TEST
+
 /* Runs until the n-th allocation does not fail any more: every failure must be reported and leave nothing behind. */
 static unsigned allocations_left;
 
@@ -607,6 +632,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(call, an_empty_corpus_is_an_error);
     tcase_add_test(call, a_callback_sees_phases_and_can_cancel);
     tcase_add_test(call, the_memory_limit_is_an_error);
+    tcase_add_test(call, a_line_longer_than_the_memory_limit_is_not_read);
     tcase_add_test(call, every_allocation_may_fail);
     suite_add_tcase(suite, merges);
     suite_add_tcase(suite, call);
