@@ -13,13 +13,14 @@
 
 #include "common.h"
 
-enum { OPT_FORMAT = CLI_LONG, OPT_FROM, OPT_SPECIAL };
+enum { OPT_FORMAT = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE };
 
 static const cli_option options[] = {
     {'m', "model", "FILE", "the tokenizer"},
     {OPT_FROM, "from", "FORMAT", "its format, where the content does not tell: native, tiktoken, hf, bytepiece"},
     {OPT_SPECIAL, "special", "TEXT[=ID]", "a special token that the file lacks; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},
+    {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},
     {'p', "pattern", "PATTERN", "taken for the sake of encode's calls; decoding does not need it"},
     {OPT_FORMAT, "format", "text|u32", "lines of decimal ids, or raw little-endian 32-bit ids [text]"},
     {'q', "quiet", NULL, "taken for the sake of other commands' calls"},
@@ -69,6 +70,7 @@ static int parse(decode_call *call, int argc, char **argv) {
         case 'm': call->model.path = value; break;
         case 'p': good = cli_list_add(&call->model.patterns, value); break;
         case 'q': break;
+        case OPT_ANY_UNICODE: call->model.any_unicode = true; break;
         case OPT_FROM: good = cli_parse_model_format(value, &call->model.format); break;
         case OPT_SPECIAL: good = cli_add_special(&call->model.specials, &call->model.n_specials, value, true); break;
         case OPT_FORMAT:

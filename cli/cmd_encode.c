@@ -9,7 +9,7 @@
 
 enum {
     OPT_SPLIT = CLI_LONG, OPT_FIELD, OPT_FORMAT, OPT_FROM, OPT_COUNT, OPT_THREADS, OPT_SPECIAL, OPT_ALLOWED, OPT_DISALLOWED, OPT_ADD_SPECIAL,
-    OPT_ALPHA, OPT_SEED, OPT_NO_NORMALIZE
+    OPT_ALPHA, OPT_SEED, OPT_NO_NORMALIZE, OPT_ANY_UNICODE, OPT_MAX_WINDOW
 };
 
 static const cli_option options[] = {
@@ -18,8 +18,10 @@ static const cli_option options[] = {
     {'p', "pattern", "PATTERN", "what to split by, where the file lacks it (.tiktoken): a name or a regex, several in turn"},
     {OPT_SPECIAL, "special", "TEXT[=ID]", "a special token that the file lacks; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},
+    {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},
     {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [document]"},
     {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
+    {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
     {OPT_FORMAT, "format", "text|u32", "a line of ids a document, or raw little-endian 32-bit ids [text]"},
     {OPT_COUNT, "count", NULL, "print the number of ids of each document instead"},
     {OPT_ALLOWED, "allowed-special", "all|none|LIST", "special tokens that are matched in text (comma-separated; repeatable) [none]"},
@@ -89,8 +91,10 @@ static bool set_option(encode_call *call, int code, const char *value) {
     case 'q': call->quiet = true; break;
     case OPT_FROM: return cli_parse_model_format(value, &call->model.format);
     case OPT_SPECIAL: return cli_add_special(&call->model.specials, &call->model.n_specials, value, true);
+    case OPT_ANY_UNICODE: call->model.any_unicode = true; break;
     case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
     case OPT_FIELD: call->corpus.field = value; break;
+    case OPT_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &call->corpus.max_window);
     case OPT_FORMAT: return set_format(call, value);
     case OPT_COUNT: call->count = true; break;
     case OPT_ALLOWED: return cli_list_add(&call->allowed, value);

@@ -6,7 +6,7 @@
 
 #include "common.h"
 
-enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, MOST = 10 };
+enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE, MOST = 10 };
 
 static const cli_option options[] = {
     {OPT_JSON, "json", NULL, "for programs"},
@@ -14,6 +14,7 @@ static const cli_option options[] = {
     {'p', "pattern", "PATTERN", "what to split by, where the file lacks it (.tiktoken)"},
     {OPT_SPECIAL, "special", "TEXT[=ID]", "a special token that the file lacks; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},
+    {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},
     {'q', "quiet", NULL, "taken for the sake of other commands' calls"},
     {0, NULL, NULL, NULL},
 };
@@ -272,6 +273,7 @@ static int parse(cli_model *model, bool *json, int argc, char **argv) {
             return CLI_OK;
         case CLI_HELPED: return CLI_HELP;
         case OPT_JSON: *json = true; break;
+        case OPT_ANY_UNICODE: model->any_unicode = true; break;
         case OPT_FROM: good = cli_parse_model_format(value, &model->format); break;
         case 'p': good = cli_list_add(&model->patterns, value); break;
         case OPT_SPECIAL: good = cli_add_special(&model->specials, &model->n_specials, value, true); break;

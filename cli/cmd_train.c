@@ -11,7 +11,7 @@
 
 enum {
     OPT_SPECIAL = CLI_LONG, OPT_MIN_COUNT, OPT_THREADS, OPT_MEMORY, OPT_SPLIT, OPT_FIELD, OPT_NGRAM_ORDER, OPT_MAX_PIECE_LENGTH,
-    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON
+    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW
 };
 
 static const cli_option options[] = {
@@ -26,6 +26,7 @@ static const cli_option options[] = {
     {OPT_MIN_COUNT, "min-count", "N", "leave out what is seen less often [bpe: 0, bytepiece: 2]"},
     {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},
     {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
+    {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
     {OPT_MEMORY, "memory-limit", "SIZE", "stop rather than use more memory: 500M, 2G"},
     {OPT_MEMORY, "memory", "SIZE", NULL},
@@ -129,6 +130,7 @@ static bool set_option(train_call *call, int code, const char *value) {
     case OPT_SPECIAL: return cli_add_special(&call->specials, &call->o.n_special_tokens, value, false);
     case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
     case OPT_FIELD: call->corpus.field = value; break;
+    case OPT_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &call->corpus.max_window);
     case OPT_LAYOUT: return set_layout(call, value);
     case OPT_TMPDIR: call->o.tmpdir = value; break;
     case OPT_NO_ENSURE_UNICODE: call->o.ensure_unicode = false; break;

@@ -69,6 +69,7 @@ typedef struct cli_model {
     cli_list patterns;
     pm_special_token *specials;
     size_t n_specials;
+    bool any_unicode;
 } cli_model;
 
 /* "TEXT" or "TEXT=ID" behind --special; `with_id`: look for an id. False (printed): wrong, out of memory. */

@@ -197,14 +197,16 @@ int cli_model_load(const cli_model *model, const char *command, pm_tokenizer **o
     options.n_patterns = model->patterns.n;
     options.special_tokens = model->specials;
     options.n_special_tokens = model->n_specials;
+    options.flags = model->any_unicode ? PM_LOAD_ANY_UNICODE : 0;
     pm_status status = pm_tokenizer_load(out, model->path, &options, &err);
     if (status == PM_OK) {
         return CLI_OK;
     }
     bool pattern = status == PM_BAD_PATTERN && model->patterns.n > 0;
     cli_print_error(&err, pattern ? "pattern" : model->path);
-    /* A pattern that the file itself holds, a folder, no permission: the input is wrong, not the call or the machine. */
-    return status == PM_IO || (status == PM_BAD_PATTERN && !pattern) ? CLI_INPUT : cli_exit_code(status);
+    /* A pattern or another thing of the file itself, a folder, no permission: the input is wrong, not the call or the machine. */
+    bool input = status == PM_IO || status == PM_UNSUPPORTED || (status == PM_BAD_PATTERN && !pattern);
+    return input ? CLI_INPUT : cli_exit_code(status);
 }
 
 void cli_model_release(cli_model *model) {

@@ -285,9 +285,9 @@ static pm_status check_unicode(const reader *r, const char *made_with, const pm_
         return PM_OK;
     }
     return pm_fail_at(err, PM_UNSUPPORTED, r->s[PATTERN].offset,
-                      "the pattern was made with Unicode %s and may cut otherwise with Unicode %s of the PCRE2 here; "
-                      "PM_LOAD_ANY_UNICODE allows it",
-                      *made_with ? made_with : "tables of its own", *here ? here : "tables of its own");
+                      "the pattern was made with PCRE2's Unicode tables of version %s, here are %s, and may cut otherwise; "
+                      "any_unicode (--any-unicode, PM_LOAD_ANY_UNICODE) allows it",
+                      *made_with ? made_with : "unknown", *here ? here : "none in use");
 }
 
 static pm_status read_pattern(reader *r, const pm_load_options *options, pm_error *err) {

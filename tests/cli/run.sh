@@ -172,6 +172,17 @@ if command -v zstd > zstd.path; then
     same out plain.ids "zstd"
     head -c 30000 small_en.txt.zst > short.txt.zst
     call 1 "short.txt.zst:" encode -m tokenizer.json short.txt.zst
+    (cat small_en.txt.zst && echo tail) > tail.txt.zst
+    call 1 "tail.txt.zst:200000: garbage" encode -m tokenizer.json tail.txt.zst
+    call 1 "tail.txt.zst:200000: garbage" train -q -a bpe -v 1000 -o x.piecemill tail.txt.zst
+    # A window of 2^31 bytes, as a stream of unknown length has it: taken when asked for.
+    zstd -q --ultra -1 --long=31 < small_en.txt > wide.txt.zst
+    call 1 "wide.txt.zst:0: the zstd window" encode -m tokenizer.json wide.txt.zst
+    call 1 "max_window" train -q -a bpe -v 1000 -o x.piecemill wide.txt.zst
+    call 0 "" encode --max-window 2G -m tokenizer.json wide.txt.zst
+    same out plain.ids "zstd with a wide window"
+    call 0 "" train -q --max-window 2G -a bpe -v 1000 -o wide.piecemill wide.txt.zst
+    call 2 "2^31" encode --max-window 3G -m tokenizer.json wide.txt.zst
 else
     skip "no zstd"
 fi
@@ -189,6 +200,11 @@ else
     skip "memory cannot be limited here"
 fi
 
+# One that does not fit into the memory allowed is not even read.
+head -c 64000000 /dev/zero > zeros.txt
+call 3 "zeros.txt: memory_limit is too small for the document" train -q -a bpe -v 300 --memory-limit 8M -o x.piecemill zeros.txt
+lacks x
+
 # Models: missing, a folder, empty, cut off anywhere, not a model.
 for each in "encode -m" "decode -m" "inspect"; do
     call 1 "missing.piecemill: " $each missing.piecemill
@@ -202,6 +218,17 @@ for each in "encode -m" "decode -m" "inspect"; do
     head -c 5000 tokenizer.json > cut.json
     call 1 "cut.json" $each cut.json
 done 2> /dev/null
+
+# A regex made for another version of Unicode: refused, unless asked for.
+other=$source/tests/models/bad-pattern-unicode.piecemill
+echo 65 66 67 > other.ids
+call 1 "--any-unicode" encode -m "$other" few.txt
+call 1 "--any-unicode" decode -m "$other" other.ids
+call 1 "--any-unicode" inspect "$other"
+call 0 "" encode --any-unicode -m "$other" few.txt
+call 0 "" decode --any-unicode -m "$other" other.ids
+call 0 "" inspect --any-unicode "$other"
+holds out "[a-z]+"
 
 # Ids.
 printf '1 2\n3 x\n' > ids

@@ -329,7 +329,7 @@ def test_signatures():
     assert inspect.signature(piecemill.Tokenizer.encode).parameters["disallowed_special"].default == "all"
     assert list(inspect.signature(piecemill.train).parameters)[:9] == [
         "files", "algorithm", "vocab_size", "pattern", "special_tokens", "threads", "memory_limit", "min_count", "progress"]
-    assert list(inspect.signature(piecemill.Tokenizer.load).parameters) == ["path", "pattern", "special_tokens", "format"]
+    assert list(inspect.signature(piecemill.Tokenizer.load).parameters) == ["path", "pattern", "special_tokens", "format", "any_unicode"]
 
 
 def test_module(tok):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import piecemill
-from conftest import environment, run_python, sample
+from conftest import ROOT, environment, run_python, sample
 
 LOW = ["low lower lowest"] * 9
 
@@ -137,6 +137,18 @@ def test_wrong_version_of_a_model_file(tok, tmp_path):
     assert versions >= 1
 
 
+def test_model_of_another_unicode_version():
+    needs_pcre2()
+    path = os.path.join(ROOT, "tests", "models", "bad-pattern-unicode.piecemill")
+    for options in ({}, {"any_unicode": False}):
+        with pytest.raises(piecemill.UnsupportedError, match="any_unicode"):
+            piecemill.Tokenizer.load(path, **options)
+    tok = piecemill.Tokenizer.load(path, any_unicode=True)
+    assert tok.pattern == "[a-z]+" and tok.decode(tok.encode("some text")) == "some text"
+    with pytest.raises(TypeError):
+        piecemill.Tokenizer.load(path, None, None, None, True)
+
+
 def test_broken_tiktoken_file(tmp_path):
     path = tmp_path / "bad.tiktoken"
     path.write_bytes(b"IQ== 0\nIg== 1\n***\n")
@@ -159,6 +171,24 @@ def test_broken_gzip_corpus(tmp_path):
         assert caught.value.file == str(path)
     path.write_bytes(data)
     assert piecemill.train(path, "bpe", 270).training_summary["documents"] == 1000
+
+
+def test_zstd_window(tmp_path):
+    """A frame with a window of 2^31 bytes (2^10 times 2^21) that holds "text\\n" in one raw block."""
+    if "zstd" not in piecemill.features:
+        pytest.skip("SKIPPED: built without zstd")
+    path = tmp_path / "c.txt.zst"
+    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes([0x00, 21 << 3]) + (5 << 3 | 1).to_bytes(3, "little") + b"text\n")
+    with pytest.raises(piecemill.LimitError, match="max_window") as caught:
+        piecemill.train(path, "bpe", 258)
+    assert caught.value.file == str(path)
+    for size in (1 << 31, "2G"):
+        assert piecemill.train(path, "bpe", 258, max_window=size).training_summary["bytes"] == 5
+    for bad in ((1 << 31) + 1, "3G", 3, -1, "wide"):
+        with pytest.raises(ValueError, match="max_window"):
+            piecemill.train(path, "bpe", 258, max_window=bad)
+    with pytest.raises(TypeError, match="max_window"):
+        train(max_window="2G")
 
 
 # ---- training arguments ----
@@ -258,6 +288,15 @@ def test_memory_limit_words(text, size):
 def test_bad_memory_limit(text):
     with pytest.raises(ValueError, match="memory_limit"):
         train(memory_limit=text)
+
+
+def test_a_line_longer_than_the_memory_limit(tmp_path):
+    path = tmp_path / "long.txt"
+    with open(path, "wb") as file:
+        file.truncate(64 << 20)
+    for algorithm in ("bpe", "bytepiece"):
+        with pytest.raises(piecemill.LimitError, match="memory_limit is too small for the document"):
+            piecemill.train(path, algorithm, 300, memory_limit="8M")
 
 
 def test_memory_limit_is_kept():

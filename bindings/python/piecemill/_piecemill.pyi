@@ -90,6 +90,8 @@ class Tokenizer:
         pattern: Union[str, Sequence[str], None] = None,
         special_tokens: Union[Mapping[str, int], Sequence[str], None] = None,
         format: Optional[str] = None,
+        *,
+        any_unicode: bool = False,
     ) -> Tokenizer: ...
     def save(self, path: _Path, /, format: Optional[str] = None) -> None: ...
     def encode(

@@ -14,15 +14,15 @@ SpecialTokens = Union[Sequence[str], Mapping[str, int]]
 ProgressArgument = Union[None, bool, Callable[[Progress], object]]
 
 _OPTIONS = {
-    "bpe": ("layout", "reserve", "round_to", "split", "field", "tmpdir"),
+    "bpe": ("layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir"),
     "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
-                  "reserve", "round_to", "split", "field", "tmpdir"),
+                  "reserve", "round_to", "split", "field", "max_window", "tmpdir"),
 }
-_OF_FILES = ("split", "field")
+_OF_FILES = ("split", "field", "max_window")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def _memory(value: Union[None, int, str]) -> Optional[int]:
+def _memory(value: Union[None, int, str], name: str = "memory_limit") -> Optional[int]:
     """Bytes from an int or from "512M", "2G", "2GB", "2GiB" (powers of 1024); None is no limit."""
     if value is None or not isinstance(value, str):
         return value
@@ -38,7 +38,7 @@ def _memory(value: Union[None, int, str]) -> Optional[int]:
         if not 0 <= size < 1 << 63:
             raise ValueError
     except (ValueError, KeyError):
-        raise InvalidArgumentError(f"memory_limit {value!r} is not a size such as 2G or 512M", 1) from None
+        raise InvalidArgumentError(f"{name} {value!r} is not a size such as 2G or 512M", 1) from None
     return int(size)
 
 
@@ -56,7 +56,9 @@ def _options(algorithm: str, given: Mapping[str, Any], from_files: bool) -> Mapp
 def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Iterable[int]], pattern: Optional[Pattern],
            special_tokens: SpecialTokens, threads: int, memory_limit: Union[None, int, str], min_count: Optional[int],
            progress: ProgressArgument, options: Mapping[str, Any]) -> Union[Tokenizer, List[Tokenizer]]:
-    options = _options(algorithm, options, "files" in source)
+    options = dict(_options(algorithm, options, "files" in source))
+    if "max_window" in options:
+        options["max_window"] = _memory(options["max_window"], "max_window")
     if algorithm == "bytepiece" and pattern is not None:
         raise InvalidArgumentError("bytepiece takes no pattern", 1)
     single = hasattr(vocab_size, "__index__")
@@ -124,10 +126,11 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
     exception that it raises ends the training and reaches the caller, as Ctrl-C does.
 
     More options, by name. Of both: split ("line", the default: each line of a text file is a document, its newline
-    kept; "paragraph"; "document": the file), field (the field of JSONL records that holds the text, "text"), reserve
-    (slots for special tokens to come), round_to (more such slots until the size is a multiple), tmpdir. Of bpe: layout
-    ("default", or "hf": special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes),
-    ensure_unicode (True), isolate_digits (False).
+    kept; "paragraph"; "document": the file), field (the field of JSONL records that holds the text, "text"),
+    max_window (the largest window of a zstd frame that is accepted, 128M unless given, up to 2G), reserve (slots for
+    special tokens to come), round_to (more such slots until the size is a multiple), tmpdir. Of bpe: layout ("default",
+    or "hf": special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True),
+    isolate_digits (False).
 
     Raises NotFoundError, FileError, CorpusError (no text, or a damaged file), PatternError with the .offset in the
     regex, InvalidArgumentError (a size too small, a special token twice), LimitError, TypeError (no such option).
@@ -160,7 +163,7 @@ def train_from_iterator(documents: Iterable[Text], algorithm: str = "bytepiece",
                         progress: ProgressArgument = None, **algorithm_options: Any) -> Union[Tokenizer, List[Tokenizer]]:
     """Trains a tokenizer from an iterable of documents (str, bytes or buffers); each is whole and is not split further.
 
-    Arguments, result and errors are those of train, without split and field. The documents are read once, on the
+    Arguments, result and errors are those of train, without split, field and max_window. The documents are read once, on the
     calling thread; an exception that the iterator raises ends the training and reaches the caller. A str with a lone
     surrogate raises UnicodeEncodeError.
 

@@ -79,6 +79,12 @@ static int load_arguments_init(pmpy_state *state, load_arguments *a, PyObject **
         load_arguments_release(a);
         return -1;
     }
+    int any_unicode = values[4] ? PyObject_IsTrue(values[4]) : 0;
+    if (any_unicode < 0) {
+        load_arguments_release(a);
+        return -1;
+    }
+    a->options.flags = any_unicode ? PM_LOAD_ANY_UNICODE : 0;
     a->options.patterns = a->patterns.c;
     a->options.n_patterns = a->patterns.n;
     a->options.special_tokens = a->special.tokens;
@@ -88,14 +94,16 @@ static int load_arguments_init(pmpy_state *state, load_arguments *a, PyObject **
 
 PyDoc_STRVAR(
     load_doc,
-    "load($type, path, /, pattern=None, special_tokens=None, format=None)\n--\n\n"
+    "load($type, path, /, pattern=None, special_tokens=None, format=None, *, any_unicode=False)\n--\n\n"
     "Loads a tokenizer from a file.\n\n"
     "path: str or os.PathLike. format: 'native', 'tiktoken', 'hf' or 'bytepiece'; None looks at the content.\n"
     "pattern and special_tokens are for formats that lack them (.tiktoken): pattern is a name ('o200k_base'),\n"
     "a regex or a list of regexes applied in turn; special_tokens a dict of str to id, or a collection of str that\n"
-    "get the next free ids. They are added to what the file has.\n\n"
+    "get the next free ids. They are added to what the file has.\n"
+    "any_unicode: take a native file whose regex was made for another version of Unicode than that of PCRE2 here,\n"
+    "which is an UnsupportedError otherwise: characters that are new in one of them may be split differently.\n\n"
     "Raises NotFoundError (also a FileNotFoundError), FileError (an OSError), FormatError with the byte's .offset,\n"
-    "PatternError, InvalidArgumentError.\n\n"
+    "VersionError, UnsupportedError, PatternError, InvalidArgumentError.\n\n"
     ">>> import os, tempfile\n"
     ">>> path = os.path.join(tempfile.mkdtemp(), 'low.piecemill')\n"
     ">>> tok.save(path)\n"
@@ -103,11 +111,11 @@ PyDoc_STRVAR(
     "True\n");
 
 static PyObject *tokenizer_load(PyObject *class, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
-    static const char *const names[] = {"path", "pattern", "special_tokens", "format"};
+    static const char *const names[] = {"path", "pattern", "special_tokens", "format", "any_unicode"};
     pmpy_state *state = PyType_GetModuleState((PyTypeObject *)class);
-    PyObject *values[4];
+    PyObject *values[5];
     load_arguments a;
-    if (!state || pmpy_arguments("load", args, n_args, keywords, names, 4, 4, 1, values) < 0 ||
+    if (!state || pmpy_arguments("load", args, n_args, keywords, names, 5, 4, 1, values) < 0 ||
         load_arguments_init(state, &a, values) < 0) {
         return NULL;
     }

@@ -165,6 +165,7 @@ enum {
     LAYOUT,
     RESERVE,
     ROUND_TO,
+    MAX_WINDOW,
     TMPDIR,
     PROGRESS,
     N_ARGUMENTS
@@ -189,6 +190,7 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [LAYOUT] = "layout",
     [RESERVE] = "reserve",
     [ROUND_TO] = "round_to",
+    [MAX_WINDOW] = "max_window",
     [TMPDIR] = "tmpdir",
     [PROGRESS] = "progress",
 };
@@ -271,7 +273,7 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
         uint64_t max;
     } numbers[] = {{THREADS, 4096},           {MEMORY_LIMIT, UINT64_MAX},     {MIN_COUNT, UINT64_MAX - 1},
                    {NGRAM_ORDER, UINT32_MAX}, {MAX_PIECE_LENGTH, UINT32_MAX}, {RESERVE, UINT32_MAX - 1},
-                   {ROUND_TO, UINT32_MAX - 1}};
+                   {ROUND_TO, UINT32_MAX - 1}, {MAX_WINDOW, UINT64_MAX}};
     uint64_t got[N_ARGUMENTS] = {0};
     got[MIN_COUNT] = PM_MIN_COUNT_DEFAULT;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -289,6 +291,7 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     a->options.max_piece_length = (uint32_t)got[MAX_PIECE_LENGTH];
     a->options.reserve = (uint32_t)got[RESERVE];
     a->options.round_to = (uint32_t)got[ROUND_TO];
+    a->corpus.max_window = got[MAX_WINDOW];
     a->options.ensure_unicode = unicode > 0;
     a->options.isolate_digits = digits > 0;
     return unicode < 0 || digits < 0 ? -1 : 0;
