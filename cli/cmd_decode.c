@@ -83,7 +83,7 @@ static int parse(decode_call *call, int argc, char **argv) {
         default: return CLI_USAGE;
         }
         if (!good) {
-            return CLI_USAGE;
+            return cli_wrong_call();
         }
     }
 }

@@ -124,7 +124,7 @@ static int parse(encode_call *call, int argc, char **argv) {
             return CLI_HELP;
         }
         if (code == CLI_ERROR || !set_option(call, code, value)) {
-            return CLI_USAGE;
+            return cli_wrong_call();
         }
     }
     call->files = argv + optind;

@@ -281,7 +281,7 @@ static int parse(cli_model *model, bool *json, int argc, char **argv) {
         default: return CLI_USAGE;
         }
         if (!good) {
-            return CLI_USAGE;
+            return cli_wrong_call();
         }
     }
 }

@@ -69,7 +69,7 @@ typedef struct train_call {
 
 static bool add_sizes(train_call *call, const char *text) {
     char *copy = strdup(text), *rest = copy, *part;
-    bool good = copy != NULL;
+    bool good = copy != NULL || cli_no_memory() == CLI_OK;
     while (good && (part = strsep(&rest, ",")) != NULL) {
         uint64_t size = 0;
         uint32_t *grown = NULL;
@@ -163,7 +163,7 @@ static int parse(train_call *call, int argc, char **argv) {
             return CLI_HELP;
         }
         if (code == CLI_ERROR || !set_option(call, code, value)) {
-            return CLI_USAGE;
+            return cli_wrong_call();
         }
         algorithm = algorithm || code == 'a';
     }
@@ -263,6 +263,9 @@ static void say_result(const train_call *call, const pm_tokenizer *tok, size_t i
         cli_say("%s: %s ids, fewer than the %s asked for", name ? name : call->output, got, asked);
     } else {
         cli_say("%s: %s ids", name ? name : call->output, got);
+    }
+    if (call->format == PM_FORMAT_TIKTOKEN) {
+        cli_say("%s: the format holds neither pattern nor special tokens; give -p and --special with it", name ? name : call->output);
     }
     free(name);
 }

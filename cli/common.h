@@ -85,7 +85,9 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_error(const pm_error *err, const char *subject);
 /* The exit code that fits a status of a call that read input. */
 int cli_exit_code(pm_status status);
-int cli_no_memory(void);
+int cli_no_memory(void); /* prints it, returns CLI_MACHINE */
+/* The exit code after a parser of options returned false: CLI_MACHINE after cli_no_memory, else CLI_USAGE. */
+int cli_wrong_call(void);
 
 void cli_format_count(char out[32], uint64_t n);  /* 1,234,567 */
 void cli_format_bytes(char out[32], double bytes);/* 1.2 MiB */

@@ -34,6 +34,7 @@ static void print_help(const cli_usage *usage) {
 }
 
 void cli_options_begin(void) {
+    errno = 0;
 #ifdef __GLIBC__
     optind = 0; /* starts over, whatever ran before in this process */
 #else

@@ -1,4 +1,5 @@
 /* report.c - sentences on stderr. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,8 +43,11 @@ int cli_exit_code(pm_status status) {
 
 int cli_no_memory(void) {
     cli_say("out of memory");
+    errno = ENOMEM;
     return CLI_MACHINE;
 }
+
+int cli_wrong_call(void) { return errno == ENOMEM ? CLI_MACHINE : CLI_USAGE; }
 
 void cli_format_count(char out[32], uint64_t n) {
     char digits[24];

@@ -285,7 +285,7 @@ static pm_status check_unicode(const reader *r, const char *made_with, const pm_
         return PM_OK;
     }
     return pm_fail_at(err, PM_UNSUPPORTED, r->s[PATTERN].offset,
-                      "the pattern was made with PCRE2's Unicode tables of version %s, here are %s, and may cut otherwise; "
+                      "the pattern was made with Unicode %s and may cut otherwise with PCRE2's Unicode tables here (%s); "
                       "any_unicode (--any-unicode, PM_LOAD_ANY_UNICODE) allows it",
                       *made_with ? made_with : "unknown", *here ? here : "none in use");
 }

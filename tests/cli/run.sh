@@ -3,6 +3,7 @@
 #
 #     PM_COMMAND=build/piecemill PM_SOURCE=. sh tests/cli/run.sh
 #
+# PM_LONG=1: a line of 1 GB instead of 64 MB (3 GB of disk and of memory, some minutes). CC, PM_LIBRARY: for what is compiled here.
 # Prints a line for each failure and "cli: N passed, N failed, N skipped"; exits 1 if something failed.
 set -u
 LC_ALL=C
@@ -102,8 +103,13 @@ call 2 "not a format" train -a bpe -v 1000 --format zip -o x few.txt
 call 2 "is not there" train -a bpe -v 1000 -o nowhere/x.piecemill few.txt
 call 2 "is a folder" train -a bpe -v 1000 -o tmp --format native few.txt
 call 2 "at least 256" train -q -a bpe -v 100 -o x.piecemill few.txt
-call 2 "pattern:" train -q -a bpe -v 1000 -p 'a(b' -o x.piecemill few.txt
-call 2 "special" train -q -a bpe -v 1000 --special '<s>' --special '<s>' -o x.piecemill few.txt
+call 2 "at least 257" train -q -a bpe -v 256 --special '<s>' -o x.piecemill few.txt
+call 2 "at least 259" train -q -a bytepiece -v 258 -o x.piecemill few.txt
+call 2 "pattern:1: a parenthesis" train -q -a bpe -v 1000 -p 'a(b' -o x.piecemill few.txt
+call 2 "pattern:2: pattern 2 of 2" train -q -a bpe -v 1000 -p '\d' -p 'ab[c' -o x.piecemill few.txt
+for each in bpe bytepiece; do
+    call 2 "'<s>' is given twice" train -q -a $each -v 1000 --special '<s>' --special '<s>' -o x.piecemill few.txt
+done
 call 2 "cannot be empty" train -q -a bpe -v 1000 --special '' -o x.piecemill few.txt
 call 2 "a tokenizer is missing" encode few.txt
 call 2 "a tokenizer is missing" decode few.txt
@@ -138,9 +144,9 @@ for each in "train -q -a bpe -v 1000 -o x.piecemill" "train -q -a bytepiece -v 1
     unset prefix
     rm -f closed.txt
 done
-call 1 "piecemill: " train -q -a bpe -v 1000 -o x.piecemill empty.txt
-call 1 "piecemill: " train -q -a bytepiece -v 1000 -o x.piecemill empty.txt
-call 1 "piecemill: " train -q -a bpe -v 1000 -o x.piecemill empty.txt empty.txt -
+call 1 "the corpus holds no text" train -q -a bpe -v 1000 -o x.piecemill empty.txt
+call 1 "the corpus holds no text" train -q -a bytepiece -v 1000 -o x.piecemill empty.txt
+call 1 "the corpus holds no text" train -q -a bpe -v 1000 -o x.piecemill empty.txt empty.txt -
 lacks x
 call 0 "" encode -m tokenizer.json empty.txt
 equal "$(od -An -c out | tr -d ' ')" '\n' "an empty file is an empty document"
@@ -219,6 +225,18 @@ for each in "encode -m" "decode -m" "inspect"; do
     call 1 "cut.json" $each cut.json
 done 2> /dev/null
 
+# Every file of the table in tests/models, by its verdict: 0, or 1 and the words of the table.
+while IFS='|' read -r nothing file format status offset words why; do
+    file=$(echo $file) format=$(echo $format) words=$(echo "$words" | sed 's/^ *//; s/ *$//')
+    case $file in
+    good-*) call 0 "" inspect --from "$format" "$source/tests/models/$file" ;;
+    bad-*) call 1 "${words:-piecemill: }" inspect $([ "$format" = auto ] || echo "--from $format") "$source/tests/models/$file" ;;
+    esac
+done < "$source/tests/models/README.md"
+call 0 "" train -q -a bpe -v 300 -p '' -o few.tiktoken few.txt
+call 0 "the format holds neither" train -a bpe -v 300 -p '' -o few.tiktoken few.txt
+call 2 "'<s>' is given twice" encode -m few.tiktoken --special '<s>' --special '<s>' few.txt
+
 # A regex made for another version of Unicode: refused, unless asked for.
 other=$source/tests/models/bad-pattern-unicode.piecemill
 echo 65 66 67 > other.ids
@@ -249,10 +267,50 @@ input=few.txt call 1 "standard input:0: expected" decode -m tokenizer.json
 awk 'BEGIN { for (i = 0; i < 5000; i++) printf "a"; print "!" }' > backtrack.txt
 call 1 "too many steps" train -q -a bpe -v 400 -p '^(a+)+$' -o x.piecemill backtrack.txt
 lacks x
+call 1 "backtrack.txt:0: the pattern needs too many steps here" encode -m few.tiktoken -p '^(a+)+$' backtrack.txt
+call 1 "backtrack.txt:0: the pattern needs too many steps here" encode -m few.tiktoken -p '^(a+)+$' few.txt backtrack.txt
+
+# Zero bytes and line ends of Windows: text like any other, and white space between ids.
+printf 'one\r\n\0two\0\r\n\r\nthree\r\n%s' "$(cat few.txt)" > crlf.txt
+for each in bpe bytepiece; do
+    call 0 "" train -q --min-count 1 -a $each -v 300 -o crlf.piecemill crlf.txt
+    for split in line paragraph document; do
+        call 0 "" encode --no-normalize --split $split -m crlf.piecemill crlf.txt
+        sed 's/$/\r/' out > crlf.ids
+        call 0 "" decode -m crlf.piecemill crlf.ids
+        same out crlf.txt "zero bytes and CRLF by $each, $split"
+    done
+done
+printf '{"text":"a\\u0000\\r\\n"}\r\n\r\n{"text":"b"}\r\n' > crlf.jsonl
+printf 'a\0\r\nb' > wanted
+call 0 "" encode -m tokenizer.json crlf.jsonl
+mv out crlf.ids
+call 0 "" decode -m tokenizer.json crlf.ids
+same out wanted "records that end in CRLF"
+printf '65\0 66\n' > nul.ids
+call 1 "nul.ids:2: expected decimal ids" decode -m tokenizer.json nul.ids
+
+# A very long line between two short ones: nothing lost, nothing slow.
+if [ "${PM_LONG:-}" = 1 ]; then long=1073741824; else long=67108864; fi
+printf 'first\n' > long.txt
+tr '\n' ' ' < en.txt > one_line
+while [ "$(wc -c < long.txt)" -lt $long ]; do cat one_line one_line one_line one_line one_line one_line one_line one_line; done >> long.txt
+printf '\nlast\n' >> long.txt
+for each in bpe bytepiece; do
+    call 0 "" train -q --json -a $each -v 1000 -o long.piecemill long.txt
+    holds out '"documents": 3, "bytes": '"$(wc -c < long.txt | tr -d ' ')"
+    call 0 "" encode --no-normalize --split line --format u32 -m long.piecemill long.txt
+    mv out long.ids
+    if piecemill decode --format u32 -m long.piecemill long.ids | cmp - long.txt > cmp.out 2>&1; then pass; else fail "a long line by $each: $(cat cmp.out)"; fi
+done
+rm -f long.txt long.ids one_line
 
 # ---------------------------------------------------------------- outputs
 
 call 0 "fewer than the 3,000 asked for" train -a bpe -v 3000 -o few.piecemill few.txt
+call 0 "fewer than the 30,000 asked for" train -a bytepiece -v 30000 -o few.piecemill few.txt
+call 0 "" train -q --json -a bpe -v 3000 -o few.piecemill few.txt
+holds out '"smaller_than_asked": true'
 call 0 "" train -q -a bytepiece -v 600,1K -o many.piecemill small_zh.txt
 if [ -s many.600.piecemill ] && [ -s many.1024.piecemill ]; then pass; else fail "sizes are not in the names"; fi
 call 0 "" train -q -a bpe -v 1000 --special '<|a|>' --special '<|b,c|>' --reserve 3 --round-to 64 --layout hf -o other --format hf small_en.txt
@@ -286,6 +344,18 @@ if [ -c /dev/full ]; then
 else
     skip "no /dev/full"
 fi
+
+# A disk that is full in the middle of a model: the old file stays, nothing lies beside it.
+mkdir full
+call 0 "" train -q -a bpe -v 300 -o full/x.piecemill few.txt
+cp full/x.piecemill old.piecemill
+for each in bpe bytepiece; do
+    (trap '' XFSZ && ulimit -f 8 && piecemill train -q -a $each -v 2000 -o full/x.piecemill small_en.txt) > out 2> err
+    equal $? 3 "train -a $each onto a full disk"
+    holds err "full/x.piecemill: cannot write"
+    same full/x.piecemill old.piecemill "the old file"
+    equal "$(ls full)" x.piecemill "a full disk leaves nothing beside"
+done
 
 # A reader that goes away: no word, the end of other tools.
 for i in 1 2 3 4 5 6 7 8; do cat en.txt; done > big.txt
@@ -434,6 +504,79 @@ for each in train encode decode inspect; do
         example "$line"
     done < lines
 done
+
+# The README's commands, in a clean folder with corpora/; its lines of C as a program.
+block() { sed -n "/^## $1/,/^## /p" "$source/README.md" | sed -n '/^```/,/^```$/p' | sed '/^```/d'; }
+mkdir readme && cp -R "$source/corpora" readme/
+if command -v zstd > zstd.path && [ -s readme/corpora/en.txt ]; then
+    zstd -q -o readme/more.txt.zst readme/corpora/en.txt
+    (block "From the shell" && echo 'cmp corpora/zh.txt zh.again') > readme/commands
+    if [ "$(wc -l < readme/commands)" -ge 8 ]; then pass; else fail "no commands in the README"; fi
+    if (cd readme && sh -e ./commands) > out 2> err < /dev/null; then pass; else fail "the README's commands: $(tail -n 3 err)"; fi
+    if [ -s readme/zh.again ] && [ -s readme/en.tiktoken ] && [ -s readme/more.piecemill ]; then pass; else fail "the README's commands left no files"; fi
+else
+    skip "no zstd or no corpora/ for the README's commands"
+fi
+if [ -n "${CC:-}" ] && [ -n "${PM_LIBRARY:-}" ] && [ -s readme/zh.piecemill ]; then
+    block "From C" > lines
+    (echo '#include <stdio.h>' && grep '^#include' lines && echo 'int main(void) {' && grep -v '^#include' lines &&
+        echo 'puts(n ? "ids" : "no ids"); return n == 0; }') > readme.c
+    if $CC -I"$source/lib/include" -o readme/program readme.c "$PM_LIBRARY" 2> err &&
+        (cd readme && LD_LIBRARY_PATH=$(dirname "$PM_LIBRARY") ./program) > out 2>> err; then pass; else fail "the README's C: $(head -c 300 err)"; fi
+    holds out "ids"
+else
+    skip "no CC or PM_LIBRARY for the README's C"
+fi
+
+# ---------------------------------------------------------------- each allocation of the program fails once
+
+nth=$work/nth_malloc.so
+rm -f struck
+bare=$command libraries=${LD_LIBRARY_PATH:-} # without libtool's wrapper, which takes longer than the program
+if [ -x "$(dirname "$command")/.libs/piecemill" ]; then
+    bare=$(dirname "$command")/.libs/piecemill
+    libraries=$(dirname "$bare")
+fi
+PM_FAIL_IN=piecemill PM_FAIL_LOG=$work/struck
+export PM_FAIL_IN PM_FAIL_LOG
+failing() { # N ARGUMENT...: the N-th allocation fails
+    PM_FAIL_AT=$1 && export PM_FAIL_AT
+    shift
+    LD_LIBRARY_PATH=$libraries LD_PRELOAD=$nth "$bare" "$@" > out 2> err
+}
+sweep() { # ARGUMENT...: "out of memory" and exit code 3, or the same as ever where the program can do without
+    n=0 good=yes
+    rm -f swept.piecemill
+    piecemill "$@" > as_ever 2> /dev/null
+    mv -f swept.piecemill ever.piecemill 2> /dev/null
+    while [ $good = yes ]; do
+        rm -f struck swept.piecemill
+        n=$((n + 1))
+        failing $n "$@"
+        got=$?
+        [ -e struck ] || break
+        case $got in
+        0) cmp -s out as_ever && { [ ! -e swept.piecemill ] || cmp -s swept.piecemill ever.piecemill; } || good=no ;;
+        3) grep -q 'out of memory' err && [ ! -e swept.piecemill ] || good=no ;;
+        *) good=no ;;
+        esac
+    done
+    if [ $good = yes ] && [ $n -gt 50 ]; then pass; else fail "allocation $n of piecemill $*: exit code $got: $(head -c 300 err)"; fi
+    rm -f swept.piecemill
+    lacks swept.
+}
+if [ -n "${CC:-}" ] && $CC -shared -fPIC -o "$nth" "$source/tests/faults/nth_malloc.c" 2> err && { failing 1 inspect zh.piecemill || :; } && [ -e struck ]; then
+    head -c 2000 en.txt > little.txt
+    piecemill encode -m zh.piecemill little.txt > little.ids
+    sweep train -q -a bpe -v 300 --threads 1 --special '<s>' -p '[a-z]+' -o swept.piecemill little.txt
+    sweep train -q -a bytepiece -v 280 --threads 1 -o swept.piecemill few.txt
+    sweep encode -q -m zh.piecemill --threads 1 --split line little.txt
+    sweep encode -q -m few.tiktoken -p gpt2 --special '<s>' --special '<t>' --allowed-special '<s>,<t>' --threads 2 little.txt
+    sweep decode -m zh.piecemill little.ids
+    sweep inspect --json zh.piecemill
+else
+    skip "no CC to make allocations fail, or nothing can be preloaded"
+fi
 
 echo "cli: $passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
