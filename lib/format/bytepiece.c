@@ -117,6 +117,19 @@ static size_t skip_space(const uint8_t *data, size_t len, size_t i) {
     return i;
 }
 
+/* Whether text is base64, tried in stretches that fit into a room of fixed size: a piece may have any length. */
+static bool is_base64(const uint8_t *text, size_t len) {
+    uint8_t room[96];
+    for (size_t i = 0; i < len; i += sizeof room) {
+        pm_buf bytes = {room, 0, sizeof room};
+        size_t n = len - i < sizeof room ? len - i : sizeof room, wrong;
+        if (!pm_base64_decode(&bytes, text + i, n, &wrong)) {
+            return false;
+        }
+    }
+    return len > 0;
+}
+
 /* An object whose first key is base64 with an array behind it. */
 static bool recognizes(const uint8_t *data, size_t len) {
     size_t i = skip_space(data, len, 0);
@@ -128,10 +141,8 @@ static bool recognizes(const uint8_t *data, size_t len) {
     if (!quote) {
         return false;
     }
-    size_t key = i + 1, end = (size_t)(quote - data), wrong;
-    uint8_t room[96];
-    pm_buf bytes = {room, 0, sizeof room};
-    if (end == key || end - key > sizeof room || !pm_base64_decode(&bytes, data + key, end - key, &wrong)) {
+    size_t key = i + 1, end = (size_t)(quote - data);
+    if (!is_base64(data + key, end - key)) {
         return false;
     }
     i = skip_space(data, len, end + 1);

@@ -108,6 +108,8 @@ def make_bytepiece():
     good("bytepiece.bytepiece.json", "bytepiece", bp_text(dump), "as bytepiece 0.6.3 writes it, byte for byte")
     good("compact.bytepiece.json", "bytepiece", compact, "no white space")
     good("escaped.bytepiece.json", "bytepiece", json.dumps(dict(reversed(dump.items()))).encode(), "every character above U+007F and members in another order")
+    long = bp_dump([b"the " * 60] + BP, {**BP_COUNT, b"the " * 60: 9})
+    good("long-first.bytepiece.json", "bytepiece", bp_text(long), "a piece of 240 bytes stands first; before, such a file was not recognized")
 
     def edit(name, old, new, at, words, reason):
         assert compact.count(old) == 1, (name, compact.count(old))
