@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 
 import pytest
@@ -87,6 +89,33 @@ def test_save_to_a_full_disk(tok):
         tok.save("/dev/full", format="native")
 
 
+def test_save_to_a_disk_that_fills_up(tok, tmp_path):
+    """In the middle of a model: the old file stays and nothing lies beside it. A limit on the size of files stands for the disk."""
+    path = tmp_path / "old.piecemill"
+    path.write_bytes(b"old")
+    tok.save(tmp_path / "model.piecemill")
+    code = ("import piecemill, resource, sys\n"
+            "tok = piecemill.Tokenizer.load(sys.argv[1])\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+            "try: tok.save(sys.argv[2])\n"
+            "except piecemill.FileError as error: print(type(error).__name__, error.file, isinstance(error, OSError))\n")
+    done = run_python(code, str(tmp_path / "model.piecemill"), str(path))
+    assert done.stdout.decode().split() == ["FileError", str(path), "True"], done.stderr
+    assert path.read_bytes() == b"old" and sorted(os.listdir(tmp_path)) == ["model.piecemill", "old.piecemill"]
+
+
+def test_save_to_a_closed_pipe(tok):
+    if not os.path.exists("/dev/fd"):
+        pytest.skip("SKIPPED: no /dev/fd")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        with pytest.raises(piecemill.FileError, match="Broken pipe"):
+            tok.save(f"/dev/fd/{writer}", format="native")
+    finally:
+        os.close(writer)
+
+
 def test_format_that_cannot_carry(tok, bp, tmp_path):
     with pytest.raises(piecemill.UnsupportedError):
         tok.save(tmp_path / "x", format="bytepiece")
@@ -135,6 +164,29 @@ def test_wrong_version_of_a_model_file(tok, tmp_path):
         except piecemill.FormatError:
             pass
     assert versions >= 1
+
+
+def models():
+    """The table of tests/models/README.md: (file, format, status, offset, words)."""
+    with open(os.path.join(ROOT, "tests", "models", "README.md"), encoding="utf-8") as file:
+        rows = [[cell.strip() for cell in line.split("|")[1:6]] for line in file if line.startswith(("| good-", "| bad-"))]
+    assert len(rows) > 100
+    return rows
+
+
+def test_every_model_file_gets_its_verdict():
+    classes = {"PM_BAD_FORMAT": piecemill.FormatError, "PM_BAD_VERSION": piecemill.VersionError, "PM_UNSUPPORTED": piecemill.UnsupportedError,
+               "PM_BAD_PATTERN": piecemill.PatternError}
+    for name, kind, status, offset, words in models():
+        path = os.path.join(ROOT, "tests", "models", name)
+        load = lambda: piecemill.Tokenizer.load(path, format=None if kind == "auto" else kind)
+        if status == "PM_OK":
+            assert load().vocab_size > 0
+            continue
+        with pytest.raises(classes[status]) as caught:
+            load()
+        assert type(caught.value) is classes[status], name
+        assert words in str(caught.value) and (offset == "-" or caught.value.offset == int(offset)), (name, str(caught.value))
 
 
 def test_model_of_another_unicode_version():
@@ -220,16 +272,22 @@ def test_vocabulary_out_of_range(size):
         train(vocab_size=size)
 
 
-def test_corpus_too_small_for_the_size():
-    tok = train(vocab_size=50_000)
-    assert tok.vocab_size < 300 and tok.training_summary["smaller_than_asked"] is True
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+def test_corpus_too_small_for_the_size(algorithm):
+    tok = train(algorithm=algorithm, vocab_size=50_000)
+    assert tok.vocab_size < 400 and tok.training_summary["smaller_than_asked"] is True
     assert tok.training_summary["vocab_size"] == tok.vocab_size
 
 
 @pytest.mark.parametrize("tokens", [["<a>", "<b>", "<a>"], [""]])
-def test_bad_special_tokens(tokens):
-    with pytest.raises(piecemill.InvalidArgumentError):
-        train(vocab_size=300, special_tokens=tokens)
+def test_bad_special_tokens(tokens, tmp_path):
+    says = "empty" if tokens == [""] else "'<a>' is given twice"
+    for algorithm in ("bpe", "bytepiece"):
+        with pytest.raises(piecemill.InvalidArgumentError, match=says):
+            train(algorithm=algorithm, vocab_size=300, special_tokens=tokens)
+    train(pattern="gpt2").save(tmp_path / "t.tiktoken")
+    with pytest.raises(piecemill.InvalidArgumentError, match=says):
+        piecemill.Tokenizer.load(tmp_path / "t.tiktoken", pattern="gpt2", special_tokens=tokens)
 
 
 def test_special_tokens_of_the_wrong_type():
@@ -417,6 +475,84 @@ def test_ids_out_of_range(tok, bad):
 def test_ids_of_the_wrong_type(tok, ids):
     with pytest.raises(TypeError):
         tok.decode(ids)
+
+
+def test_a_very_long_line(tmp_path):
+    """64 MB in one line between two short ones, 1 GB with PM_LONG=1: nothing lost, in training and encoding, from a file and from memory."""
+    long = 1 << 30 if os.environ.get("PM_LONG") == "1" else 64 << 20
+    line = sample("en").replace("\n", " ").encode()
+    line = (line * (long // len(line) + 1))[:long] + b"\n"
+    path = tmp_path / "long.txt"
+    with open(path, "wb") as file:
+        file.writelines([b"first\n", line, b"last\n"])
+    for algorithm in ("bpe", "bytepiece"):
+        start = time.monotonic()
+        tok = piecemill.train(path, algorithm, 1000)
+        trained = time.monotonic()
+        assert tok.training_summary["documents"] == 3 and tok.training_summary["bytes"] == long + 12
+        ids, offsets = tok.encode_batch([b"first\n", line, b"last\n"], normalize=False)
+        encoded = time.monotonic()
+        assert len(offsets) == 4 and offsets[3] == len(ids)
+        assert tok.decode_bytes(ids[offsets[1] : offsets[2]]) == line and tok.decode_bytes(ids[offsets[2] :]) == b"last\n"
+        if long >> 30:
+            print(f"{algorithm}: trained in {trained - start:.1f} s, encoded in {encoded - trained:.1f} s, "
+                  f"decoded in {time.monotonic() - encoded:.1f} s, {len(ids)} ids")
+        del ids, offsets
+    path.unlink()
+
+
+# ---- memory ----
+
+
+def run_out(tmp_path, name, code):
+    """Runs code in which `call()` is tried until the n-th allocation does not fail any more, for every n."""
+    library = tmp_path / "nth_malloc.so"
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    command = [compiler, "-shared", "-fPIC", "-o", str(library), os.path.join(ROOT, "tests", "faults", "nth_malloc.c")]
+    if shutil.which(compiler) is None or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("SKIPPED: nothing can be compiled that makes allocations fail")
+    loop = ("import ctypes, sys, piecemill\n"
+            "nth = ctypes.CDLL(sys.argv[1])\n"
+            "nth.nth_malloc_disarm.restype = ctypes.c_long\n"
+            "arm, disarm = nth.nth_malloc_arm, nth.nth_malloc_disarm\n"
+            f"{code}\n"
+            "as_ever = call()\n"
+            "n = failed = 0\n"
+            "while True:\n"
+            "    n += 1\n"
+            "    got = None\n"
+            "    arm(n)\n"
+            "    try: got = call()\n"
+            "    except MemoryError: pass\n"
+            "    finally: struck = disarm() >= n\n"
+            "    assert got is None or got == as_ever, (n, got)\n"
+            "    failed += got is None\n"
+            "    if not struck: break\n"
+            "assert got == as_ever\n"
+            "print(failed)\n")
+    done = subprocess.run([sys.executable, "-c", loop, str(library), str(tmp_path / name)], capture_output=True, timeout=120,
+                          env={**environment(), "LD_PRELOAD": str(library)})
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+def test_every_allocation_of_training_may_fail(tmp_path, algorithm):
+    code = (f"def call(): return piecemill.train_from_iterator(['low lower lowest'] * 9, {algorithm!r}, 280, special_tokens=['<a>'],"
+            " threads=1).hash")
+    assert run_out(tmp_path, "unused", code) > 50
+
+
+def test_every_allocation_of_using_a_tokenizer_may_fail(tok, tmp_path):
+    tok.save(tmp_path / "t.piecemill")
+    code = ("def call():\n"
+            "    tok = piecemill.Tokenizer.load(sys.argv[2])\n"
+            "    ids = tok.encode('some text, \u4e2d<|pad|>' * 9, allowed_special='all')\n"
+            "    batch = tok.encode_batch(['one', 'two'] * 9, threads=1)\n"
+            "    tok.save(sys.argv[2] + '.again', format='native')\n"
+            "    return ids, batch.ids.tolist(), tok.decode(ids), len(tok.merges), tok.settings, tok.special_tokens\n")
+    assert run_out(tmp_path, "t.piecemill", code) > 20
+    assert sorted(os.listdir(tmp_path)) == ["nth_malloc.so", "t.piecemill", "t.piecemill.again"]
 
 
 # ---- interruption ----

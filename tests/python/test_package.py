@@ -148,6 +148,21 @@ def test_import_needs_nothing_else():
     assert subprocess.run([sys.executable, "-c", code], env=environment()).returncode == 0
 
 
+def test_the_readmes_python(tmp_path):
+    """Line by line in a clean folder with corpora/; a vocabulary of OpenAI's is taken from the data beside the checkout."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        code = re.search(r"^```python\n(.*?)^```", file.read(), re.M | re.S).group(1)
+    ranks = os.path.join(os.environ.get("PM_SHARED", os.path.join(ROOT, "..", "shared")), "vocabs", "o200k_base.tiktoken")
+    if os.path.exists(ranks):
+        os.symlink(ranks, tmp_path / "o200k_base.tiktoken")
+    else:
+        code = "".join(line for line in code.splitlines(True) if "o200k_base.tiktoken" not in line)
+    os.symlink(os.path.join(ROOT, "corpora"), tmp_path / "corpora")
+    done = subprocess.run([sys.executable, "-c", code + "assert tok.decode(ids.tolist()) == '深度学习机器学习'\n"],
+                          env=environment(), cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 # ---- the command ----
 
 
