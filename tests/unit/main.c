@@ -1,4 +1,4 @@
-/* main.c - runs every suite of suites.h (or those named as arguments), then prints one closing line.
+/* main.c - runs every suite of suites.h (or those named as arguments, or in PM_SUITES), then prints one closing line.
  *
  * With CK_FORK=no (sanitizers) the tests run in this process; otherwise each in a child, so that a crash is one failure. Skipped tests are written to a
  * file that the children share. */
@@ -10,12 +10,8 @@
 
 #include "support.h"
 
-#ifndef PM_SUITES /* a development build may name fewer */
-#define PM_SUITES "suites.h"
-#endif
-
 #define SUITE(name) Suite *suite_##name(void);
-#include PM_SUITES
+#include "suites.h"
 #undef SUITE
 
 static char folder[64];
@@ -84,13 +80,25 @@ uint64_t random_word(uint64_t *state) {
     return z ^ (z >> 31);
 }
 
+/* Is `name` one of the words of a list? */
+static bool listed(const char *list, const char *name) {
+    size_t len = strlen(name);
+    for (const char *at = list; (at = strstr(at, name)) != NULL; at += len) {
+        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool wanted(const char *name, int argc, char **argv) {
+    const char *list = getenv("PM_SUITES");
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], name) == 0) {
             return true;
         }
     }
-    return argc < 2;
+    return argc < 2 && (!list || !*list || listed(list, name));
 }
 
 int main(int argc, char **argv) {
@@ -107,7 +115,7 @@ int main(int argc, char **argv) {
     if (wanted(#name, argc, argv)) {                   \
         srunner_add_suite(runner, suite_##name());     \
     }
-#include PM_SUITES
+#include "suites.h"
 #undef SUITE
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
