@@ -1,5 +1,6 @@
 /* test_format.c - reading and writing model files. The table of good and bad files is tests/models/README.md. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -390,6 +391,24 @@ START_TEST(files_that_are_not_there_say_so) {
 }
 END_TEST
 
+START_TEST(a_closed_pipe_is_an_error) {
+    pm_error err = {0};
+    pm_tokenizer *tok = load_model("good-bpe.piecemill");
+    char path[64];
+    int ends[2];
+    if (access("/dev/fd", X_OK) != 0) {
+        skipped("/dev/fd is not here");
+        pm_tokenizer_free(tok);
+        return;
+    }
+    ck_assert(pipe(ends) == 0 && close(ends[0]) == 0 && signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
+    assert_fails(pm_tokenizer_save(tok, path, PM_FORMAT_NATIVE, &err), PM_IO, "Broken pipe");
+    close(ends[1]);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
 START_TEST(load_options_are_checked) {
     static const char *const patterns[] = {"gpt2"};
     static const char *const nonsense[] = {"a(b"};
@@ -556,6 +575,7 @@ Suite *suite_format(void) {
     tcase_add_test(tc, names_of_formats);
     tcase_add_test(tc, the_ending_chooses_the_format);
     tcase_add_test(tc, files_that_are_not_there_say_so);
+    tcase_add_test(tc, a_closed_pipe_is_an_error);
     tcase_add_test(tc, load_options_are_checked);
     tcase_add_test(tc, another_unicode_version_can_be_allowed);
     tcase_add_test(tc, special_tokens_are_added_to_those_of_the_file);

@@ -501,6 +501,12 @@ START_TEST(an_empty_corpus_is_an_error) {
         pm_corpus *corpus = corpus_of(&empty, n);
         assert_fails(pm_train(&tok, 1, corpus, &o, &err), PM_EMPTY_CORPUS, "no text");
         pm_corpus_free(corpus);
+        pm_train_options b = o;
+        b.algorithm = PM_ALGORITHM_BYTEPIECE;
+        b.n_patterns = 0;
+        corpus = corpus_of(&empty, n);
+        assert_fails(pm_train(&tok, 1, corpus, &b, &err), PM_EMPTY_CORPUS, "no text");
+        pm_corpus_free(corpus);
     }
 }
 END_TEST
@@ -585,6 +591,70 @@ START_TEST(a_line_longer_than_the_memory_limit_is_not_read) {
 }
 END_TEST
 
+/* Trains from a file with this text, encodes all of it and decodes the ids: nothing may be lost. */
+static void goes_round(pm_algorithm algorithm, uint8_t *text, size_t len, uint64_t documents) {
+    uint32_t size = 500;
+    pm_train_options o = options_for(&size);
+    pm_encode_options exact = PM_ENCODE_OPTIONS_INIT;
+    pm_train_summary summary;
+    pm_corpus *corpus;
+    pm_tokenizer *tok;
+    pm_batch batch;
+    size_t n;
+    o.algorithm = algorithm;
+    o.n_patterns = algorithm == PM_ALGORITHM_BPE;
+    o.threads = 2;
+    o.min_count = 1;
+    o.summary = &summary;
+    exact.no_normalize = true;
+    exact.threads = 2;
+    assert_ok(pm_corpus_new(&corpus, NULL, &err));
+    assert_ok(pm_corpus_add_file(corpus, temporary_file("round.txt", text, len), &err));
+    assert_ok(pm_train(&tok, 1, corpus, &o, &err));
+    pm_corpus_free(corpus);
+    ck_assert_uint_eq(summary.documents, documents);
+    ck_assert_uint_eq(summary.bytes, len);
+    assert_ok(pm_encode_batch(tok, &(pm_bytes){text, len}, 1, &exact, &batch, &err));
+    uint8_t *back = malloc(len);
+    assert_ok(pm_decode(tok, batch.ids, (size_t)batch.offsets[1], back, len, &n, &err));
+    ck_assert(n == len && memcmp(back, text, len) == 0);
+    free(back);
+    pm_batch_release(&batch);
+    pm_tokenizer_free(tok);
+}
+
+START_TEST(zero_bytes_and_carriage_returns_are_text) {
+    static const char line[] = "one\r\n\0two\0\r\n\r\nthree\rfour\r\n";
+    enum { LINE = sizeof line - 1, LINES = 40 };
+    static uint8_t text[LINE * LINES];
+    for (size_t i = 0; i < LINES; i++) {
+        memcpy(text + i * LINE, line, LINE);
+    }
+    goes_round(PM_ALGORITHM_BPE, text, sizeof text, 4 * LINES);
+    goes_round(PM_ALGORITHM_BYTEPIECE, text, sizeof text, 4 * LINES);
+}
+END_TEST
+
+/* One line between two short ones: 64 MB, 1 GB with PM_LONG=1, less under sanitizers. */
+START_TEST(a_very_long_line_goes_round) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    size_t len = 4 << 20;
+#else
+    size_t len = getenv("PM_LONG") ? 1 << 30 : 64 << 20;
+#endif
+    uint8_t *text = malloc(len);
+    uint64_t state = 5;
+    for (size_t i = 0; i < len; i++) { /* words of a few letters, again and again */
+        text[i] = i < 60000 ? (uint8_t)" abcde"[random_word(&state) % 6] : text[i - 60000];
+    }
+    memcpy(text, "first\n", 6);
+    memcpy(text + len - 6, "\nlast\n", 6);
+    goes_round(PM_ALGORITHM_BPE, text, len, 3);
+    goes_round(PM_ALGORITHM_BYTEPIECE, text, len, 3);
+    free(text);
+}
+END_TEST
+
 /* Runs until the n-th allocation does not fail any more: every failure must be reported and leave nothing behind. */
 static unsigned allocations_left;
 
@@ -615,9 +685,10 @@ END_TEST
 
 Suite *suite_train_bpe(void) {
     Suite *suite = suite_create("train_bpe");
-    TCase *merges = tcase_create("merges"), *call = tcase_create("call");
+    TCase *merges = tcase_create("merges"), *call = tcase_create("call"), *round = tcase_create("round");
     tcase_set_timeout(merges, 120);
     tcase_set_timeout(call, 60);
+    tcase_set_timeout(round, getenv("PM_LONG") ? 1000 : 120);
     tcase_add_test(merges, merges_equal_the_twin_on_small_corpora);
     tcase_add_test(merges, merges_equal_the_twin_until_nothing_is_left);
     tcase_add_test(merges, counts_above_32_bits);
@@ -635,6 +706,9 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(call, a_line_longer_than_the_memory_limit_is_not_read);
     tcase_add_test(call, every_allocation_may_fail);
     suite_add_tcase(suite, merges);
+    tcase_add_test(round, zero_bytes_and_carriage_returns_are_text);
+    tcase_add_test(round, a_very_long_line_goes_round);
     suite_add_tcase(suite, call);
+    suite_add_tcase(suite, round);
     return suite;
 }
