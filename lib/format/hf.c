@@ -7,8 +7,8 @@
  *
  * Special tokens stand in added_tokens and in the vocabulary: tokenizers gives an added token that is not in the
  * vocabulary a number of its own, which is another one when ids have holes. So one whose text is also the byte-level
- * form of a piece cannot be written. Reserved slots get no entry. Regexes are written as they are; Oniguruma reads
- * those that pm_splitter_new accepts in the same way. Counts have no place. */
+ * form of a piece cannot be written. Reserved slots get no entry. Regexes are written as Oniguruma must read them to
+ * cut in the same way (pretok/oniguruma.c). Counts have no place. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
 #endif
@@ -16,6 +16,7 @@
 
 #include "format/json.h"
 #include "format/reader.h"
+#include "pretok/oniguruma.h"
 
 /* An object that holds "model": {...}. */
 static bool recognizes(const uint8_t *data, size_t len) {
@@ -87,7 +88,9 @@ static pm_status write_added_tokens(output *o, const pm_tokenizer *tok, pm_error
 
 static pm_status write_split(output *o, const char *regex, pm_error *err) {
     PM_TRY(put(o, "      {\n        \"type\": \"Split\",\n        \"pattern\": {\n          \"Regex\": ", err));
-    PM_TRY(put_string(o, (pm_bytes){(const uint8_t *)regex, strlen(regex)}, err));
+    o->scratch.len = 0;
+    PM_TRY(pm_regex_to_oniguruma(&o->scratch, (pm_bytes){(const uint8_t *)regex, strlen(regex)}, err));
+    PM_TRY(put_string(o, (pm_bytes){o->scratch.data, o->scratch.len}, err));
     return put(o, "\n        },\n        \"behavior\": \"Isolated\",\n        \"invert\": false\n      },\n", err);
 }
 

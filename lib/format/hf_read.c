@@ -25,6 +25,7 @@
 
 #include "format/json.h"
 #include "format/reader.h"
+#include "pretok/oniguruma.h"
 
 typedef struct added {
     pm_bytes content;
@@ -227,11 +228,14 @@ static pm_status read_split(reader *r, const pm_json_value *object, pm_error *er
         return pm_fail_at(err, PM_BAD_FORMAT, text ? text->offset : object->offset,
                           "expected a regex of 1 to 100,000 bytes without NUL");
     }
-    PM_TRY(add_pattern(r, "", text->text, "", err));
+    r->bytes.len = 0;
+    PM_TRY(pm_regex_from_oniguruma(&r->bytes, text->text, err));
+    pm_bytes ours = {r->bytes.data, r->bytes.len};
+    PM_TRY(add_pattern(r, "", ours, "", err));
     if (pm_pattern_regex(r->patterns[r->n_patterns - 1],
                          0)) { /* a regex that reads like a pattern's name is still a regex */
         pm_free(r->patterns[--r->n_patterns]);
-        return add_pattern(r, "(?:", text->text, ")", err);
+        return add_pattern(r, "(?:", ours, ")", err);
     }
     return PM_OK;
 }

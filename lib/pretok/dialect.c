@@ -14,6 +14,7 @@
  *   \s \d \h    White_Space (with U+0085, without U+180E); Nd; a hexadecimal digit (in PCRE2, a space).
  *   \w \b       Alphabetic, M, Nd, Pc and the two joiners, as Unicode's Technical Standard 18 and Rust have it.
  *               Oniguruma differs in eight characters: it takes B2 B3 B9 BC BD BE in and leaves 200C 200D out.
+ *               tokenizer.json's regexes are put in other words (oniguruma.c), for ^ and $ too.
  *   ^ $         The begin and the end of the text, as in Rust and in PCRE2 with DOLLAR_ENDONLY. Oniguruma's are those
  *               of every line.
  *   [a[b]] &&   Union and intersection of classes, by alternatives and lookaheads.

@@ -146,3 +146,36 @@ def test_bytepiece_file(corpus, tmp_path):
 
 def test_models_are_as_their_script_makes_them():
     subprocess.run([sys.executable, os.path.join(MODELS, "make.py"), "--check"], check=True)
+
+
+LINES_AND_WORDS = [
+    r"\s+$|\S+", r"^\s+|.", r"\w+|\W+", r"[\w]+", r"[^\W_]+", r"[\W_]+", r"\b.", r"\Bx+", r"^.|.$", r"(?i:\w+)", r"[^\w\s]+$",
+    r"[^^$]+|[$^]", r"a\^|\$+|[]^]+", r"(?#^$)\w{2}", r"\p{^L}+$", r"(?<=\w)b|(?!$).", r"(?:^|\s)\w+", r"\W\b\w",
+]
+
+
+@pytest.mark.parametrize("regex", LINES_AND_WORDS)
+def test_lines_and_words_of_oniguruma(regex, tmp_path):
+    """Before, ^ $ \\w \\b in a tokenizer.json (such as `\\s+$` of deepseek-coder) cut as they do in tiktoken, and were written as they stood."""
+    tokenizers = pytest.importorskip("tokenizers")
+    from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+
+    rng = random.Random(regex)
+    parts = ["a", "b", "x", "_", "\u00b2", "\u00bd", "\u200d", "\u0301", "\n", "\n\n", "\r\n", " ", "  ", "-", "^", "$", "]", "\u4e2d", "'"]
+    docs = ["".join(rng.choice(parts) for _ in range(rng.randrange(60))) for _ in range(150)] + ["\n", "a\n", "\u200d", "a \n \n", ""]
+    hf = tokenizers.Tokenizer(models.BPE())
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    hf.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(regex), "isolated"), byte_level])
+    hf.decoder = decoders.ByteLevel()
+    hf.train_from_iterator(docs, trainers.BpeTrainer(vocab_size=500, initial_alphabet=byte_level.alphabet(), show_progress=False))
+    path = str(tmp_path / "tokenizer.json")
+    hf.save(path)
+    loaded = piecemill.Tokenizer.load(path)
+    assert [loaded.encode(d) for d in docs] == [hf.encode(d).ids for d in docs]
+    loaded.save(path)
+    again = tokenizers.Tokenizer.from_file(path)
+    assert [again.encode(d).ids for d in docs] == [hf.encode(d).ids for d in docs]
+    ours = piecemill.train_from_iterator(docs, algorithm="bpe", vocab_size=500, pattern=regex)
+    ours.save(path)
+    theirs = tokenizers.Tokenizer.from_file(path)
+    assert [theirs.encode(d).ids for d in docs] == [ours.encode(d) for d in docs]

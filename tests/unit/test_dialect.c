@@ -2,12 +2,48 @@
 #include <stdio.h>
 
 #include "pretok/dialect.h"
+#include "pretok/oniguruma.h"
 #include "pretok/property.h"
 #include "pretok/regex.h"
 #include "pretok/split.h"
 #include "support.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
+
+#define LIST "\\p{Alphabetic}\\p{L}\\p{M}\\p{Nd}\\p{Pc}"
+
+/* Before, tokenizer.json's ^ and $ were taken for the ends of the text, as they are here, and \w for ours: other ids.
+ */
+START_TEST(regexes_of_tokenizer_json_in_our_words) {
+    static const struct {
+        const char *regex, *here, *there; /* NULL: as it is */
+    } cases[] = {
+        {"\\s+$", "\\s+(?=\\n|\\z)", "\\s+\\z"},
+        {"^a|b", "(?:\\A|(?<=\\n)(?!\\z))a|b", "\\Aa|b"},
+        {"[^^$][]^$][^]^$]\\^\\$(?#^$)\\p{^L}\\\\", NULL, NULL},
+        {"[a[^\\w]&&b]", "[a[^" LIST "]&&b]", "[a[^" LIST "\\x{200C}\\x{200D}]&&b]"},
+        {"[\\W]", "[[^" LIST "]]", "[[^" LIST "\\x{200C}\\x{200D}]]"},
+        {"[\\]\\w]$", "[\\]" LIST "](?=\\n|\\z)", "[\\]" LIST "\\x{200C}\\x{200D}]\\z"},
+        {"\\w", "(?-i:[" LIST "\\x{B2}\\x{B3}\\x{B9}\\x{BC}\\x{BD}\\x{BE}])", "(?-i:[" LIST "\\x{200C}\\x{200D}])"},
+        {"\\p{L", NULL, NULL},
+        {"(?#", NULL, NULL},
+        {"[", NULL, NULL},
+        {"\\", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *regex = cases[i].regex;
+        pm_bytes in = {(const uint8_t *)regex, strlen(regex)};
+        pm_buf here = {0}, there = {0};
+        ck_assert(pm_regex_from_oniguruma(&here, in, NULL) == PM_OK &&
+                  pm_regex_to_oniguruma(&there, in, NULL) == PM_OK);
+        ck_assert(pm_buf_append(&here, "", 1, NULL) == PM_OK && pm_buf_append(&there, "", 1, NULL) == PM_OK);
+        ck_assert_str_eq((const char *)here.data, cases[i].here ? cases[i].here : regex);
+        ck_assert_str_eq((const char *)there.data, cases[i].there ? cases[i].there : regex);
+        pm_buf_release(&here);
+        pm_buf_release(&there);
+    }
+}
+END_TEST
 
 #ifdef PM_HAVE_PCRE2
 
@@ -214,6 +250,7 @@ Suite *suite_dialect(void) {
     Suite *suite = suite_create("dialect");
     TCase *tcase = tcase_create("dialect");
     tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, regexes_of_tokenizer_json_in_our_words);
 #ifdef PM_HAVE_PCRE2
     tcase_add_test(tcase, table_of_cases);
     tcase_add_test(tcase, properties_are_those_of_the_table);
