@@ -7,9 +7,11 @@
 
 /* A segmentation is the one with the largest sum of doubles, so each addition must be rounded to a double, once. The
  * old floating-point unit of x86 keeps 64 bits of fraction in its registers and rounds when it likes: where two
- * segmentations are close, which is everywhere, the models become others. And -ffast-math lets the compiler add in any order. */
+ * segmentations are close, which is everywhere, the models become others. And -ffast-math lets the compiler add in any
+ * order. */
 #if FLT_EVAL_METHOD < 0 || FLT_EVAL_METHOD == 2
-#error "models would come out wrong: this compiler computes with more digits than a double has; on x86 add -msse2 -mfpmath=sse"
+#error                                                                                                                 \
+    "models would come out wrong: this compiler computes with more digits than a double has; on x86 add -msse2 -mfpmath=sse"
 #endif
 #ifdef __FAST_MATH__
 #error "models could come out wrong: -ffast-math and -Ofast change the order of additions; leave them out"
