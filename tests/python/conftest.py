@@ -1,12 +1,16 @@
 """What the tests of the Python package share: where the checkout is, samples of text, small tokenizers."""
 
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 import piecemill
+
+# A shell starts what runs in its background with SIGINT ignored; the tests of Ctrl-C, and the processes that they start, need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
