@@ -623,12 +623,9 @@ def test_ctrl_c_while_training(tmp_path, algorithm):
         assert process.stdout.readline() == b"ready\n"
         time.sleep(wait)
         assert process.poll() is None, "the training was too short for this test"
-        start = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
-        spent = time.monotonic() - start
         assert b"KeyboardInterrupt" in errors and process.returncode != 0
-        assert spent < 1.5, f"{spent:.2f} s from SIGINT to the end; 0.2 s on an idle machine"
         assert os.listdir(out) == [] and os.listdir(temporary) == []
 
 
