@@ -77,12 +77,12 @@ START_TEST(files_that_cannot_be_opened_say_why) {
     pm_error err;
     pm_file file;
     pm_writer w;
-    assert_fails(pm_file_open(&file, "/nonexistent/x", false, &err), PM_NOT_FOUND, "No such file");
-    ck_assert_str_eq(err.file, "/nonexistent/x");
+    assert_fails(pm_file_open(&file, "/proc/none/x", false, &err), PM_NOT_FOUND, "No such file");
+    ck_assert_str_eq(err.file, "/proc/none/x");
     assert_fails(pm_file_open(&file, "/", false, &err), PM_IO, "is a folder");
     pm_status status = pm_writer_open(&w, "/", &err);
     assert_fails(pm_writer_close(&w, status, &err), PM_IO, "is a folder");
-    status = pm_writer_open(&w, "/nonexistent/x", &err);
+    status = pm_writer_open(&w, "/proc/none/x", &err);
     assert_fails(pm_writer_close(&w, status, &err), PM_NOT_FOUND, "cannot create");
 }
 END_TEST
@@ -158,12 +158,12 @@ START_TEST(stream_consumes_every_block_once) {
             blocks[i] = &room[i];
         }
         numbers n = {.last = 5000};
-        assert_ok(pm_stream(threads, blocks, threads, &ops, &n, &err));
+        assert_ok(pm_stream(threads, blocks, threads, &ops, &n, NULL, &err));
         ck_assert_uint_eq(n.sum, 5000 * 4999 / 2);
         numbers empty = {0};
-        assert_ok(pm_stream(threads, blocks, threads, &ops, &empty, &err));
+        assert_ok(pm_stream(threads, blocks, threads, &ops, &empty, NULL, &err));
         numbers broken = {.last = 5000, .fail = 100};
-        assert_fails(pm_stream(threads, blocks, threads, &ops, &broken, &err), PM_IO, "number 100");
+        assert_fails(pm_stream(threads, blocks, threads, &ops, &broken, NULL, &err), PM_IO, "number 100");
     }
 }
 END_TEST
@@ -172,6 +172,42 @@ static int cancel_third(void *user, const pm_progress *progress) {
     (void)progress;
     return ++*(int *)user == 3;
 }
+
+static pm_status go_on_until_cancelled(void *ctx, unsigned thread, void *block, pm_error *err) {
+    pm_status status;
+    (void)block;
+    do {
+        usleep(1000);
+        status = pm_ticker_poll(ctx, thread, err);
+    } while (status == PM_OK);
+    return status;
+}
+
+static pm_status make_one(void *ctx, void *block, bool *filled, bool *more, pm_error *err) {
+    (void)ctx;
+    (void)block;
+    (void)err;
+    *filled = true;
+    *more = false;
+    return PM_OK;
+}
+
+/* Ticks came between blocks only: a block that took minutes could not be cancelled, whichever thread had it. */
+START_TEST(a_long_block_is_cancelled) {
+    pm_error err = {0};
+    static const pm_stream_ops ops = {make_one, go_on_until_cancelled};
+    int block;
+    void *blocks[2] = {&block, &block};
+    for (unsigned threads = 1; threads < 5; threads++) {
+        pm_ticker t;
+        int calls = 0;
+        pm_ticker_init(&t, cancel_third, &calls, 0);
+        assert_ok(pm_ticker_phase(&t, "long", "bytes", 0, &err));
+        assert_fails(pm_stream(threads, blocks, threads > 1 ? 2 : 1, &ops, &t, &t, &err), PM_CANCELLED, "long");
+        ck_assert_int_eq(calls, 3);
+    }
+}
+END_TEST
 
 START_TEST(progress_cancels) {
     pm_error err = {0};
@@ -198,6 +234,7 @@ Suite *suite_base(void) {
     tcase_add_test(tc, a_full_disk_is_an_error_and_leaves_nothing);
     tcase_add_test(tc, parallel_runs_each_task_once);
     tcase_add_test(tc, stream_consumes_every_block_once);
+    tcase_add_test(tc, a_long_block_is_cancelled);
     tcase_add_test(tc, progress_cancels);
     suite_add_tcase(suite, tc);
     return suite;

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* memmem */
 #endif
 #include <stdio.h>
+#include <unistd.h>
 
 #include "../oracle/bpe_train.h"
 #include "count/words.h"
@@ -546,6 +547,53 @@ START_TEST(a_callback_sees_phases_and_can_cancel) {
 }
 END_TEST
 
+typedef struct long_document {
+    pm_bytes text;
+    unsigned asked, calls;
+} long_document;
+
+static int give_once(void *user, pm_bytes *document) {
+    long_document *d = user;
+    *document = d->text;
+    return d->asked++ == 0;
+}
+
+/* Begin of the phase, document read, inside of it; each call takes so long that the next tick is a call again. */
+static int cancel_inside(void *user, const pm_progress *p) {
+    long_document *d = user;
+    (void)p;
+    usleep(120 * 1000);
+    return ++d->calls == 3;
+}
+
+/* A document was counted to its end before the callback was asked: seconds for a line of 1 GB. */
+START_TEST(training_is_cancelled_inside_a_document) {
+    enum { LEN = 4 << 20 };
+    uint32_t size = 300;
+    pm_tokenizer *tok;
+    uint8_t *text = malloc(LEN);
+    for (size_t i = 0; i < LEN; i++) {
+        text[i] = i % 7 ? (uint8_t)('a' + i % 26) : ' ';
+    }
+    for (int i = 0; i < 2; i++) {
+        pm_train_options o = options_for(&size);
+        long_document d = {.text = {text, LEN}};
+        pm_corpus *corpus;
+        o.algorithm = i ? PM_ALGORITHM_BYTEPIECE : PM_ALGORITHM_BPE;
+        o.n_patterns = i ? 0 : o.n_patterns;
+        o.threads = 1;
+        o.progress = cancel_inside;
+        o.progress_user = &d;
+        assert_ok(pm_corpus_new(&corpus, NULL, &err));
+        assert_ok(pm_corpus_add_callback(corpus, give_once, &d, &err));
+        assert_fails(pm_train(&tok, 1, corpus, &o, &err), PM_CANCELLED, "count");
+        ck_assert_uint_eq(d.asked, 1); /* the second time comes behind the document */
+        pm_corpus_free(corpus);
+    }
+    free(text);
+}
+END_TEST
+
 START_TEST(the_memory_limit_is_an_error) {
     enum { LEN = 8 << 20 };
     uint32_t size = 300;
@@ -702,6 +750,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(call, bad_options_are_refused_with_a_sentence);
     tcase_add_test(call, an_empty_corpus_is_an_error);
     tcase_add_test(call, a_callback_sees_phases_and_can_cancel);
+    tcase_add_test(call, training_is_cancelled_inside_a_document);
     tcase_add_test(call, the_memory_limit_is_an_error);
     tcase_add_test(call, a_line_longer_than_the_memory_limit_is_not_read);
     tcase_add_test(call, every_allocation_may_fail);
