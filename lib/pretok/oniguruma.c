@@ -9,7 +9,7 @@
  *   \w       Alphabetic, L, M, Nd, Pc, joiners      the first four and Pc; outside of classes also B2 B3 B9 BC BD BE
  *   \b       by that \w                             by its \w outside of classes
  *
- *     tokenizer.json of a code model   \s+$            loaded as   \s+(?=\n|\z)
+ *     a tokenizer.json with            \s+$            loaded as   \s+(?=\n|\z)
  *     a pattern trained with here      \s+$            saved as    \s+\z
  *
  * What the words are made of means the same in both (tests/cases/dialect.txt), so a regex that went through one
