@@ -4,6 +4,7 @@
 #endif
 #include "base/thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -88,7 +89,8 @@ void pm_ticker_init(pm_ticker *t, pm_progress_fn fn, void *user, uint64_t memory
 
 double pm_ticker_seconds(const pm_ticker *t) { return pm_now() - t->start; }
 
-static pm_status report(pm_ticker *t, double now, pm_error *err) {
+/* Calls the callback and looks at the memory. */
+static pm_status ask(pm_ticker *t, double now, pm_error *err) {
     uint64_t resident = pm_resident_memory();
 
     t->last = now;
@@ -102,6 +104,22 @@ static pm_status report(pm_ticker *t, double now, pm_error *err) {
         return pm_fail(err, PM_CANCELLED, "cancelled by the progress callback during: %s", t->now.phase);
     }
     return PM_OK;
+}
+
+static pm_status report(pm_ticker *t, double now, pm_error *err) {
+    pm_error error = {0};
+    pm_status status = ask(t, now, &error);
+    if (status == PM_OK) {
+        return PM_OK;
+    }
+    if (!atomic_load_explicit(&t->failed, memory_order_relaxed)) {
+        t->error = error;
+        atomic_store_explicit(&t->failed, true, memory_order_release);
+    }
+    if (err) {
+        *err = error;
+    }
+    return status;
 }
 
 pm_status pm_ticker_phase(pm_ticker *t, const char *phase, const char *unit, uint64_t total, pm_error *err) {
@@ -119,6 +137,19 @@ pm_status pm_ticker_tick(pm_ticker *t, uint64_t done, pm_error *err) {
     }
     double now = pm_now();
     return now - t->last < 0.1 ? PM_OK : report(t, now, err);
+}
+
+pm_status pm_ticker_poll(pm_ticker *t, unsigned thread, pm_error *err) {
+    if (thread == 0) {
+        return pm_ticker_tick(t, t->now.done, err);
+    }
+    if (!atomic_load_explicit(&t->failed, memory_order_acquire)) {
+        return PM_OK;
+    }
+    if (err) {
+        *err = t->error;
+    }
+    return t->error.status;
 }
 
 /* ---------------------------------------------------------------- crew: threads that share one failure ---- */
@@ -251,12 +282,15 @@ pm_status pm_parallel(unsigned threads, size_t n_tasks, pm_task_fn task, void *c
 
 /* ---------------------------------------------------------------- a stream of blocks ---- */
 
+enum { WAIT_NS = 50 * 1000 * 1000 };
+
 /* Blocks move between two stacks under one lock: empty ones to the producer, full ones to the consumers. */
 typedef struct stream {
     crew crew;
     void **empty, **full;
-    size_t n_empty, n_full;
+    size_t n_empty, n_full, n_blocks;
     bool ended;
+    pm_ticker *ticker; /* NULL: none */
     const pm_stream_ops *ops;
     void *ctx;
 } stream;
@@ -273,12 +307,36 @@ static void consume_one(stream *s, unsigned index, void *block) {
     pthread_mutex_unlock(&s->crew.lock);
 }
 
+/* Waits for a change, at most WAIT_NS on the calling thread (thread 0), which has a ticker to look after. The lock is
+ * held, but not while the callback runs. */
+static void wait_for_change(stream *s, unsigned thread) {
+    struct timespec until;
+    if (thread > 0 || !s->ticker) {
+        pthread_cond_wait(&s->crew.changed, &s->crew.lock);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until); /* the condition's clock; one that is set back only delays a tick */
+    until.tv_nsec += WAIT_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_cond_timedwait(&s->crew.changed, &s->crew.lock, &until) != ETIMEDOUT) {
+        return;
+    }
+    pthread_mutex_unlock(&s->crew.lock);
+    pm_error error = {0};
+    pm_status status = pm_ticker_poll(s->ticker, 0, &error);
+    if (status != PM_OK) {
+        crew_fail(&s->crew, status, &error);
+    }
+    pthread_mutex_lock(&s->crew.lock);
+}
+
 /* A full block, or NULL when there will be none. Waits. */
-static void *take_full(stream *s) {
+static void *take_full(stream *s, unsigned thread) {
     void *block = NULL;
     pthread_mutex_lock(&s->crew.lock);
     while (s->n_full == 0 && !s->ended && !atomic_load(&s->crew.stop)) {
-        pthread_cond_wait(&s->crew.changed, &s->crew.lock);
+        wait_for_change(s, thread);
     }
     if (s->n_full && !atomic_load(&s->crew.stop)) {
         block = s->full[--s->n_full];
@@ -291,7 +349,7 @@ static void *stream_main(void *arg) {
     worker *w = arg;
     stream *s = w->job;
     void *block;
-    while ((block = take_full(s)) != NULL) {
+    while ((block = take_full(s, w->index)) != NULL) {
         consume_one(s, w->index, block);
     }
     return NULL;
@@ -305,7 +363,7 @@ static void produce_all(stream *s) {
         void *block = s->n_empty ? s->empty[--s->n_empty] : NULL;
         void *help = !block && s->n_full ? s->full[--s->n_full] : NULL;
         if (!block && !help) {
-            pthread_cond_wait(&s->crew.changed, &s->crew.lock);
+            wait_for_change(s, 0);
         }
         pthread_mutex_unlock(&s->crew.lock);
         if (help) {
@@ -332,11 +390,24 @@ static void produce_all(stream *s) {
     }
 }
 
-pm_status pm_stream(unsigned threads, void **blocks, size_t n_blocks, const pm_stream_ops *ops, void *ctx, pm_error *err) {
-    stream s = {.ops = ops, .ctx = ctx, .n_empty = n_blocks};
+/* The calling thread when all was produced: helps, then waits until the others have given their last blocks back. */
+static void finish_all(stream *s) {
+    void *block;
+    while ((block = take_full(s, 0)) != NULL) {
+        consume_one(s, 0, block);
+    }
+    pthread_mutex_lock(&s->crew.lock);
+    while (s->n_empty < s->n_blocks && !atomic_load(&s->crew.stop)) {
+        wait_for_change(s, 0);
+    }
+    pthread_mutex_unlock(&s->crew.lock);
+}
+
+pm_status pm_stream(unsigned threads, void **blocks, size_t n_blocks, const pm_stream_ops *ops, void *ctx, pm_ticker *ticker,
+                    pm_error *err) {
+    stream s = {.ops = ops, .ctx = ctx, .n_empty = n_blocks, .n_blocks = n_blocks, .ticker = ticker};
     unsigned others = threads > 1 ? threads - 1 : 0;
     worker *workers = pm_calloc(others + 1, sizeof *workers);
-    void *block;
 
     s.empty = pm_alloc(n_blocks, sizeof *s.empty);
     s.full = pm_alloc(n_blocks, sizeof *s.full);
@@ -350,9 +421,7 @@ pm_status pm_stream(unsigned threads, void **blocks, size_t n_blocks, const pm_s
     crew_init(&s.crew);
     unsigned started = start_workers(workers, others, &s, stream_main);
     produce_all(&s);
-    while ((block = take_full(&s)) != NULL) {
-        consume_one(&s, 0, block);
-    }
+    finish_all(&s);
     join_workers(workers, started);
     pm_status status = crew_result(&s.crew, err);
     crew_release(&s.crew);

@@ -62,6 +62,7 @@ struct pm_corpus {
     bool unknown_total; /* some source does not tell its size */
     uint64_t total, done;
     uint64_t most;      /* bytes in a document; 0: any number */
+    pm_ticker *ticker;  /* polled while a long document is read; NULL: none */
 
     size_t at;        /* the source that is being read */
     bool open;        /* it is a file and `reader` reads it */
@@ -287,6 +288,9 @@ static pm_status read_more(pm_corpus *corpus, pm_buf *buf, size_t begun, size_t 
         return pm_fail(err, PM_LIMIT, "memory_limit is too small for the document of more than %zu bytes at byte %llu", begun,
                        (unsigned long long)(corpus->reader.given - begun));
     }
+    if (corpus->ticker && begun) {
+        PM_TRY(pm_ticker_poll(corpus->ticker, 0, err));
+    }
     PM_TRY(pm_buf_reserve(buf, room, err));
     PM_TRY(pm_reader_read(&corpus->reader, buf->data + buf->len, room, &got, err));
     buf->len += got;
@@ -383,7 +387,8 @@ static pm_status fill_file(pm_corpus *corpus, file_source *file, pm_block *block
     if (status == PM_OK && *ended) {
         close_source(corpus);
     }
-    return pm_error_in_file(err, status, status == PM_NO_MEMORY ? NULL : file->path);
+    bool of_file = status != PM_NO_MEMORY && status != PM_CANCELLED;
+    return pm_error_in_file(err, status, of_file ? file->path : NULL);
 }
 
 /* ---------------------------------------------------------------- other sources ---- */
@@ -474,6 +479,7 @@ void pm_corpus_position(const pm_corpus *corpus, uint64_t *done, uint64_t *total
 }
 
 void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most) { corpus->most = most; }
+void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker) { corpus->ticker = ticker; }
 
 bool pm_corpus_splits_lines(const pm_corpus *corpus) {
     for (size_t i = 0; i < corpus->n && corpus->split == PM_SPLIT_LINE; i++) {

@@ -6,6 +6,7 @@
 #define PM_CORPUS_CORPUS_H
 
 #include "base/alloc.h"
+#include "base/thread.h"
 
 typedef struct pm_block {
     pm_buf text;
@@ -22,6 +23,10 @@ pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_err
 /* A document of a file that is longer than this fails the read with PM_LIMIT, before more of it is held in memory; 0: no
  * limit. */
 void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most);
+
+/* While a long document of a file is read, the ticker (borrowed; NULL: none) is polled every megabyte or sooner, and its
+ * failure is that of the read. Calling thread only. */
+void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker);
 
 /* Some source gives single lines of plain text (for the summary). */
 bool pm_corpus_splits_lines(const pm_corpus *corpus);

@@ -31,6 +31,7 @@ enum {
     BLOCK_BYTES = 1 << 19,
     QUEUE = 256,       /* words looked up together */
     ENDS = 256,        /* pre-tokens asked of the splitter at once */
+    POLL_BYTES = 1 << 20, /* of one document between two looks at the ticker */
     FIRST_BITS = 12,   /* of the index */
     MAX_BITS = 31,
     SHARD_BITS = 6,    /* ranges of the last pass: 64 */
@@ -222,14 +223,19 @@ static inline pm_status count_word(table *t, const uint8_t *text, size_t len, pm
     return t->n_queue == QUEUE ? flush(t, err) : PM_OK;
 }
 
-static pm_status count_document(table *t, const uint8_t *text, size_t len, pm_error *err) {
-    size_t ends[ENDS], n, start = 0;
+static pm_status count_document(table *t, pm_ticker *ticker, unsigned thread, const uint8_t *text, size_t len,
+                                pm_error *err) {
+    size_t ends[ENDS], n, start = 0, polled = 0;
     pm_split_begin(t->scratch, text, len);
     do {
         PM_TRY(pm_split_next(t->scratch, ends, ENDS, &n, err));
         for (size_t i = 0; i < n; i++) {
             PM_TRY(count_word(t, text + start, ends[i] - start, err));
             start = ends[i];
+        }
+        if (start - polled >= POLL_BYTES) {
+            PM_TRY(pm_ticker_poll(ticker, thread, err));
+            polled = start;
         }
     } while (n);
     return PM_OK;
@@ -303,7 +309,7 @@ static pm_status consume(void *ctx, unsigned thread, void *item, pm_error *err) 
     size_t start = 0;
     for (size_t i = 0; i < block->n; i++) {
         if (block->ends[i] > start) {
-            PM_TRY(count_document(t, block->text.data + start, block->ends[i] - start, err));
+            PM_TRY(count_document(t, c->ticker, thread, block->text.data + start, block->ends[i] - start, err));
         }
         start = block->ends[i];
     }
@@ -323,7 +329,7 @@ static pm_status read_all(counting *c, pm_error *err) {
         for (size_t i = 0; i < n; i++) {
             pointers[i] = &blocks[i];
         }
-        status = pm_stream(c->threads, pointers, n, &ops, c, err);
+        status = pm_stream(c->threads, pointers, n, &ops, c, c->ticker, err);
     }
     for (size_t i = 0; blocks && i < n; i++) {
         pm_block_release(&blocks[i]);

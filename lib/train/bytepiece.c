@@ -49,7 +49,7 @@
 #include "train/segment.h"
 #include "train/train.h"
 
-enum { BLOCK_BYTES = 1 << 18, RUN_BYTES = 1 << 18, CONTROLS = 3 };
+enum { BLOCK_BYTES = 1 << 18, RUN_BYTES = 1 << 18, SLICE_BYTES = 1 << 20, CONTROLS = 3 };
 static const uint64_t spool_memory = UINT64_C(1) << 30; /* without a limit */
 
 typedef struct crafter { /* one thread's */
@@ -78,14 +78,48 @@ static pm_status finish_run(trainer *t, unsigned thread, pm_error *err) {
     if (!c->run.n) {
         return PM_OK;
     }
+    PM_TRY(pm_ticker_poll(&t->job->ticker, thread, err)); /* a document may have thousands of runs */
     PM_TRY(pm_ngram_count(t->counter, thread, c->run.text, c->run.ends, c->run.n, err));
     return pm_spool_put(t->spool, &c->run, err);
+}
+
+/* Where a slice of the document ends: before an ASCII character, with which nothing to its left joins. */
+static size_t slice_end(pm_bytes doc, size_t begin) {
+    size_t end = doc.len - begin > SLICE_BYTES ? begin + SLICE_BYTES : doc.len;
+    while (end < doc.len && doc.data[end] >= 0x80) {
+        end++;
+    }
+    return end;
+}
+
+/* The document in NFC: itself, or a copy in the thread's memory. In slices, so that a long document can be given up. */
+static pm_status normalize(trainer *t, unsigned thread, pm_bytes doc, pm_bytes *text, pm_error *err) {
+    pm_buf *normal = &t->crafters[thread].normal;
+    bool copied = false;
+
+    normal->len = 0;
+    for (size_t at = 0, end; at < doc.len; at = end) {
+        end = slice_end(doc, at);
+        if (at) {
+            PM_TRY(pm_ticker_poll(&t->job->ticker, thread, err));
+        }
+        if (!copied) {
+            if (pm_nfc_quick_check(doc.data + at, end - at)) {
+                continue;
+            }
+            PM_TRY(pm_buf_append(normal, doc.data, at, err));
+            copied = true;
+        }
+        PM_TRY(pm_nfc_append(normal, doc.data + at, end - at, err));
+    }
+    *text = copied ? (pm_bytes){normal->data, normal->len} : doc;
+    return PM_OK;
 }
 
 static pm_status take_document(trainer *t, unsigned thread, pm_bytes doc, pm_error *err) {
     crafter *c = &t->crafters[thread];
     pm_special_hit hit;
-    pm_bytes text = doc;
+    pm_bytes text;
 
     c->documents++;
     c->bytes += doc.len;
@@ -96,11 +130,7 @@ static pm_status take_document(trainer *t, unsigned thread, pm_bytes doc, pm_err
         c->with_special +=
             pm_specials_next(t->specials, (pm_special_rules){NULL, PM_SPECIAL_NOTICE}, doc.data, doc.len, 0, &hit);
     }
-    if (!pm_nfc_quick_check(doc.data, doc.len)) {
-        c->normal.len = 0;
-        PM_TRY(pm_nfc_append(&c->normal, doc.data, doc.len, err));
-        text = (pm_bytes){c->normal.data, c->normal.len};
-    }
+    PM_TRY(normalize(t, thread, doc, &text, err));
     for (size_t at = 0; at < text.len;) {
         size_t len = pm_chunk_next(text.data + at, text.len - at, t->job->o.isolate_digits);
         PM_TRY(pm_chunks_add(&c->run, text.data + at, len, err));
@@ -146,7 +176,7 @@ static pm_status stream_corpus(trainer *t, pm_error *err) {
         pointers[i] = &blocks[i];
     }
     if (status == PM_OK) {
-        status = pm_stream(threads, pointers, n, &ops, t, err);
+        status = pm_stream(threads, pointers, n, &ops, t, &t->job->ticker, err);
     }
     for (size_t i = 0; blocks && i < n; i++) {
         pm_block_release(&blocks[i]);
