@@ -140,8 +140,19 @@ pm_status pm_model_add_special_tokens(pm_model *model, const pm_special_token *t
     return PM_OK;
 }
 
+pm_status pm_model_add_reserved(pm_model *model, uint32_t n, pm_error *err) {
+    for (uint32_t i = 0; i < n; i++) {
+        PM_TRY(pm_model_set(model, model->vocab_size, PM_KIND_RESERVED, (pm_bytes){0}, 0, false, err));
+    }
+    return PM_OK;
+}
+
 pm_status pm_model_setting(pm_model *model, const char *key, const char *value, pm_error *err) {
     return pm_buf_printf(&model->settings, err, "%s=%s\n", key, value);
+}
+
+pm_status pm_model_setting_number(pm_model *model, const char *key, uint64_t value, pm_error *err) {
+    return pm_buf_printf(&model->settings, err, "%s=%llu\n", key, (unsigned long long)value);
 }
 
 void pm_model_release(pm_model *model) {

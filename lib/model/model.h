@@ -17,7 +17,7 @@ typedef struct pm_merge {
 typedef struct pm_model {
     pm_algorithm algorithm;
 
-    /* Ids 0 .. vocab_size-1. Bytes of id i are bytes[offsets[i] .. offsets[i + 1]). Set with pm_model_set. */
+    /* Ids 0 .. vocab_size-1. Set with pm_model_set. */
     uint32_t vocab_size;
     uint8_t *kinds;      /* pm_kind of each id */
     uint64_t *counts;    /* of each id, 0 unknown */
@@ -45,8 +45,11 @@ pm_status pm_model_add_merge(pm_model *model, pm_id left, pm_id right, pm_id res
 /* Adds a caller's special tokens: at their ids; those with PM_ID_NONE at the first reserved slot, else behind the last id. A text that
  * is a special token already must have the same id. Errors: PM_INVALID_ARGUMENT (empty, twice, id taken). */
 pm_status pm_model_add_special_tokens(pm_model *model, const pm_special_token *tokens, size_t n, pm_error *err);
-/* Appends a "key=value\n" line to settings. */
+/* Appends n reserved slots behind the last id. Errors: as pm_model_set. */
+pm_status pm_model_add_reserved(pm_model *model, uint32_t n, pm_error *err);
+/* Appends a "key=value\n" line to settings. Errors: PM_NO_MEMORY. */
 pm_status pm_model_setting(pm_model *model, const char *key, const char *value, pm_error *err);
+pm_status pm_model_setting_number(pm_model *model, const char *key, uint64_t value, pm_error *err);
 void pm_model_release(pm_model *model);
 
 /* ---- the finished thing ---- */

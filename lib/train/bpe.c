@@ -28,8 +28,6 @@
  * Cost: phases (about nine) times a pass over the distinct words, in parallel; the exact merging takes some ms a phase. No step depends on the order of
  * records, so the number of threads does not show in the result. */
 #include <math.h>
-#include <stdio.h>
-
 #include "count/words.h"
 #include "encode/engine.h"
 #include "text/unicode.h"
@@ -160,13 +158,6 @@ pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_records *records, size_t wanted, 
 
 /* ---------------------------------------------------------------- the model ---- */
 
-static pm_status set_reserved(pm_model *model, pm_id from, uint32_t n, pm_error *err) {
-    for (uint32_t i = 0; i < n; i++) {
-        PM_TRY(pm_model_set(model, from + i, PM_KIND_RESERVED, (pm_bytes){0}, 0, false, err));
-    }
-    return PM_OK;
-}
-
 /* Bytes and merges from id `first` on. */
 static pm_status set_pieces(pm_model *model, const pm_bpe_vocab *vocab, pm_id first, pm_error *err) {
     for (size_t i = 0; i < pm_bpe_vocab_size(vocab); i++) {
@@ -185,23 +176,17 @@ static pm_status set_ids(pm_model *model, const pm_bpe_vocab *vocab, const pm_tr
     const pm_train_options *o = &job->o;
     uint32_t n_special = (uint32_t)o->n_special_tokens;
     if (o->layout == PM_LAYOUT_HF) {
-        PM_TRY(set_reserved(model, 0, n_special, err));
+        PM_TRY(pm_model_add_reserved(model, n_special, err));
         PM_TRY(pm_model_add_special_tokens(model, o->special_tokens, n_special, err));
         PM_TRY(set_pieces(model, vocab, n_special, err));
-        PM_TRY(set_reserved(model, model->vocab_size, o->reserve, err));
+        PM_TRY(pm_model_add_reserved(model, o->reserve, err));
     } else {
         PM_TRY(set_pieces(model, vocab, 0, err));
-        PM_TRY(set_reserved(model, model->vocab_size, job->extra, err));
+        PM_TRY(pm_model_add_reserved(model, job->extra, err));
         PM_TRY(pm_model_add_special_tokens(model, o->special_tokens, n_special, err));
     }
     uint32_t over = o->round_to > 1 ? model->vocab_size % o->round_to : 0;
-    return set_reserved(model, model->vocab_size, over ? o->round_to - over : 0, err);
-}
-
-static pm_status set_number(pm_model *model, const char *key, uint64_t value, pm_error *err) {
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    return pm_model_setting(model, key, text, err);
+    return pm_model_add_reserved(model, over ? o->round_to - over : 0, err);
 }
 
 static pm_status set_settings(pm_model *model, const pm_corpus *corpus, const pm_train_job *job, pm_error *err) {
@@ -210,12 +195,12 @@ static pm_status set_settings(pm_model *model, const pm_corpus *corpus, const pm
         name = pm_splitter_n_regexes(job->splitter) ? "own" : "none";
     }
     PM_TRY(pm_model_setting(model, "algorithm", "bpe", err));
-    PM_TRY(set_number(model, "min_count", job->o.min_count, err));
+    PM_TRY(pm_model_setting_number(model, "min_count", job->o.min_count, err));
     PM_TRY(pm_model_setting(model, "split", pm_corpus_split_name(corpus), err));
     PM_TRY(pm_model_setting(model, "pattern", name, err));
     PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
-    PM_TRY(set_number(model, "documents", job->summary.documents, err));
-    return set_number(model, "bytes", job->summary.bytes, err);
+    PM_TRY(pm_model_setting_number(model, "documents", job->summary.documents, err));
+    return pm_model_setting_number(model, "bytes", job->summary.bytes, err);
 }
 
 static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, const pm_corpus *corpus, pm_train_job *job, pm_error *err) {

@@ -186,11 +186,6 @@ static pm_status number_chunks(pm_bpe_words *w, pm_error *err) {
     return PM_OK;
 }
 
-/* The calling thread's chance to report and to stop. */
-static pm_status tick(const pm_bpe_words *w, unsigned thread, pm_error *err) {
-    return thread == 0 ? pm_ticker_tick(w->ticker, w->ticker->now.done, err) : PM_OK;
-}
-
 /* ---------------------------------------------------------------- counts ---- */
 
 static pm_status count_chunk(void *ctx, unsigned thread, size_t number, pm_error *err) {
@@ -205,7 +200,7 @@ static pm_status count_chunk(void *ctx, unsigned thread, size_t number, pm_error
             k->cells += record->n;
         }
     }
-    return tick(w, thread, err);
+    return pm_ticker_poll(w->ticker, thread, err);
 }
 
 static unsigned bucket_of(uint32_t count) {
@@ -242,7 +237,7 @@ static pm_status add_range(void *ctx, unsigned thread, size_t range, pm_error *e
         }
     }
     w->range_highest[range] = highest;
-    return tick(w, thread, err);
+    return pm_ticker_poll(w->ticker, thread, err);
 }
 
 /* After a pass that counted: the sums, and how many cells there are. */
@@ -535,7 +530,7 @@ static pm_status cut_chunk(void *ctx, unsigned thread, size_t number, pm_error *
     }
     PM_TRY(look_up(p.worker, w->width, err));
     PM_TRY(keep_met(&w->met[number], p.worker, thread, err));
-    return tick(w, thread, err);
+    return pm_ticker_poll(w->ticker, thread, err);
 }
 
 static void mark_live(pm_bpe_words *w) {
@@ -663,7 +658,7 @@ static pm_status substitute_chunk(void *ctx, unsigned thread, size_t number, pm_
     w->chunks[number] = NULL;
     chunk->next = k->spare;
     k->spare = chunk;
-    return tick(w, thread, err);
+    return pm_ticker_poll(w->ticker, thread, err);
 }
 
 /* For each thread's fragments, what they became. */

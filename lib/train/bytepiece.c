@@ -35,8 +35,6 @@
  * One pass over the corpus: an iterator cannot be rewound, so chunks are spooled (count/spool.c) for step 3. Threads
  * take blocks of documents, and later runs of chunks, in any order; all that comes of it are sums of integers and sets,
  * so the model does not depend on it. */
-#include <stdio.h>
-
 #include "count/ngrams.h"
 #include "count/pieces.h"
 #include "count/spool.h"
@@ -284,13 +282,6 @@ static int by_length(const void *left, const void *right) {
                                         : memcmp(a->piece.data, b->piece.data, a->piece.len);
 }
 
-static pm_status set_reserved(pm_model *model, uint32_t n, pm_error *err) {
-    for (uint32_t i = 0; i < n; i++) {
-        PM_TRY(pm_model_set(model, model->vocab_size, PM_KIND_RESERVED, (pm_bytes){0}, 0, false, err));
-    }
-    return PM_OK;
-}
-
 static pm_status set_ids(pm_model *model, const pm_train_options *o, const entry *entries, size_t n, pm_error *err) {
     static const char *const controls[CONTROLS] = {"<pad>", "<bos>", "<eos>"};
     for (pm_id id = 0; id < CONTROLS; id++) {
@@ -299,30 +290,24 @@ static pm_status set_ids(pm_model *model, const pm_train_options *o, const entry
     for (size_t i = 0; i < n; i++) {
         PM_TRY(pm_model_set(model, CONTROLS + (pm_id)i, PM_KIND_PIECE, entries[i].piece, entries[i].count, false, err));
     }
-    PM_TRY(set_reserved(model, (uint32_t)o->n_special_tokens + o->reserve, err));
+    PM_TRY(pm_model_add_reserved(model, (uint32_t)o->n_special_tokens + o->reserve, err));
     PM_TRY(pm_model_add_special_tokens(model, o->special_tokens, o->n_special_tokens, err));
     uint32_t over = o->round_to > 1 ? model->vocab_size % o->round_to : 0;
-    return set_reserved(model, over ? o->round_to - over : 0, err);
-}
-
-static pm_status set_number(pm_model *model, const char *key, uint64_t value, pm_error *err) {
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    return pm_model_setting(model, key, text, err);
+    return pm_model_add_reserved(model, over ? o->round_to - over : 0, err);
 }
 
 static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) {
     const pm_train_options *o = &t->job->o;
     PM_TRY(pm_model_setting(model, "algorithm", "bytepiece", err));
-    PM_TRY(set_number(model, "ngram_order", o->ngram_order, err));
-    PM_TRY(set_number(model, "min_count", o->min_count, err));
-    PM_TRY(set_number(model, "max_piece_length", o->max_piece_length, err));
+    PM_TRY(pm_model_setting_number(model, "ngram_order", o->ngram_order, err));
+    PM_TRY(pm_model_setting_number(model, "min_count", o->min_count, err));
+    PM_TRY(pm_model_setting_number(model, "max_piece_length", o->max_piece_length, err));
     PM_TRY(pm_model_setting(model, "ensure_unicode", o->ensure_unicode ? "true" : "false", err));
     PM_TRY(pm_model_setting(model, "isolate_digits", o->isolate_digits ? "true" : "false", err));
     PM_TRY(pm_model_setting(model, "split", pm_corpus_split_name(t->corpus), err));
     PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
-    PM_TRY(set_number(model, "documents", t->job->summary.documents, err));
-    return set_number(model, "bytes", t->job->summary.bytes, err);
+    PM_TRY(pm_model_setting_number(model, "documents", t->job->summary.documents, err));
+    return pm_model_setting_number(model, "bytes", t->job->summary.bytes, err);
 }
 
 static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_pruned *pruned, const uint64_t *counts,
