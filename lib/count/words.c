@@ -353,38 +353,37 @@ typedef struct adding {
     uint64_t *distinct; /* of each shard */
 } adding;
 
-/* Calls visit for the words of a shard: those from the shard's place in the index on, and those pushed behind its end. */
-static pm_status each_of_shard(table *t, uint32_t shard, pm_status (*visit)(void *, slot), void *user, pm_error *err) {
-    size_t mask = ((size_t)1 << t->bits) - 1;
-    size_t start = (size_t)shard << (t->bits - SHARD_BITS), n = (size_t)1 << (t->bits - SHARD_BITS);
-    (void)err;
-    for (size_t i = 0; i <= mask; i++) {
-        slot s = t->slots[(start + i) & mask];
-        if (i >= n && !s.ref) {
-            return PM_OK;
-        }
-        if (s.ref && s.tag >> (32 - SHARD_BITS) == shard) {
-            PM_TRY(visit(user, s));
-        }
-    }
-    return PM_OK;
-}
-
+/* The words of one shard, of all threads. */
 typedef struct gather {
-    table *t;
+    const table *t; /* whose words are visited */
     unsigned thread;
-    found *slots; /* NULL: only count */
-    size_t mask, n;
+    found *slots;
+    size_t mask, n; /* n: words in all tables */
     uint64_t distinct;
 } gather;
 
-/* Adds the word to an equal one of another thread that is there already, or puts it in. */
-static pm_status gather_word(void *user, slot s) {
-    gather *g = user;
-    if (!g->slots) {
-        g->n++;
-        return PM_OK;
+/* Calls visit for the words of a shard: those from the shard's place in the index on, and those pushed behind its end. */
+static void each_of_shard(const table *t, uint32_t shard, void (*visit)(gather *, slot), gather *g) {
+    size_t mask = ((size_t)1 << t->bits) - 1;
+    size_t start = (size_t)shard << (t->bits - SHARD_BITS), n = (size_t)1 << (t->bits - SHARD_BITS);
+    for (size_t i = 0; i <= mask; i++) {
+        slot s = t->slots[(start + i) & mask];
+        if (i >= n && !s.ref) {
+            return;
+        }
+        if (s.ref && s.tag >> (32 - SHARD_BITS) == shard) {
+            visit(g, s);
+        }
     }
+}
+
+static void count_word_of_shard(gather *g, slot s) {
+    (void)s;
+    g->n++;
+}
+
+/* Adds the word to an equal one of another thread that is there already, or puts it in. */
+static void gather_word(gather *g, slot s) {
     pm_record *record = record_of(g->t, s.ref);
     size_t at = (s.tag * UINT32_C(0x9E3779B1)) & g->mask; /* the top bits are alike in a shard */
     for (; g->slots[at].record; at = (at + 1) & g->mask) {
@@ -395,12 +394,11 @@ static pm_status gather_word(void *user, slot s) {
                 other->weight += record->weight;
                 record->weight = 0;
             }
-            return PM_OK;
+            return;
         }
     }
     g->slots[at] = (found){s.tag, g->thread, record};
     g->distinct++;
-    return PM_OK;
 }
 
 static pm_status add_shard(void *ctx, unsigned thread, size_t shard, pm_error *err) {
@@ -408,7 +406,7 @@ static pm_status add_shard(void *ctx, unsigned thread, size_t shard, pm_error *e
     gather g = {0};
     (void)thread;
     for (unsigned i = 0; i < a->threads; i++) {
-        PM_TRY(each_of_shard(&a->tables[i], (uint32_t)shard, gather_word, &g, err));
+        each_of_shard(&a->tables[i], (uint32_t)shard, count_word_of_shard, &g);
     }
     size_t cap = 16;
     while (cap < 2 * g.n) {
@@ -419,15 +417,14 @@ static pm_status add_shard(void *ctx, unsigned thread, size_t shard, pm_error *e
         return pm_fail_memory(err);
     }
     g.mask = cap - 1;
-    pm_status status = PM_OK;
-    for (unsigned i = 0; i < a->threads && status == PM_OK; i++) {
+    for (unsigned i = 0; i < a->threads; i++) {
         g.t = &a->tables[i];
         g.thread = i;
-        status = each_of_shard(g.t, (uint32_t)shard, gather_word, &g, err);
+        each_of_shard(g.t, (uint32_t)shard, gather_word, &g);
     }
     a->distinct[shard] = g.distinct;
     pm_free(g.slots);
-    return status;
+    return PM_OK;
 }
 
 static pm_status add_up(table *tables, unsigned threads, pm_ticker *ticker, uint64_t *total, pm_error *err) {
