@@ -114,9 +114,9 @@ PM_API bool pm_format_from_name(const char *name, pm_format *format);
 
 /* What a long call is doing. */
 typedef struct pm_progress {
-    const char *phase;       /* "read", "count n-grams", "merge", ...: a static string */
+    const char *phase;       /* "count words", "count n-grams", "merge", ...: a static string */
     uint64_t done, total;    /* in `unit`; total is 0 when it is not known */
-    const char *unit;        /* "bytes", "merges", "pieces", "rounds" */
+    const char *unit;        /* "bytes", "merges", "shards", ...: a static string */
     double seconds;          /* since the call began */
     uint64_t memory;         /* resident bytes of the process now less those at the start of the call; 0 if unknown */
 } pm_progress;
@@ -234,7 +234,8 @@ typedef struct pm_train_options {
  *
  * n_out must equal options->n_vocab_sizes. A corpus too small for a size gives a smaller model, and the summary says so.
  * Errors: PM_INVALID_ARGUMENT (size below 256 + special tokens, a special token twice, ...), PM_BAD_PATTERN, PM_EMPTY_CORPUS, PM_LIMIT,
- * PM_CANCELLED, PM_NO_MEMORY and those of pm_corpus_read. */
+ * PM_UNSUPPORTED (a regex without PCRE2, text that needs normalization without utf8proc), PM_CANCELLED, PM_NO_MEMORY and
+ * those of pm_corpus_read. After a failure the corpus was read in part and can only be freed. */
 PM_API pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, const pm_train_options *options, pm_error *err);
 
 /* min(processors this process may run on, the cgroup's quota, PIECEMILL_NUM_THREADS), at least 1. */

@@ -191,7 +191,7 @@ static uint32_t pop_best(merger *m) {
 
 /* ---------------------------------------------------------------- pairs ---- */
 
-/* Tracks a pair with this count and room for its places; *number is PM_BPE_BORDER when it may not be merged. */
+/* Tracks a pair with this count and room for its places; *number is NONE when it may not be merged. */
 static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count, size_t n_places, uint32_t *number, pm_error *err) {
     *number = (uint32_t)NONE;
     if (pm_bpe_vocab_forbids(m->vocab, left, right)) {

@@ -5,8 +5,7 @@
  * which doubles a data set's memory, and holds the GIL meanwhile. So ASCII is borrowed and the rest is converted here,
  * without the GIL, into chunks that live as long as the call. The conversion reads each unit once:
  *
- *     U+4E2D  ->  E4 B8 AD        one store of four bytes, of which three count: hence 4 bytes of slack behind the
- * bound
+ *     U+4E2D  ->  E4 B8 AD        one store of four bytes, of which three count: hence slack behind the bound
  *
  * A width of 2 is Chinese, Cyrillic, ... and English with one typographic quote in it: runs of ASCII are tested four
  * units at a time. A lone surrogate has no UTF-8; the caller raises the UnicodeEncodeError that str.encode would. */

@@ -23,10 +23,10 @@ typedef struct run {
 /* ---- progress ---- */
 
 static PyStructSequence_Field progress_fields[] = {
-    {"phase", "what is being done: 'read', 'merge', ..."},
+    {"phase", "what is being done: 'count words', 'merge', ..."},
     {"done", "how much of it, in units"},
     {"total", "of how much; 0 when it is not known"},
-    {"unit", "'bytes', 'merges', 'pieces', ..."},
+    {"unit", "'bytes', 'merges', 'shards', ..."},
     {"seconds", "since the call began"},
     {"memory", "resident bytes now less those at the start of the call; 0 when not known"},
     {NULL, NULL},
