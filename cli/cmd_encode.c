@@ -396,22 +396,6 @@ static int encoding_failed(const encode_call *call, const pm_bytes *docs, size_t
 
 /* ---------------------------------------------------------------- the work ---- */
 
-static int open_corpus(const encode_call *call, pm_corpus **corpus) {
-    pm_error err;
-    pm_status status = pm_corpus_new(corpus, &call->corpus, &err);
-    if (status == PM_OK && call->n_files == 0) {
-        status = pm_corpus_add_file(*corpus, "-", &err);
-    }
-    for (int i = 0; i < call->n_files && status == PM_OK; i++) {
-        status = pm_corpus_add_file(*corpus, call->files[i], &err);
-    }
-    if (status == PM_OK) {
-        return CLI_OK;
-    }
-    cli_print_error(&err, NULL);
-    return status == PM_IO ? CLI_INPUT : cli_exit_code(status);
-}
-
 static int encode_batches(encode_call *call, pm_corpus *corpus, cli_progress *progress) {
     pm_encode_options o = call->o;
     const pm_bytes *docs;
@@ -451,7 +435,7 @@ static int encode_batches(encode_call *call, pm_corpus *corpus, cli_progress *pr
 static int encode(encode_call *call) {
     cli_progress progress;
     pm_corpus *corpus = NULL;
-    int code = open_corpus(call, &corpus);
+    int code = cli_corpus_open(&corpus, &call->corpus, call->files, call->n_files);
     if (code == CLI_OK) {
         cli_out_open(&call->out);
         cli_progress_begin(&progress, call->quiet || isatty(STDOUT_FILENO));

@@ -320,22 +320,6 @@ static int print_json(const train_call *call, pm_tokenizer *const *toks) {
 
 /* ---------------------------------------------------------------- the work ---- */
 
-static int open_corpus(const train_call *call, pm_corpus **corpus) {
-    pm_error err;
-    pm_status status = pm_corpus_new(corpus, &call->corpus, &err);
-    if (status == PM_OK && call->n_files == 0) {
-        status = pm_corpus_add_file(*corpus, "-", &err);
-    }
-    for (int i = 0; i < call->n_files && status == PM_OK; i++) {
-        status = pm_corpus_add_file(*corpus, call->files[i], &err);
-    }
-    if (status == PM_OK) {
-        return CLI_OK;
-    }
-    cli_print_error(&err, NULL);
-    return status == PM_IO ? CLI_INPUT : cli_exit_code(status); /* a folder, no permission */
-}
-
 static int train(train_call *call, pm_corpus *corpus, pm_tokenizer **toks) {
     cli_progress progress;
     pm_error err;
@@ -353,7 +337,7 @@ static int train(train_call *call, pm_corpus *corpus, pm_tokenizer **toks) {
 
 static int train_and_save(train_call *call, pm_tokenizer **toks) {
     pm_corpus *corpus = NULL;
-    int code = open_corpus(call, &corpus);
+    int code = cli_corpus_open(&corpus, &call->corpus, call->files, call->n_files);
     if (code == CLI_OK) {
         code = train(call, corpus, toks);
     }

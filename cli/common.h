@@ -77,6 +77,9 @@ bool cli_add_special(pm_special_token **specials, size_t *n, const char *text, b
 int cli_model_load(const cli_model *model, const char *command, pm_tokenizer **out);
 void cli_model_release(cli_model *model);
 
+/* A corpus of the operands; without any, of standard input. A wrong one has been printed, and *out is to be freed then too. */
+int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files);
+
 /* ---- report.c ---- */
 
 /* "piecemill: " and the sentence and a newline, on stderr. */

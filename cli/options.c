@@ -1,4 +1,4 @@
-/* options.c - options from a table, and what their arguments mean. */
+/* options.c - options from a table, what their arguments mean, and the model and the corpus that they and the operands name. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -213,4 +213,22 @@ int cli_model_load(const cli_model *model, const char *command, pm_tokenizer **o
 void cli_model_release(cli_model *model) {
     free(model->patterns.items);
     free(model->specials);
+}
+
+/* ---------------------------------------------------------------- operands ---- */
+
+int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files) {
+    pm_error err;
+    pm_status status = pm_corpus_new(out, options, &err);
+    if (status == PM_OK && n_files == 0) {
+        status = pm_corpus_add_file(*out, "-", &err);
+    }
+    for (int i = 0; i < n_files && status == PM_OK; i++) {
+        status = pm_corpus_add_file(*out, files[i], &err);
+    }
+    if (status == PM_OK) {
+        return CLI_OK;
+    }
+    cli_print_error(&err, NULL);
+    return status == PM_IO ? CLI_INPUT : cli_exit_code(status); /* a folder, no permission */
 }
