@@ -110,13 +110,6 @@ static pm_status read_bytepiece(pm_model *model, pm_file *file, const pm_load_op
     return status;
 }
 
-static size_t skip_space(const uint8_t *data, size_t len, size_t i) {
-    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) {
-        i++;
-    }
-    return i;
-}
-
 /* Whether text is base64, tried in stretches that fit into a room of fixed size: a piece may have any length. */
 static bool is_base64(const uint8_t *text, size_t len) {
     uint8_t room[96];
@@ -132,11 +125,11 @@ static bool is_base64(const uint8_t *text, size_t len) {
 
 /* An object whose first key is base64 with an array behind it. */
 static bool recognizes(const uint8_t *data, size_t len) {
-    size_t i = skip_space(data, len, 0);
+    size_t i = pm_json_skip_space(data, len, 0);
     if (i == len || data[i] != '{') {
         return false;
     }
-    i = skip_space(data, len, i + 1);
+    i = pm_json_skip_space(data, len, i + 1);
     const uint8_t *quote = i < len && data[i] == '"' ? memchr(data + i + 1, '"', len - i - 1) : NULL;
     if (!quote) {
         return false;
@@ -145,11 +138,11 @@ static bool recognizes(const uint8_t *data, size_t len) {
     if (!is_base64(data + key, end - key)) {
         return false;
     }
-    i = skip_space(data, len, end + 1);
+    i = pm_json_skip_space(data, len, end + 1);
     if (i == len || data[i] != ':') {
         return false;
     }
-    i = skip_space(data, len, i + 1);
+    i = pm_json_skip_space(data, len, i + 1);
     return i < len && data[i] == '[';
 }
 

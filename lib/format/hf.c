@@ -21,10 +21,7 @@
 /* An object that holds "model": {...}. */
 static bool recognizes(const uint8_t *data, size_t len) {
     static const char key[] = "\"model\"";
-    size_t i = 0;
-    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) {
-        i++;
-    }
+    size_t i = pm_json_skip_space(data, len, 0);
     if (i == len || data[i] != '{') {
         return false;
     }

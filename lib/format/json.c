@@ -13,6 +13,13 @@
 
 #include "text/utf8.h"
 
+size_t pm_json_skip_space(const uint8_t *data, size_t len, size_t i) {
+    while (i < len && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t')) {
+        i++;
+    }
+    return i;
+}
+
 bool pm_is_utf8(pm_bytes text, size_t *wrong) {
     const uint8_t *end = text.data + text.len;
     for (size_t i = 0; i < text.len;) {

@@ -44,6 +44,9 @@ bool pm_json_is(const pm_json_value *value, const char *text); /* the STRING `te
  * be well-formed UTF-8. */
 pm_status pm_json_quote(pm_buf *out, pm_bytes text, pm_error *err);
 
+/* Where JSON's white space that begins at data[i] ends; i <= len. */
+size_t pm_json_skip_space(const uint8_t *data, size_t len, size_t i);
+
 /* No byte is outside well-formed UTF-8. Else *wrong is the first that is. */
 bool pm_is_utf8(pm_bytes text, size_t *wrong);
 
