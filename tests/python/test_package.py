@@ -187,16 +187,17 @@ def test_command_from_python(tmp_path):
 
 def test_command_dies_by_sigint(tmp_path):
     """Python's own handling of signals is out of the way: the shell sees what it sees of the C program."""
-    data = os.urandom(12 << 20).hex()
-    (tmp_path / "c.txt").write_text(" ".join(data[i : i + 60] for i in range(0, len(data), 60)))
-    process = subprocess.Popen([sys.executable, "-m", "piecemill", "train", "-a", "bpe", "-v", "60000", "-o", str(tmp_path / "m.piecemill"),
-                                str(tmp_path / "c.txt")], env=environment(), stderr=subprocess.PIPE,
+    process = subprocess.Popen([sys.executable, "-m", "piecemill", "train", "-a", "bpe", "-v", "60000", "-o", str(tmp_path / "m.piecemill"), "-"],
+                               env=environment(), stdin=subprocess.PIPE, stderr=subprocess.PIPE,
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # CI may have it ignored
-    time.sleep(0.4)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    process.stdin.write(b"the same words again and again\n" * 100_000)  # more than a pipe holds: it is being read
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)  # while it waits for more
+    process.wait(timeout=30)
+    errors = process.stderr.read()
+    process.stdin.close()
     assert process.returncode == -signal.SIGINT and b"Traceback" not in errors
-    assert os.listdir(tmp_path) == ["c.txt"]
+    assert os.listdir(tmp_path) == []
 
 
 def test_command_is_quiet_when_the_pipe_closes(tmp_path):
