@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "encode/inside.h"
 
@@ -21,10 +22,9 @@ static void engine_free(void *p) {
 /* ---------------------------------------------------------------- BytePiece ---- */
 
 static pm_id find_control(const pm_model *model, const char *name) {
-    size_t len = strlen(name);
+    pm_bytes wanted = {(const uint8_t *)name, strlen(name)};
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        pm_bytes piece = model->pieces[id];
-        if (model->kinds[id] == PM_KIND_CONTROL && piece.len == len && memcmp(piece.data, name, len) == 0) {
+        if (model->kinds[id] == PM_KIND_CONTROL && pm_bytes_equal(model->pieces[id], wanted)) {
             return id;
         }
     }

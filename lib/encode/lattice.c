@@ -34,6 +34,8 @@
 
 #include <math.h>
 
+#include "base/bytes.h"
+
 /* ---------------------------------------------------------------- building the trie ---- */
 
 enum { BLOCK = 256, OPEN_BLOCKS = 16, MANY_WIDE = 500 };
@@ -56,23 +58,18 @@ typedef struct builder {
     size_t n_stack, cap_stack;
 } builder;
 
-static int compare_bytes(pm_bytes a, pm_bytes b) {
-    int c = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-    return c ? c : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Merge sort of the pieces' numbers; `spare` has the same length. */
 static void sort_pieces(const pm_bytes *pieces, uint32_t *items, uint32_t *spare, size_t n) {
     for (size_t width = 1; width < n; width *= 2) {
         for (size_t at = 0; at < n; at += 2 * width) {
             size_t i = at, mid = at + width < n ? at + width : n, j = mid,
                    end = at + 2 * width < n ? at + 2 * width : n;
-            if (mid == end || compare_bytes(pieces[items[mid - 1]], pieces[items[mid]]) <= 0) {
+            if (mid == end || pm_bytes_compare(pieces[items[mid - 1]], pieces[items[mid]]) <= 0) {
                 memcpy(spare + at, items + at, (end - at) * sizeof *items);
                 continue;
             }
             for (size_t k = at; k < end; k++) {
-                bool left = i < mid && (j == end || compare_bytes(pieces[items[i]], pieces[items[j]]) <= 0);
+                bool left = i < mid && (j == end || pm_bytes_compare(pieces[items[i]], pieces[items[j]]) <= 0);
                 spare[k] = left ? items[i++] : items[j++];
             }
         }

@@ -1,6 +1,7 @@
 /* plan.c - from a caller's options to a checked plan: which special tokens are matched, refused or noticed. */
 #include <math.h>
 
+#include "base/bytes.h"
 #include "encode/inside.h"
 
 /* An options struct of an older header is shorter: what it lacks has its default. */
@@ -20,11 +21,9 @@ static pm_status copy_options(pm_encode_options *o, const pm_encode_options *opt
     return PM_OK;
 }
 
-static bool same(pm_bytes a, pm_bytes b) { return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0); }
-
 static pm_status mark(pm_plan *plan, const pm_tokenizer *tok, pm_bytes text, uint8_t bit, const char *list, pm_error *err) {
     for (size_t i = 0; i < tok->n_specials; i++) {
-        if (same(tok->specials[i].text, text)) {
+        if (pm_bytes_equal(tok->specials[i].text, text)) {
             plan->each[i] |= bit;
             return PM_OK;
         }

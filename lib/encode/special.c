@@ -10,6 +10,8 @@
  * children for the runs among them that share one byte more. */
 #include "encode/special.h"
 
+#include "base/bytes.h"
+
 typedef struct node {
     uint32_t lo, hi;          /* texts below it, in sorted order */
     uint32_t depth;           /* length of its prefix */
@@ -32,9 +34,7 @@ typedef struct sorted {
 } sorted;
 
 static int by_text(const void *x, const void *y) {
-    pm_bytes a = ((const sorted *)x)->text, b = ((const sorted *)y)->text;
-    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-    return order ? order : (a.len > b.len) - (a.len < b.len);
+    return pm_bytes_compare(((const sorted *)x)->text, ((const sorted *)y)->text);
 }
 
 /* Gives nodes[i] its token and appends its children. */

@@ -23,6 +23,7 @@
  * the rule, and those it writes.) */
 #include "format/hf.h"
 
+#include "base/bytes.h"
 #include "format/json.h"
 #include "format/reader.h"
 #include "pretok/oniguruma.h"
@@ -122,10 +123,7 @@ static pm_status read_id(const pm_json_value *value, uint64_t n, pm_id *id, pm_e
 /* ---------------------------------------------------------------- added tokens ---- */
 
 static int by_content(const void *a, const void *b) {
-    const pm_bytes *x = &((const added *)a)->content, *y = &((const added *)b)->content;
-    size_t n = x->len < y->len ? x->len : y->len;
-    int order = n ? memcmp(x->data, y->data, n) : 0;
-    return order ? order : (x->len > y->len) - (x->len < y->len);
+    return pm_bytes_compare(((const added *)a)->content, ((const added *)b)->content);
 }
 
 static added *find_added(const reader *r, pm_bytes content) {

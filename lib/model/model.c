@@ -1,6 +1,8 @@
 /* model.c - the builder's half of model.h: giving ids their meaning. */
 #include "model/model.h"
 
+#include "base/bytes.h"
+
 const uint8_t pm_byte_order[256] = {
     33,  34,  35,  36,  37,  38,  39,  40,  41,  42,  43,  44,  45,  46,  47,  48,  49,  50,  51,  52,  53,  54,
     55,  56,  57,  58,  59,  60,  61,  62,  63,  64,  65,  66,  67,  68,  69,  70,  71,  72,  73,  74,  75,  76,
@@ -73,12 +75,10 @@ pm_status pm_model_add_merge(pm_model *model, pm_id left, pm_id right, pm_id res
     return PM_OK;
 }
 
-static bool same(pm_bytes a, pm_bytes b) { return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0); }
-
 /* The id of a special token with this text, or PM_ID_NONE. */
 static pm_id find_special(const pm_model *model, pm_bytes text) {
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_SPECIAL && same(model->pieces[id], text)) {
+        if (model->kinds[id] == PM_KIND_SPECIAL && pm_bytes_equal(model->pieces[id], text)) {
             return id;
         }
     }
@@ -123,7 +123,7 @@ static pm_status add_special(pm_model *model, const pm_special_token *token, pm_
 pm_status pm_model_add_special_tokens(pm_model *model, const pm_special_token *tokens, size_t n, pm_error *err) {
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < i; j++) {
-            if (same(tokens[i].text, tokens[j].text)) {
+            if (pm_bytes_equal(tokens[i].text, tokens[j].text)) {
                 return pm_fail(err, PM_INVALID_ARGUMENT, "special token '%.*s' is given twice",
                                (int)(tokens[i].text.len < 200 ? tokens[i].text.len : 200), (const char *)tokens[i].text.data);
             }

@@ -1,6 +1,7 @@
 /* tokenizer.c - the finished half of model.h: checks, look-up by bytes, and the accessors of the public header. */
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "model/model.h"
 
@@ -66,14 +67,8 @@ static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
 
 /* ---------------------------------------------------------------- checks ---- */
 
-static int compare_bytes(pm_bytes a, pm_bytes b) {
-    size_t n = a.len < b.len ? a.len : b.len;
-    int order = n ? memcmp(a.data, b.data, n) : 0;
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int by_text(const void *a, const void *b) {
-    return compare_bytes(((const pm_special_token *)a)->text, ((const pm_special_token *)b)->text);
+    return pm_bytes_compare(((const pm_special_token *)a)->text, ((const pm_special_token *)b)->text);
 }
 
 static int by_id(const void *a, const void *b) {
@@ -207,7 +202,7 @@ pm_id pm_tokenizer_find(const pm_tokenizer *tok, pm_bytes piece) {
     pm_id id = piece.len ? pm_tokenizer_find_piece(tok, piece.data, piece.len) : PM_ID_NONE;
     for (pm_id i = 0; id == PM_ID_NONE && piece.len && i < tok->vocab_size; i++) {
         bool named = tok->model.kinds[i] == PM_KIND_SPECIAL || tok->model.kinds[i] == PM_KIND_CONTROL;
-        if (named && compare_bytes(tok->model.pieces[i], piece) == 0) {
+        if (named && pm_bytes_equal(tok->model.pieces[i], piece)) {
             id = i;
         }
     }

@@ -1,6 +1,8 @@
 /* train.c - pm_train: checks the options once for both trainers, sets the scene and calls one of them. */
 #include "train/train.h"
 
+#include "base/bytes.h"
+
 enum { MAX_VOCAB_SIZE = 1 << 30 };
 
 /* ---------------------------------------------------------------- checks ---- */
@@ -16,7 +18,7 @@ static pm_status check_special_tokens(const pm_train_options *o, pm_error *err) 
         }
         for (size_t k = 0; k < i; k++) {
             const pm_special_token *b = &o->special_tokens[k];
-            if (a->text.len == b->text.len && memcmp(a->text.data, b->text.data, a->text.len) == 0) {
+            if (pm_bytes_equal(a->text, b->text)) {
                 return pm_fail(err, PM_INVALID_ARGUMENT, "special token '%.*s' is given twice",
                                (int)(a->text.len < 200 ? a->text.len : 200), (const char *)a->text.data);
             }
