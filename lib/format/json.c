@@ -3,11 +3,11 @@
  * libyajl tokenizes and checks the structure; this file keeps what it says as a list. Three things are done around it:
  *
  *   - The text is looked at once before: UTF-8 must be well-formed (yajl lets surrogates and overlong forms pass) and
- * \u escapes of surrogates must come in pairs (yajl writes "?" for others). So what yajl gets it reads as any other
- * parser does.
+ *     \u escapes of surrogates must come in pairs (yajl writes "?" for others). So what yajl gets it reads as any other
+ *     parser does.
  *   - yajl does not check what its allocator returns. Ours does not return when memory is out: it jumps back to run(),
- * the only place that calls yajl. Every block that yajl took hangs in a list, so that all of them are freed whatever
- * happened.
+ *     the only place that calls yajl. Every block that yajl took hangs in a list, so that all of them are freed whatever
+ *     happened.
  *   - Positions: yajl tells where it stands (behind the token); the token's first byte follows from that. */
 #include "format/json.h"
 

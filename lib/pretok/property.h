@@ -18,7 +18,7 @@ void pm_properties_release(pm_properties *properties);
 
 /* Appends what stands inside [..] for a property that text/unicode.h knows exactly: "L", "Lu", "Ll", "Lo", "M", "N",
  * "P", "S" or "Han". Lo is given what newer Unicode adds to Lm and Lo together. False in *found: not one of them,
- * nothing was appended. Error: PM_NO_MEMORY. */
+ * nothing was appended. Errors: PM_NO_MEMORY, PM_UNSUPPORTED (this PCRE2 lacks the property or failed). */
 pm_status pm_property_items(pm_properties *properties, const char *name, pm_buf *out, bool *found, pm_error *err);
 
 /* Does PCRE2 know this item (a `\p{..}` text)? True as well when PCRE2 is not there. Error: PM_NO_MEMORY. */
