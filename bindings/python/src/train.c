@@ -255,7 +255,11 @@ static int parse_sizes(pmpy_state *state, arguments *a, PyObject *value) {
     }
     Py_ssize_t n = PyTuple_Size(tuple);
     a->sizes = PyMem_Calloc((size_t)n + 1, sizeof *a->sizes);
-    int rc = a->sizes ? 0 : -1;
+    int rc = 0;
+    if (!a->sizes) {
+        PyErr_NoMemory();
+        rc = -1;
+    }
     for (Py_ssize_t i = 0; rc == 0 && i < n; i++) {
         uint64_t size;
         rc = pmpy_unsigned(state, PyTuple_GetItem(tuple, i), "vocab_size", UINT32_MAX - 1, &size);
