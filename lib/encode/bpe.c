@@ -20,10 +20,11 @@
 #include "encode/bpe.h"
 
 #include "base/hash.h"
+#include "encode/breaks.h"
 #include "encode/merge.h"
 #include "encode/words.h"
 
-enum { GROUP = 32, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
+enum { GROUP = 64, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
 enum { CACHE_LINES = 1 << 14, CACHE_IDS = 11, CACHE_AFTER = 256 /* merged words */ };
 
 struct pm_bpe {
@@ -31,7 +32,8 @@ struct pm_bpe {
     pm_words words;
     pm_pairs pairs;
     uint64_t *byte_pairs; /* the answer for bytes a, b at [a << 8 | b] */
-    uint8_t *unreachable; /* a bit for each id; NULL: all pieces may be looked up */
+    pm_breaks *breaks;
+    uint8_t *unreachable; /* a bit for each id: merging does not lead to this piece; NULL: to all */
     uint8_t *long_filter; /* a bit for each hash (long_hash) of a piece longer than PM_WORD_MAX */
     size_t longest;       /* piece */
 };
@@ -70,7 +72,12 @@ static pm_status merge_bytes(const pm_bpe *bpe, pm_bpe_scratch *scratch, const u
     return PM_OK;
 }
 
-static bool may_look_up(const pm_bpe *bpe, pm_id id) { return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1); }
+static bool is_reachable(const pm_bpe *bpe, pm_id id) { return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1); }
+
+/* Whether a unit may be found as the piece `id`. `part`: it is a segment of a pre-token. */
+static bool may_look_up(const pm_bpe *bpe, pm_id id, bool part) {
+    return is_reachable(bpe, id) || (bpe->tok->model.whole_first && !part);
+}
 
 /* Of a word longer than PM_WORD_MAX, from its length, its first and its last eight bytes. */
 static uint32_t long_hash(const uint8_t *word, size_t len) {
@@ -81,7 +88,7 @@ static uint32_t long_hash(const uint8_t *word, size_t len) {
 }
 
 /* The id of a word longer than PM_WORD_MAX that may be looked up, or PM_ID_NONE. Few are pieces, and the filter knows most that are none. */
-static pm_id find_long(const pm_bpe *bpe, const uint8_t *word, size_t len) {
+static pm_id find_long(const pm_bpe *bpe, const uint8_t *word, size_t len, bool part) {
     if (len > bpe->longest) {
         return PM_ID_NONE;
     }
@@ -90,13 +97,13 @@ static pm_id find_long(const pm_bpe *bpe, const uint8_t *word, size_t len) {
         return PM_ID_NONE;
     }
     pm_id id = pm_tokenizer_find_piece(bpe->tok, word, len);
-    return id != PM_ID_NONE && may_look_up(bpe, id) ? id : PM_ID_NONE;
+    return id != PM_ID_NONE && may_look_up(bpe, id, part) ? id : PM_ID_NONE;
 }
 
 /* A word longer than PM_WORD_MAX. */
-static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
+static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, bool part, pm_id *ids,
                               size_t *n_ids, pm_error *err) {
-    pm_id id = find_long(bpe, word, len);
+    pm_id id = find_long(bpe, word, len, part);
     if (id != PM_ID_NONE) {
         ids[0] = id;
         *n_ids = 1;
@@ -139,48 +146,92 @@ pm_status pm_bpe_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_
     return pm_bpe_encode_words(bpe, scratch, word, len, 0, &len, 1, ids, n_ids, err);
 }
 
+/* Pre-tokens that are not yet encoded. */
+typedef struct source {
+    const uint8_t *text;
+    size_t len, start; /* of the first one, or of what is left of it */
+    const size_t *ends;
+    size_t n;
+    bool part; /* something of the first one is encoded */
+} source;
+
+/* What is looked up: a pre-token or a segment of one. */
 typedef struct group {
-    pm_word_key keys[GROUP]; /* of the short words */
+    size_t n;
+    size_t ends[GROUP + 1];
+    bool part[GROUP + 1]; /* a segment */
+    pm_word_key keys[GROUP]; /* of the short ones */
     size_t buckets[GROUP];
 } group;
 
-/* Asks for the cache lines of n words. */
-static void prepare_group(const pm_bpe *bpe, group *g, const uint8_t *text, size_t len, size_t start, const size_t *ends, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        size_t size = ends[i] - start;
+static bool is_ascii(pm_word_key key) { return ((key.low | key.high) & UINT64_C(0x8080808080808080)) == 0; }
+
+/* Computes the key of unit i and asks for its cache line. */
+static inline void prepare(const pm_bpe *bpe, group *g, size_t i, pm_word_key key) {
+    g->keys[i] = key;
+    g->buckets[i] = pm_words_bucket(&bpe->words, key);
+    __builtin_prefetch(&bpe->words.buckets[g->buckets[i]]);
+}
+
+/* Cuts the first pre-token, or as much of it as there is room for. */
+static void add_segments(const pm_bpe *bpe, group *g, source *s) {
+    size_t end = *s->ends, first = g->n, start = s->start;
+
+    g->n += pm_breaks_cut(bpe->breaks, s->text, s->len, start, end, g->ends + first, GROUP - first);
+    for (size_t i = first; i < g->n; i++) {
+        size_t size = g->ends[i] - start;
         if (size <= PM_WORD_MAX) {
-            g->keys[i] = pm_word_key_of(text + start, size, len - start);
-            g->buckets[i] = pm_words_bucket(&bpe->words, g->keys[i]);
-            __builtin_prefetch(&bpe->words.buckets[g->buckets[i]]);
+            prepare(bpe, g, i, pm_word_key_of(s->text + start, size, s->len - start));
         }
-        start = ends[i];
+        g->part[i] = true;
+        start = g->ends[i];
+    }
+    g->part[first] = s->part || g->ends[first] < end;
+    s->part = start < end;
+    s->start = start;
+}
+
+/* Fills a group with units, so that their cache lines come together. Pre-tokens of ASCII that are short are mostly in the table as they are. */
+static void fill_group(const pm_bpe *bpe, group *g, source *s) {
+    for (g->n = 0; s->n > 0 && g->n < GROUP;) {
+        size_t end = *s->ends, size = end - s->start;
+        pm_word_key key = {0, 0};
+        if (size <= PM_WORD_MAX && !s->part && is_ascii(key = pm_word_key_of(s->text + s->start, size, s->len - s->start))) {
+            prepare(bpe, g, g->n, key);
+            g->part[g->n] = false;
+            g->ends[g->n++] = end;
+            s->start = end;
+        } else {
+            add_segments(bpe, g, s);
+        }
+        if (s->start == end) {
+            s->ends++;
+            s->n--;
+        }
     }
 }
 
 pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *text, size_t len, size_t start,
                               const size_t *ends, size_t n, pm_id *ids, size_t *n_ids, pm_error *err) {
+    source s = {text, len, start, ends, n, false};
     group g;
     pm_id *out = ids;
 
-    while (n > 0) {
-        size_t size = n < GROUP ? n : GROUP;
-        prepare_group(bpe, &g, text, len, start, ends, size);
-        for (size_t i = 0; i < size; i++) {
+    for (fill_group(bpe, &g, &s); g.n > 0; fill_group(bpe, &g, &s)) {
+        for (size_t i = 0; i < g.n; i++) {
             const uint8_t *word = text + start;
-            size_t word_len = ends[i] - start, more = 1;
+            size_t word_len = g.ends[i] - start, more = 1;
+            start = g.ends[i];
             if (word_len > PM_WORD_MAX) {
-                PM_TRY(encode_long(bpe, scratch, word, word_len, out, &more, err));
+                PM_TRY(encode_long(bpe, scratch, word, word_len, g.part[i], out, &more, err));
             } else {
                 *out = pm_words_find(&bpe->words, g.keys[i], g.buckets[i]);
-                if (*out == PM_ID_NONE) {
+                if (*out == PM_ID_NONE || (bpe->unreachable && !may_look_up(bpe, *out, g.part[i]))) {
                     PM_TRY(encode_short(bpe, scratch, g.keys[i], g.buckets[i], word, word_len, out, &more, err));
                 }
             }
             out += more;
-            start = ends[i];
         }
-        ends += size;
-        n -= size;
     }
     *n_ids = (size_t)(out - ids);
     return PM_OK;
@@ -214,6 +265,7 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
 static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
     pm_bpe_scratch scratch = {0};
+    bool all = true;
     pm_id *ids = pm_alloc(bpe->longest, sizeof *ids);
     pm_status status = PM_OK;
 
@@ -227,8 +279,13 @@ static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
             status = merge_bytes(bpe, &scratch, model->pieces[id].data, model->pieces[id].len, ids, &n, err);
             if (status == PM_OK && (n != 1 || ids[0] != id)) {
                 bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7));
+                all = false;
             }
         }
+    }
+    if (all) {
+        pm_free(bpe->unreachable);
+        bpe->unreachable = NULL;
     }
     pm_free(ids);
     pm_merge_scratch_release(&scratch.merge);
@@ -249,7 +306,7 @@ static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
     }
     for (pm_id id = 0; id < model->vocab_size; id++) {
         pm_bytes piece = model->pieces[id];
-        if (model->kinds[id] != PM_KIND_PIECE || !may_look_up(bpe, id)) {
+        if (model->kinds[id] != PM_KIND_PIECE || !may_look_up(bpe, id, false)) {
             continue;
         }
         if (piece.len <= PM_WORD_MAX) {
@@ -257,6 +314,22 @@ static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
         } else {
             uint32_t hash = long_hash(piece.data, piece.len);
             bpe->long_filter[hash >> 3] |= (uint8_t)(1u << (hash & 7));
+        }
+    }
+    return PM_OK;
+}
+
+/* All pieces, those that merging does not lead to as well: whole_first may have them. */
+static pm_status find_breaks(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+
+    bpe->breaks = pm_calloc(1, sizeof *bpe->breaks);
+    if (!bpe->breaks) {
+        return pm_fail_memory(err);
+    }
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE) {
+            pm_breaks_add(bpe->breaks, model->pieces[id].data, model->pieces[id].len);
         }
     }
     return PM_OK;
@@ -271,9 +344,8 @@ static pm_status build(pm_bpe *bpe, pm_error *err) {
         }
     }
     PM_TRY(fill_pairs(bpe, err));
-    if (!model->whole_first) {
-        PM_TRY(find_unreachable(bpe, err));
-    }
+    PM_TRY(find_unreachable(bpe, err));
+    PM_TRY(find_breaks(bpe, err));
     return fill_words(bpe, err);
 }
 
@@ -298,6 +370,7 @@ void pm_bpe_free(pm_bpe *bpe) {
         pm_words_release(&bpe->words);
         pm_pairs_release(&bpe->pairs);
         pm_free(bpe->byte_pairs);
+        pm_free(bpe->breaks);
         pm_free(bpe->unreachable);
         pm_free(bpe->long_filter);
         pm_free(bpe);
@@ -317,4 +390,4 @@ void pm_bpe_scratch_free(pm_bpe_scratch *scratch) {
     }
 }
 
-bool pm_bpe_reachable(const pm_bpe *bpe, pm_id id) { return may_look_up(bpe, id); }
+bool pm_bpe_reachable(const pm_bpe *bpe, pm_id id) { return is_reachable(bpe, id); }
