@@ -24,8 +24,8 @@
 #include "encode/merge.h"
 #include "encode/words.h"
 
-enum { GROUP = 64, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
-enum { CACHE_LINES = 1 << 14, CACHE_IDS = 11, CACHE_AFTER = 256 /* merged words */ };
+enum { GROUP = 64 /* bits of `parts` */, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
+enum { CACHE_LINES = 1 << 16, CACHE_IDS = 11, CACHE_AFTER = 256 /* merged words */ };
 
 struct pm_bpe {
     const pm_tokenizer *tok;
@@ -121,9 +121,38 @@ static cached *cache_line(pm_bpe_scratch *scratch, size_t bucket) {
     return scratch->cache ? &scratch->cache[bucket & (CACHE_LINES - 1)] : NULL;
 }
 
-/* A short word that is not in the table. */
+/* The id of a short unit, or PM_ID_NONE. */
+static inline pm_id find_short(const pm_bpe *bpe, pm_word_key key, size_t bucket, bool part) {
+    pm_id id = pm_words_find(&bpe->words, key, bucket);
+    return bpe->unreachable && id != PM_ID_NONE && !may_look_up(bpe, id, part) ? PM_ID_NONE : id;
+}
+
+/* A short pre-token that was not cut before. */
+static pm_status cut_and_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
+                                size_t *n_ids, pm_error *err) {
+    size_t ends[PM_WORD_MAX + 1], start = 0;
+    size_t n = pm_breaks_cut(bpe->breaks, word, len, 0, len, ends, PM_WORD_MAX);
+    pm_id *out = ids;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t size = ends[i] - start, more = 1;
+        pm_word_key key = pm_word_key_of(word + start, size, len - start);
+        *out = n > 1 ? find_short(bpe, key, pm_words_bucket(&bpe->words, key), true) : PM_ID_NONE;
+        if (*out == PM_ID_NONE) {
+            PM_TRY(merge_bytes(bpe, scratch, word + start, size, out, &more, err));
+        }
+        out += more;
+        start = ends[i];
+    }
+    *n_ids = (size_t)(out - ids);
+    return PM_OK;
+}
+
+static bool is_ascii(pm_word_key key) { return ((key.low | key.high) & UINT64_C(0x8080808080808080)) == 0; }
+
+/* A short unit that is not in the table. Letters of ASCII nearly all stand together in some piece: cutting between them costs more than it saves. */
 static pm_status encode_short(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key, size_t bucket, const uint8_t *word,
-                              size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
+                              size_t len, bool part, pm_id *ids, size_t *n_ids, pm_error *err) {
     cached *line = cache_line(scratch, bucket);
     if (line && line->key.low == key.low && line->key.high == key.high) {
         *n_ids = line->n;
@@ -132,7 +161,7 @@ static pm_status encode_short(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_wor
         }
         return PM_OK;
     }
-    PM_TRY(merge_bytes(bpe, scratch, word, len, ids, n_ids, err));
+    PM_TRY((part || is_ascii(key) ? merge_bytes : cut_and_encode)(bpe, scratch, word, len, ids, n_ids, err));
     if (line && *n_ids <= CACHE_IDS) {
         line->key = key;
         line->n = (uint32_t)*n_ids;
@@ -150,26 +179,50 @@ pm_status pm_bpe_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_
 typedef struct source {
     const uint8_t *text;
     size_t len, start; /* of the first one, or of what is left of it */
-    const size_t *ends;
-    size_t n;
+    const size_t *ends, *ends_end;
     bool part; /* something of the first one is encoded */
 } source;
 
-/* What is looked up: a pre-token or a segment of one. */
+/* What is looked up: pre-tokens and segments of some. */
 typedef struct group {
-    size_t n;
+    size_t n, start;
+    uint64_t parts; /* a bit for each unit: a segment */
     size_t ends[GROUP + 1];
-    bool part[GROUP + 1]; /* a segment */
-    pm_word_key keys[GROUP]; /* of the short ones */
+    pm_word_key keys[GROUP]; /* of the short ones; NO_WORD for the long ones */
     size_t buckets[GROUP];
+    pm_id found[GROUP];
 } group;
 
-static bool is_ascii(pm_word_key key) { return ((key.low | key.high) & UINT64_C(0x8080808080808080)) == 0; }
+static const pm_word_key NO_WORD = {UINT64_MAX, UINT64_MAX};
+
+static bool is_part(const group *g, size_t i) { return g->parts >> i & 1; }
+
+static bool is_ascii_text(const uint8_t *text, size_t len) {
+    unsigned all = 0;
+    for (size_t i = 0; i < len; i++) {
+        all |= text[i];
+    }
+    return all < 0x80;
+}
+
+/* Whether a pre-token is looked up before it is cut. Short ones are mostly in the table as they are, except runs of ideographs and kana: their first or
+ * second byte would be E3 to E9. Of long ones only those of ASCII are not cut, while merging them is cheap. */
+static inline bool is_likely_whole(const uint8_t *word, size_t len) {
+    if (len <= PM_WORD_MAX) {
+        return len <= 3 || ((uint8_t)(word[0] - 0xE3) > 6 && (uint8_t)(word[1] - 0xE3) > 6);
+    }
+    return len <= PM_MERGE_SHORT && is_ascii_text(word, len);
+}
 
 /* Computes the key of unit i and asks for its cache line. */
-static inline void prepare(const pm_bpe *bpe, group *g, size_t i, pm_word_key key) {
-    g->keys[i] = key;
-    g->buckets[i] = pm_words_bucket(&bpe->words, key);
+static inline void prepare(const pm_bpe *bpe, group *g, size_t i, const uint8_t *word, size_t len, size_t readable) {
+    if (len > PM_WORD_MAX) {
+        g->keys[i] = NO_WORD;
+        g->buckets[i] = 0;
+        return;
+    }
+    g->keys[i] = pm_word_key_of(word, len, readable);
+    g->buckets[i] = pm_words_bucket(&bpe->words, g->keys[i]);
     __builtin_prefetch(&bpe->words.buckets[g->buckets[i]]);
 }
 
@@ -179,56 +232,84 @@ static void add_segments(const pm_bpe *bpe, group *g, source *s) {
 
     g->n += pm_breaks_cut(bpe->breaks, s->text, s->len, start, end, g->ends + first, GROUP - first);
     for (size_t i = first; i < g->n; i++) {
-        size_t size = g->ends[i] - start;
-        if (size <= PM_WORD_MAX) {
-            prepare(bpe, g, i, pm_word_key_of(s->text + start, size, s->len - start));
-        }
-        g->part[i] = true;
+        prepare(bpe, g, i, s->text + start, g->ends[i] - start, s->len - start);
         start = g->ends[i];
     }
-    g->part[first] = s->part || g->ends[first] < end;
+    if (s->part || g->ends[first] < end) {
+        g->parts |= (UINT64_MAX << first) & (UINT64_MAX >> (GROUP - g->n)); /* bits first to n - 1 */
+    }
     s->part = start < end;
+    s->ends += start == end;
     s->start = start;
 }
 
-/* Fills a group with units, so that their cache lines come together. Pre-tokens of ASCII that are short are mostly in the table as they are. */
+/* Adds pre-tokens that are not cut, up to one that is. */
+static void add_whole(const pm_bpe *bpe, group *g, source *s) {
+    size_t n = g->n, start = s->start;
+    const size_t *ends = s->ends, *ends_end = s->ends_end;
+
+    for (; ends < ends_end && n < GROUP; ends++) {
+        size_t end = *ends, size = end - start;
+        if (!is_likely_whole(s->text + start, size)) {
+            break;
+        }
+        prepare(bpe, g, n, s->text + start, size, s->len - start);
+        g->ends[n++] = end;
+        start = end;
+    }
+    g->n = n;
+    s->start = start;
+    s->ends = ends;
+}
+
+/* Fills a group with units, so that their cache lines come together. */
 static void fill_group(const pm_bpe *bpe, group *g, source *s) {
-    for (g->n = 0; s->n > 0 && g->n < GROUP;) {
-        size_t end = *s->ends, size = end - s->start;
-        pm_word_key key = {0, 0};
-        if (size <= PM_WORD_MAX && !s->part && is_ascii(key = pm_word_key_of(s->text + s->start, size, s->len - s->start))) {
-            prepare(bpe, g, g->n, key);
-            g->part[g->n] = false;
-            g->ends[g->n++] = end;
-            s->start = end;
-        } else {
+    g->n = 0;
+    g->parts = 0;
+    g->start = s->start;
+    while (s->ends < s->ends_end && g->n < GROUP) {
+        if (!s->part) {
+            add_whole(bpe, g, s);
+        }
+        if (s->ends < s->ends_end && g->n < GROUP) {
             add_segments(bpe, g, s);
         }
-        if (s->start == end) {
-            s->ends++;
-            s->n--;
+    }
+}
+
+/* Looks the short units up; what is not found may be in the cache, whose lines are asked for. */
+static void find_group(const pm_bpe *bpe, const pm_bpe_scratch *scratch, group *g) {
+    for (size_t i = 0; i < g->n; i++) {
+        pm_id id = find_short(bpe, g->keys[i], g->buckets[i], is_part(g, i));
+        g->found[i] = id;
+        if (id == PM_ID_NONE && scratch->cache) {
+            __builtin_prefetch(&scratch->cache[g->buckets[i] & (CACHE_LINES - 1)]);
         }
     }
+}
+
+/* Unit i was not found. */
+static pm_status encode_unit(const pm_bpe *bpe, pm_bpe_scratch *scratch, const group *g, size_t i, const uint8_t *text, pm_id *ids,
+                             size_t *n_ids, pm_error *err) {
+    size_t start = i > 0 ? g->ends[i - 1] : g->start, size = g->ends[i] - start;
+    return size > PM_WORD_MAX
+               ? encode_long(bpe, scratch, text + start, size, is_part(g, i), ids, n_ids, err)
+               : encode_short(bpe, scratch, g->keys[i], g->buckets[i], text + start, size, is_part(g, i), ids, n_ids, err);
 }
 
 pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *text, size_t len, size_t start,
                               const size_t *ends, size_t n, pm_id *ids, size_t *n_ids, pm_error *err) {
-    source s = {text, len, start, ends, n, false};
+    source s = {text, len, start, ends, ends + n, false};
     group g;
     pm_id *out = ids;
 
     for (fill_group(bpe, &g, &s); g.n > 0; fill_group(bpe, &g, &s)) {
+        find_group(bpe, scratch, &g);
         for (size_t i = 0; i < g.n; i++) {
-            const uint8_t *word = text + start;
-            size_t word_len = g.ends[i] - start, more = 1;
-            start = g.ends[i];
-            if (word_len > PM_WORD_MAX) {
-                PM_TRY(encode_long(bpe, scratch, word, word_len, g.part[i], out, &more, err));
-            } else {
-                *out = pm_words_find(&bpe->words, g.keys[i], g.buckets[i]);
-                if (*out == PM_ID_NONE || (bpe->unreachable && !may_look_up(bpe, *out, g.part[i]))) {
-                    PM_TRY(encode_short(bpe, scratch, g.keys[i], g.buckets[i], word, word_len, out, &more, err));
-                }
+            size_t more = 1;
+            *out = g.found[i];
+            if (*out == PM_ID_NONE) {
+                PM_TRY(encode_unit(bpe, scratch, &g, i, text, out, &more, err));
             }
             out += more;
         }

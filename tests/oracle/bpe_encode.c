@@ -114,15 +114,31 @@ static pm_id some_piece(const pm_model *model, const char *alphabet, uint64_t *s
     return i < letters ? (uint8_t)alphabet[i] : (pm_id)(256 + i - letters);
 }
 
-bool oracle_random_model(pm_model *model, uint64_t seed, size_t n, const char *alphabet, bool shuffled) {
-    uint8_t joined[24];
-
+static bool model_of_bytes(pm_model *model) {
     *model = (pm_model){.algorithm = PM_ALGORITHM_BPE};
     for (unsigned b = 0; b < 256; b++) {
         uint8_t byte = (uint8_t)b;
         if (pm_model_set(model, b, PM_KIND_PIECE, (pm_bytes){&byte, 1}, 0, false, NULL) != PM_OK) {
             return false;
         }
+    }
+    return true;
+}
+
+static void shuffle_merges(pm_model *model, uint64_t *state) {
+    for (size_t i = model->n_merges; i > 1; i--) {
+        size_t j = next(state) % i;
+        pm_merge swap = model->merges[i - 1];
+        model->merges[i - 1] = model->merges[j];
+        model->merges[j] = swap;
+    }
+}
+
+bool oracle_random_model(pm_model *model, uint64_t seed, size_t n, const char *alphabet, bool shuffled) {
+    uint8_t joined[24];
+
+    if (!model_of_bytes(model)) {
+        return false;
     }
     for (size_t i = 0; i < n; i++) {
         pm_id left = some_piece(model, alphabet, &seed), right = some_piece(model, alphabet, &seed);
@@ -141,11 +157,43 @@ bool oracle_random_model(pm_model *model, uint64_t seed, size_t n, const char *a
             return false;
         }
     }
-    for (size_t i = model->n_merges; shuffled && i > 1; i--) {
-        size_t j = next(&seed) % i;
-        pm_merge swap = model->merges[i - 1];
-        model->merges[i - 1] = model->merges[j];
-        model->merges[j] = swap;
+    if (shuffled) {
+        shuffle_merges(model, &seed);
+    }
+    return true;
+}
+
+bool oracle_model_of_text(pm_model *model, uint64_t seed, size_t n, const uint8_t *text, size_t len, bool shuffled) {
+    pm_id tokens[1000];
+    uint8_t joined[24];
+    size_t n_tokens = len;
+
+    if (len > 1000 || !model_of_bytes(model)) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        tokens[i] = text[i]; /* ids of bytes */
+    }
+    for (size_t i = 0; i < n && n_tokens > 1; i++) {
+        size_t at = next(&seed) % (n_tokens - 1);
+        pm_id left = tokens[at], right = tokens[at + 1], id = model->vocab_size;
+        pm_bytes a = model->pieces[left], b = model->pieces[right];
+        if (a.len + b.len > sizeof joined) {
+            continue;
+        }
+        memcpy(joined, a.data, a.len);
+        memcpy(joined + a.len, b.data, b.len);
+        if (find(model, joined, a.len + b.len) == PM_ID_NONE &&
+            (pm_model_set(model, id, PM_KIND_PIECE, (pm_bytes){joined, a.len + b.len}, 0, false, NULL) != PM_OK ||
+             pm_model_add_merge(model, left, right, id, NULL) != PM_OK)) {
+            return false;
+        }
+        tokens[at] = find(model, joined, a.len + b.len);
+        memmove(&tokens[at + 1], &tokens[at + 2], (n_tokens - at - 2) * sizeof *tokens);
+        n_tokens--;
+    }
+    if (shuffled) {
+        shuffle_merges(model, &seed);
     }
     return true;
 }

@@ -15,4 +15,8 @@ size_t oracle_rank_encode(const pm_model *model, const uint8_t *word, size_t len
  * the merges in random order (a merge may then come before those that make its parts). false: out of memory. */
 bool oracle_random_model(pm_model *model, uint64_t seed, size_t n, const char *alphabet, bool shuffled);
 
+/* A BPE model of the 256 bytes and up to n merges of neighbours in text[0..len), len <= 1000, taken at random places: pieces that hold the text's characters,
+ * parts of them, and straddle them. `shuffled` as above. false: out of memory. */
+bool oracle_model_of_text(pm_model *model, uint64_t seed, size_t n, const uint8_t *text, size_t len, bool shuffled);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/thread.h"
 #include "bpe_encode.h"
+#include "encode/breaks.h"
 #include "encode/derive.h"
 #include "encode/inside.h"
 #include "support.h"
@@ -153,6 +154,120 @@ START_TEST(words_of_a_block_are_encoded_one_by_one) {
     }
     pm_bpe_scratch_free(scratch);
     free_pair(&p);
+}
+END_TEST
+
+/* ---------------------------------------------------------------- certain breaks ---- */
+
+/* Characters of one to four bytes with equal beginnings and ends, and now and then a byte that belongs to none. */
+static size_t random_characters(uint8_t *text, size_t len, uint64_t *state) {
+    static const char *const characters[] = {"a", " ", "\xC3\xA9", "\xC3\xA8", "\xD0\xB8", "\xE4\xB8\xAD", "\xE4\xB8\xAE", "\xE4\xBA\xAD", "\xE5\xB8\xA9",
+                                             "\xE5\x8C\x97", "\xE9\xB8\xAD", "\xF0\x9F\x98\x80", "\xF0\x9F\x98\xB8", "\xF0\x9F\xB8\xAD"};
+    static const uint8_t bad[] = {0xB8, 0xE4, 0xFF, 0xC3, 0xF0, 0xF8};
+    size_t at = 0;
+    while (at + 4 <= len) {
+        const char *c = characters[random_word(state) % (sizeof characters / sizeof *characters)];
+        if (random_word(state) % 60 == 0) {
+            text[at++] = bad[random_word(state) % sizeof bad];
+        } else {
+            memcpy(text + at, c, strlen(c));
+            at += strlen(c);
+        }
+    }
+    return at;
+}
+
+static pair make_pair_of_characters(uint64_t seed, bool shuffled, bool whole_first) {
+    pm_error err = {0};
+    pm_model taken;
+    pair p;
+    uint8_t text[400];
+    uint64_t state = seed;
+    size_t len = random_characters(text, sizeof text, &state), n = 40 + seed % 200;
+    ck_assert(oracle_model_of_text(&p.model, seed, n, text, len, shuffled));
+    ck_assert(oracle_model_of_text(&taken, seed, n, text, len, shuffled));
+    taken.whole_first = p.model.whole_first = whole_first;
+    assert_ok(pm_tokenizer_make(&p.tok, &taken, &err));
+    assert_ok(pm_encoder_new(&p.enc, p.tok, &err));
+    return p;
+}
+
+static bool some_piece_reaches_across(const pm_model *model, const uint8_t *text, size_t len, size_t at) {
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        pm_bytes piece = model->pieces[id];
+        for (size_t before = 1; before < piece.len; before++) {
+            if (before <= at && piece.len - before <= len - at && memcmp(text + at - before, piece.data, piece.len) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* No piece reaches across a cut; where none does, nearly all places between characters are cut; any room gives the same cuts. */
+START_TEST(cuts_are_where_no_piece_reaches_across) {
+    uint64_t state = 21;
+    size_t cuts = 0, left_out = 0;
+    for (int round = 0; round < 60; round++) {
+        pair p = make_pair_of_characters(random_word(&state), round % 2, false);
+        pm_breaks *breaks = calloc(1, sizeof *breaks);
+        uint8_t text[200];
+        size_t ends[sizeof text + 1], some[8], len = random_characters(text, sizeof text, &state), k = 0;
+        ck_assert_ptr_nonnull(breaks);
+        for (pm_id id = 0; id < p.model.vocab_size; id++) {
+            pm_breaks_add(breaks, p.model.pieces[id].data, p.model.pieces[id].len);
+        }
+        uint8_t *copy = exact_copy(text, len);
+        size_t n = pm_breaks_cut(breaks, copy, len, 0, len, ends, sizeof text);
+        ck_assert_uint_eq(ends[n - 1], len);
+        for (size_t i = 0; i + 1 < n; i++) {
+            ck_assert(!some_piece_reaches_across(&p.model, text, len, ends[i]));
+        }
+        for (size_t at = 1, i = 0; at < len; at++) {
+            i += ends[i] < at;
+            left_out += ends[i] != at && (text[at] & 0xC0) != 0x80 && !some_piece_reaches_across(&p.model, text, len, at);
+        }
+        for (size_t start = 0; start < len; start = ends[k - 1]) {
+            size_t m = pm_breaks_cut(breaks, copy, len, start, len, some, 1 + random_word(&state) % 7);
+            for (size_t i = 0; i < m; i++) {
+                ck_assert_uint_eq(some[i], ends[k++]);
+            }
+        }
+        ck_assert_uint_eq(k, n);
+        cuts += n - 1;
+        free(copy);
+        free(breaks);
+        free_pair(&p);
+    }
+    ck_assert_uint_gt(cuts, 600); /* the test is about these */
+    ck_assert_uint_gt(cuts, left_out);
+}
+END_TEST
+
+START_TEST(ids_of_characters_equal_the_definition) {
+    uint64_t state = 22;
+    size_t unreachable = 0;
+    for (int round = 0; round < 160; round++) {
+        pair p = make_pair_of_characters(random_word(&state), round % 2, round / 2 % 2);
+        const pm_engine *engine = p.tok->engine;
+        uint8_t text[700];
+        for (pm_id id = 256; id < p.model.vocab_size; id++) {
+            pm_bytes piece = p.model.pieces[id];
+            unreachable += p.model.whole_first && !pm_bpe_reachable(engine->bpe, id);
+            compare_one(&p, piece.data, piece.len);
+            memcpy(text, piece.data, piece.len); /* the piece with something before and behind it */
+            size_t len = piece.len + random_characters(text + piece.len, 4 + random_word(&state) % 12, &state);
+            compare_one(&p, text, len);
+            len = random_characters(text, 4 + random_word(&state) % 12, &state);
+            memcpy(text + len, piece.data, piece.len);
+            compare_one(&p, text, len + piece.len);
+        }
+        for (size_t room = 4; room < sizeof text; room += 1 + room / 8) {
+            compare_one(&p, text, random_characters(text, room, &state));
+        }
+        free_pair(&p);
+    }
+    ck_assert_uint_gt(unreachable, 100); /* and about these */
 }
 END_TEST
 
@@ -876,6 +991,8 @@ Suite *suite_encode(void) {
     tcase_add_test(tc, ids_equal_the_definition_with_whole_words_first);
     tcase_add_test(tc, pieces_are_found_exactly_when_they_are_reachable);
     tcase_add_test(tc, words_of_a_block_are_encoded_one_by_one);
+    tcase_add_test(tc, cuts_are_where_no_piece_reaches_across);
+    tcase_add_test(tc, ids_of_characters_equal_the_definition);
     tcase_add_test(tc, derived_merges_encode_as_ranks_do);
     tcase_add_test(tc, derived_merges_need_each_byte);
     tcase_add_test(tc, no_text_takes_quadratic_time);
