@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MODELS = 6, LONGEST = 2000 };
+enum { MODELS = 10, OF_BYTES = 6, LONGEST = 2000 };
 
 static pm_model models[MODELS]; /* what the tokenizers were made from */
 static pm_tokenizer *tokenizers[MODELS];
@@ -19,13 +19,21 @@ static void must(bool good, const char *what) {
     }
 }
 
+/* The models behind the first six have pieces that hold characters of one to four bytes, parts of them, and straddle them. */
+static bool make_model(pm_model *model, unsigned i, const char *alphabet) {
+    static const char text[] = "\xE4\xB8\xAD\xE6\x96\x87\xE5\xAD\x97\xE4\xB8\xAD\xE5\x8C\x97\xE4\xBA\xAC a\xC3\xA9\xC3\xA8 \xE5\x8C\x97\xE4\xBA\xAC\xE4\xB8\xAD\xE4\xBA\xAD\xD0\xB8\xD0\xBD"
+                               "\xF0\x9F\x98\x80\xF0\x9F\x98\xB8\xE3\x81\xAE\xE4\xB8\xAD\xE6\x96\x87\xE3\x80\x82" "ab\xE4\xBA\xAC";
+    return alphabet ? oracle_random_model(model, i, 150, alphabet, i % 2)
+                    : oracle_model_of_text(model, i, 60, (const uint8_t *)text, sizeof text - 1, i % 2);
+}
+
 static void make_models(void) {
-    static const char *const alphabets[MODELS] = {"ab", "abc", "a \n\t", "\xE4\xB8\xAD\xCC\x81", "<|s>", "aab"};
+    static const char *const alphabets[OF_BYTES] = {"ab", "abc", "a \n\t", "\xE4\xB8\xAD\xCC\x81", "<|s>", "aab"};
     for (unsigned i = 0; i < MODELS && !tokenizers[i]; i++) {
         pm_model taken;
         pm_bytes special = {(const uint8_t *)"<|s|>", 5};
-        must(oracle_random_model(&models[i], i, 150, alphabets[i], i % 2), "memory");
-        must(oracle_random_model(&taken, i, 150, alphabets[i], i % 2), "memory");
+        const char *alphabet = i < OF_BYTES ? alphabets[i] : NULL;
+        must(make_model(&models[i], i, alphabet) && make_model(&taken, i, alphabet), "memory");
         models[i].whole_first = taken.whole_first = i % 3 == 0;
         must(pm_model_set(&taken, 1000, PM_KIND_SPECIAL, special, 0, false, NULL) == PM_OK, "memory");
         must(pm_tokenizer_make(&tokenizers[i], &taken, NULL) == PM_OK, "memory");

@@ -271,6 +271,39 @@ START_TEST(ids_of_characters_equal_the_definition) {
 }
 END_TEST
 
+/* Pre-tokens that are cut among others that are not, ends inside characters too. */
+START_TEST(words_of_a_block_of_characters_are_encoded_one_by_one) {
+    pm_error err = {0};
+    uint64_t state = 23;
+    for (int round = 0; round < 60; round++) {
+        pair p = make_pair_of_characters(random_word(&state), true, round % 2);
+        const pm_engine *engine = p.tok->engine;
+        pm_bpe_scratch *scratch;
+        uint8_t text[3000];
+        size_t len = random_characters(text, sizeof text, &state), ends[sizeof text], n = 0, n_ids, n_wanted = 0;
+        pm_id ids[sizeof text], wanted[sizeof text];
+        assert_ok(pm_bpe_scratch_new(&scratch, &err));
+        for (size_t start = 0; start < len; start = ends[n - 1]) {
+            pm_bytes piece = p.model.pieces[random_word(&state) % p.model.vocab_size];
+            size_t size = 1 + random_word(&state) % (random_word(&state) % 20 ? 18 : 300);
+            if (random_word(&state) % 3 == 0 && piece.len <= len - start) {
+                memcpy(text + start, piece.data, piece.len);
+                size = piece.len;
+            }
+            ends[n++] = size < len - start ? start + size : len;
+            n_wanted += oracle_bpe_encode(&p.model, p.model.whole_first, text + start, ends[n - 1] - start, wanted + n_wanted);
+        }
+        uint8_t *copy = exact_copy(text, len);
+        assert_ok(pm_bpe_encode_words(engine->bpe, scratch, copy, len, 0, ends, n, ids, &n_ids, &err));
+        ck_assert_uint_eq(n_ids, n_wanted);
+        ck_assert_mem_eq(ids, wanted, n_ids * sizeof *ids);
+        free(copy);
+        pm_bpe_scratch_free(scratch);
+        free_pair(&p);
+    }
+}
+END_TEST
+
 /* ---------------------------------------------------------------- derived merges ---- */
 
 /* The ids of the pieces of a random model are put in random order: then some entries' merges have parts of a higher rank, and some have none. */
@@ -993,6 +1026,7 @@ Suite *suite_encode(void) {
     tcase_add_test(tc, words_of_a_block_are_encoded_one_by_one);
     tcase_add_test(tc, cuts_are_where_no_piece_reaches_across);
     tcase_add_test(tc, ids_of_characters_equal_the_definition);
+    tcase_add_test(tc, words_of_a_block_of_characters_are_encoded_one_by_one);
     tcase_add_test(tc, derived_merges_encode_as_ranks_do);
     tcase_add_test(tc, derived_merges_need_each_byte);
     tcase_add_test(tc, no_text_takes_quadratic_time);
