@@ -7,16 +7,20 @@
  *   - otherwise a piece may be found so when merging its bytes gives that piece and nothing else ("reachable"); then both ways
  *     give the same id. That is found out here, once, by merging each piece. A piece that is not reachable is never looked up.
  *
+ * Where no piece reaches across, a pre-token is cut first (breaks.c); what is looked up are its segments. That makes Chinese, whose pre-tokens are
+ * clauses, a stream of look-ups that succeed. A segment must be found as reachable pieces only, whole_first or not; a pre-token that is a piece,
+ * reachable or not, has no place where it could be cut.
+ *
  * Words of up to 15 bytes are in the table of words.h, longer ones are looked up in the tokenizer's own hash table, if a small
  * filter does not rule them out. What is not found is merged (merge.h), beginning with its bytes; the answers for pairs of two bytes
  * come from a table of all 65,536, without hashing.
  *
- * Short words that had to be merged are remembered, each encoder for itself, in a table of a fixed size (1 MB) where a word's place is given by its
- * hash and the last one that came stays. Names, numbers and endings come again: English 105 -> 119 MB/s, code 111 -> 129. Longer
- * words, Chinese clauses above all, hardly ever do, so there is none for them.
+ * Short words that had to be merged are remembered, each encoder for itself, in a table of a fixed size (4 MB) where a word's place is given by its
+ * hash and the last one that came stays. Names, numbers and endings come again: English 105 -> 119 MB/s, code 111 -> 129 (with 1 MB). Longer
+ * words hardly ever do, so there is none for them.
  *
- * Work goes by groups of pre-tokens: first all keys and buckets are computed and their cache lines asked for, then they are looked at,
- * so that the misses of a group overlap. */
+ * Work goes by groups of units, pre-tokens or segments: first all keys and buckets are computed and their cache lines asked for, then
+ * they are looked at, so that the misses of a group overlap; then those that were found nowhere are merged. */
 #include "encode/bpe.h"
 
 #include "base/hash.h"
@@ -205,8 +209,8 @@ static bool is_ascii_text(const uint8_t *text, size_t len) {
     return all < 0x80;
 }
 
-/* Whether a pre-token is looked up before it is cut. Short ones are mostly in the table as they are, except runs of ideographs and kana: their first or
- * second byte would be E3 to E9. Of long ones only those of ASCII are not cut, while merging them is cheap. */
+/* Whether a pre-token is looked up before it is cut. Short ones are mostly in the table as they are, except runs of ideographs and kana: their
+ * first or second byte would be E3 to E9. Of long ones only those of ASCII are not cut, while merging them is cheap. */
 static inline bool is_likely_whole(const uint8_t *word, size_t len) {
     if (len <= PM_WORD_MAX) {
         return len <= 3 || ((uint8_t)(word[0] - 0xE3) > 6 && (uint8_t)(word[1] - 0xE3) > 6);
@@ -342,16 +346,16 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
     return PM_OK;
 }
 
-/* Marks the pieces that merging does not lead to. */
-static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
+static void mark_unreachable(pm_bpe *bpe, pm_id id) { bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7)); }
+
+/* By merging each piece. */
+static pm_status merge_each(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
     pm_bpe_scratch scratch = {0};
-    bool all = true;
     pm_id *ids = pm_alloc(bpe->longest, sizeof *ids);
     pm_status status = PM_OK;
 
-    bpe->unreachable = pm_calloc((size_t)model->vocab_size / 8 + 1, 1);
-    if (!bpe->unreachable || !ids) {
+    if (!ids) {
         status = pm_fail_memory(err);
     }
     for (pm_id id = 0; id < model->vocab_size && status == PM_OK; id++) {
@@ -359,18 +363,51 @@ static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
             size_t n;
             status = merge_bytes(bpe, &scratch, model->pieces[id].data, model->pieces[id].len, ids, &n, err);
             if (status == PM_OK && (n != 1 || ids[0] != id)) {
-                bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7));
-                all = false;
+                mark_unreachable(bpe, id);
             }
         }
-    }
-    if (all) {
-        pm_free(bpe->unreachable);
-        bpe->unreachable = NULL;
     }
     pm_free(ids);
     pm_merge_scratch_release(&scratch.merge);
     return status;
+}
+
+/* By the merges there are: derive.c says why. */
+static void find_underived(pm_bpe *bpe) {
+    const pm_model *model = &bpe->tok->model;
+
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > 1) {
+            mark_unreachable(bpe, id);
+        }
+    }
+    for (size_t i = 0; i < model->n_merges; i++) {
+        pm_id id = model->merges[i].result;
+        bpe->unreachable[id >> 3] &= (uint8_t)~(1u << (id & 7));
+    }
+}
+
+/* Marks the pieces that merging does not lead to. */
+static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
+    size_t size = (size_t)bpe->tok->model.vocab_size / 8 + 1, i = 0;
+
+    bpe->unreachable = pm_calloc(size, 1);
+    if (!bpe->unreachable) {
+        return pm_fail_memory(err);
+    }
+    if (bpe->tok->model.derived) {
+        find_underived(bpe);
+    } else {
+        PM_TRY(merge_each(bpe, err));
+    }
+    while (i < size && bpe->unreachable[i] == 0) {
+        i++;
+    }
+    if (i == size) {
+        pm_free(bpe->unreachable);
+        bpe->unreachable = NULL;
+    }
+    return PM_OK;
 }
 
 static pm_status fill_words(pm_bpe *bpe, pm_error *err) {

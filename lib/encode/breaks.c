@@ -30,9 +30,8 @@
  *     ends x     y whole    97 | E4 BA AC                      parts: of x's last byte and y; flags: y is on the right of such
  *     ends x     begins y   A3 | E1 83                         ends: of x's last byte and y's first
  *
- * The first bytes of text around p (worked): in U+5317 U+4EAC, E5 8C 97 E4 BA AC, the pair is in no piece, but 97 E4 BA AC is a piece of o200k_base, so
- * U+4EAC has a flag, its part (97, U+4EAC) is found and the place is not cut; in U+5728 U+4EAC, E5 9C A8 E4 BA AC, the
- * flag is there and the part (A8, U+4EAC) is not: cut.
+ * With o200k_base: in E5 8C 97 | E4 BA AC the piece 97 E4 BA AC reaches across, so E4 BA AC has a flag, the part (97, E4 BA AC) is found, and the
+ * place is not cut. In E5 9C A8 | E4 BA AC there is the flag, but neither the pair nor the part (A8, E4 BA AC): cut.
  *
  * Hashes may collide, and one byte stands for one to three in a part: then a place is not cut that could be, nothing else. o200k_base fills
  * 2.3 % of the bits of `pairs`. Cost: building walks the pieces' bytes once; cutting is two loads a character, without branches that depend on

@@ -15,10 +15,11 @@ typedef struct pm_breaks {
     uint8_t flags[1 << PM_BREAKS_FLAG_BITS]; /* by a hash of a character: it has a part of another on its right, on its left */
 } pm_breaks;
 
+/* {0} is one without pieces: everything is cut. Adds a piece. */
 void pm_breaks_add(pm_breaks *breaks, const uint8_t *piece, size_t len);
 
-/* Writes the ends of the segments of text[start..end), start < end <= len, and returns how many. After `room` of them the last may lie before `end`; go on
- * from there. ends has room for one more than `room` >= 1. */
+/* Writes the ends of the segments of text[start..end), start < end <= len, and returns how many. All of text[0..len) may be read. After `room` of
+ * them the last may lie before `end`; go on from there. ends has room for one more than `room` >= 1. Linear time. */
 size_t pm_breaks_cut(const pm_breaks *breaks, const uint8_t *text, size_t len, size_t start, size_t end, size_t *ends, size_t room);
 
 #endif

@@ -18,6 +18,9 @@
  *     "ab"      a b: no merge yet, two tokens left          -> (a, b) -> ab, rank 9
  *     "abc"     a b c: a+b joined at rank 9, two left       -> (ab, c) -> abc, rank 7
  *
+ * The run with t itself is the same one and a last step if two tokens are left: so an entry encodes to itself when it got a merge or is a byte,
+ * and else not.
+ *
  * The answers in the table carry the entry's id as rank; at the end the merges are listed in the order of ids. Cost: one short BPE
  * run an entry: 0.1 s for o200k_base. */
 #include "encode/derive.h"
@@ -144,6 +147,7 @@ pm_status pm_bpe_derive_merges(pm_model *model, pm_error *err) {
 
     model->whole_first = true;
     pm_status status = derive_all(&d, err);
+    model->derived = status == PM_OK;
     derivation_release(&d);
     return status;
 }

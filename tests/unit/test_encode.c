@@ -333,6 +333,15 @@ START_TEST(derived_merges_encode_as_ranks_do) {
             ck_assert(i == 0 || model.merges[i - 1].result < model.merges[i].result);
             higher += model.merges[i].left > model.merges[i].result || model.merges[i].right > model.merges[i].result;
         }
+        for (pm_id id = 0; id < model.vocab_size; id++) { /* those that encode to themselves are the bytes and the merges' results */
+            pm_id ids[24];
+            bool derived = model.pieces[id].len == 1;
+            for (size_t i = 0; i < model.n_merges; i++) {
+                derived |= model.merges[i].result == id;
+            }
+            size_t n = oracle_bpe_encode(&model, false, model.pieces[id].data, model.pieces[id].len, ids);
+            ck_assert_int_eq(derived, n == 1 && ids[0] == id);
+        }
         for (size_t len = 1; len < 200; len += 1 + len / 8) {
             uint8_t text[200];
             pm_id ids[200], wanted[200];
