@@ -7,7 +7,7 @@
 enum { PM_BREAKS_PAIR_BITS = 20, PM_BREAKS_PART_BITS = 16, PM_BREAKS_FLAG_BITS = 14 };
 enum { PM_BREAKS_ON_THE_RIGHT = 1, PM_BREAKS_ON_THE_LEFT = 2 };
 
-/* All tables may say "uncertain" too often, never too rarely. 160 KB. */
+/* All tables may say "uncertain" too often, never too rarely. 156 KB. */
 typedef struct pm_breaks {
     uint64_t pairs[1 << (PM_BREAKS_PAIR_BITS - 6)]; /* a bit for the hash of two characters that stand together in a piece */
     uint64_t parts[1 << (PM_BREAKS_PART_BITS - 6)]; /* of a character and one byte of another, cut off by an end of the piece */
