@@ -452,6 +452,15 @@ static int encode(encode_call *call) {
     return code;
 }
 
+/* Ranks alone do not tell how text is split before merging: whoever forgets it gets other ids than the vocabulary's origin gives. */
+static void remark_missing_pattern(const encode_call *call) {
+    const char *ending = strrchr(call->model.path, '.');
+    bool ranks = call->model.format == PM_FORMAT_TIKTOKEN || (ending && strcmp(ending, ".tiktoken") == 0);
+    if (ranks && call->model.patterns.n == 0 && !call->quiet) {
+        cli_say("%s: the format holds no pattern and none was given (-p): text is not split", call->model.path);
+    }
+}
+
 int cmd_encode(int argc, char **argv) {
     encode_call call = {.o = PM_ENCODE_OPTIONS_INIT, .corpus = PM_CORPUS_OPTIONS_INIT};
     call.corpus.split = PM_SPLIT_DOCUMENT;
@@ -461,6 +470,7 @@ int cmd_encode(int argc, char **argv) {
         code = cli_model_load(&call.model, "encode", &call.tok);
     }
     if (code == CLI_OK) {
+        remark_missing_pattern(&call);
         code = resolve_lists(&call);
     }
     if (code == CLI_OK) {

@@ -235,6 +235,8 @@ while IFS='|' read -r nothing file format status offset words why; do
 done < "$source/tests/models/README.md"
 call 0 "" train -q -a bpe -v 300 -p '' -o few.tiktoken few.txt
 call 0 "the format holds neither" train -a bpe -v 300 -p '' -o few.tiktoken few.txt
+call 0 "few.tiktoken: the format holds no pattern and none was given (-p): text is not split" encode -m few.tiktoken few.txt
+call 0 "" encode -m few.tiktoken -p '' few.txt
 call 2 "'<s>' is given twice" encode -m few.tiktoken --special '<s>' --special '<s>' few.txt
 
 # A regex made for another version of Unicode: refused, unless asked for.
