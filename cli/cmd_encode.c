@@ -83,8 +83,6 @@ static bool set_alpha(encode_call *call, const char *value) {
 }
 
 static bool set_option(encode_call *call, int code, const char *value) {
-    uint64_t n = 0;
-    bool good = true;
     switch (code) {
     case 'm': call->model.path = value; break;
     case 'p': return cli_list_add(&call->model.patterns, value);
@@ -103,13 +101,10 @@ static bool set_option(encode_call *call, int code, const char *value) {
     case OPT_ALPHA: return set_alpha(call, value);
     case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->o.seed);
     case OPT_NO_NORMALIZE: call->o.no_normalize = true; break;
-    case OPT_THREADS:
-        good = cli_parse_size("threads", value, 4096, &n);
-        call->o.threads = (unsigned)n;
-        break;
+    case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
     default: return false;
     }
-    return good;
+    return true;
 }
 
 static int parse(encode_call *call, int argc, char **argv) {

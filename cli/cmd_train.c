@@ -108,17 +108,8 @@ static bool set_layout(train_call *call, const char *name) {
     return true;
 }
 
-static bool set_number(const char *option, const char *value, uint32_t *out) {
-    uint64_t n = 0;
-    bool good = cli_parse_size(option, value, UINT32_MAX, &n);
-    *out = (uint32_t)n;
-    return good;
-}
-
 /* Options that begin a flag or name a thing. */
 static bool set_option(train_call *call, int code, const char *value) {
-    uint64_t n = 0;
-    bool good = true;
     switch (code) {
     case 'a': return set_algorithm(call, value);
     case 'v': return add_sizes(call, value);
@@ -137,17 +128,14 @@ static bool set_option(train_call *call, int code, const char *value) {
     case OPT_ISOLATE_DIGITS: call->o.isolate_digits = true; break;
     case OPT_MIN_COUNT: return cli_parse_size("min-count", value, UINT64_MAX - 1, &call->o.min_count);
     case OPT_MEMORY: return cli_parse_size("memory-limit", value, UINT64_MAX, &call->o.memory_limit);
-    case OPT_NGRAM_ORDER: return set_number("ngram-order", value, &call->o.ngram_order);
-    case OPT_MAX_PIECE_LENGTH: return set_number("max-piece-length", value, &call->o.max_piece_length);
-    case OPT_RESERVE: return set_number("reserve", value, &call->o.reserve);
-    case OPT_ROUND_TO: return set_number("round-to", value, &call->o.round_to);
-    case OPT_THREADS:
-        good = cli_parse_size("threads", value, 4096, &n);
-        call->o.threads = (unsigned)n;
-        break;
+    case OPT_NGRAM_ORDER: return cli_parse_number("ngram-order", value, UINT32_MAX, &call->o.ngram_order);
+    case OPT_MAX_PIECE_LENGTH: return cli_parse_number("max-piece-length", value, UINT32_MAX, &call->o.max_piece_length);
+    case OPT_RESERVE: return cli_parse_number("reserve", value, UINT32_MAX, &call->o.reserve);
+    case OPT_ROUND_TO: return cli_parse_number("round-to", value, UINT32_MAX, &call->o.round_to);
+    case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
     default: return false;
     }
-    return good;
+    return true;
 }
 
 static int parse(train_call *call, int argc, char **argv) {

@@ -51,6 +51,7 @@ int cli_options_next(const cli_usage *usage, int argc, char **argv, const char *
 
 /* "12", "2K", "3M", "4G" (powers of 1024). False after printing what is wrong with it. */
 bool cli_parse_size(const char *option, const char *text, uint64_t most, uint64_t *out);
+bool cli_parse_number(const char *option, const char *text, uint32_t most, uint32_t *out); /* the same, for 32 bits */
 bool cli_parse_double(const char *option, const char *text, double *out);
 bool cli_parse_split(const char *text, pm_split *out);
 bool cli_parse_model_format(const char *text, pm_format *out);

@@ -105,6 +105,15 @@ bool cli_parse_size(const char *option, const char *text, uint64_t most, uint64_
     return true;
 }
 
+bool cli_parse_number(const char *option, const char *text, uint32_t most, uint32_t *out) {
+    uint64_t n;
+    if (!cli_parse_size(option, text, most, &n)) {
+        return false;
+    }
+    *out = (uint32_t)n;
+    return true;
+}
+
 bool cli_parse_double(const char *option, const char *text, double *out) {
     char *end;
     *out = strtod(text, &end);
