@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/bytes.h"
+#include "base/cpu.h"
 #include "base/log.h"
 #include "encode/inside.h"
 
@@ -107,6 +108,9 @@ static pm_status fill_decoded(pm_engine *engine, const pm_model *model, pm_error
 }
 
 static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
+    pm_cpu cpu;
+
+    PM_TRY(pm_cpu_choose(&cpu, err)); /* a wrong PIECEMILL_CPU is told whatever the algorithm */
     PM_TRY(fill_decoded(engine, &tok->model, err));
     if (tok->n_specials) {
         PM_TRY(pm_specials_new(&engine->specials, tok->specials, tok->n_specials, err));

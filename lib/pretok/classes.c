@@ -97,13 +97,16 @@ static inline uint64_t ascii_block(const uint8_t *p, pm_class_word *w) {
 
 /* ---- other characters ---- */
 
-/* True when U+4E00..U+9FFF begins at p: class LO and Han, three bytes. */
+/* On top of the classes: pm_is_cjk(). */
+enum { CJK = 1 << 11 };
+
+/* True when U+4E00..U+9F7F begins at p: class LO, Han and CJK, three bytes. */
 static inline bool ideograph_at(const uint8_t *p, const uint8_t *end) {
     if (end - p < 3) {
         return false;
     }
     unsigned lead = (unsigned)p[0] << 8 | p[1];
-    return lead - 0xE4B8u <= 0xE9BFu - 0xE4B8u && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80;
+    return lead - 0xE4B8u <= 0xE9BDu - 0xE4B8u && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80;
 }
 
 static inline void set_class(pm_class_word *w, uint32_t class, uint64_t bits) {
@@ -123,6 +126,7 @@ static inline void set_class(pm_class_word *w, uint32_t class, uint64_t bits) {
         w->space |= bits;
     }
     w->han |= class & PM_CLASS_HAN ? bits : 0;
+    w->cjk |= class & CJK ? bits : 0;
 }
 
 /* A character at work: its class and how many of its bytes lie in the next block. */
@@ -136,6 +140,7 @@ static void other_characters(const uint8_t *p, const uint8_t *end, uint64_t high
     uint64_t inside = (UINT64_C(1) << c->left) - 1;
 
     set_class(w, c->class, inside);
+    w->high = high;
     high &= ~inside;
     c->left = 0;
     while (high) {
@@ -145,9 +150,10 @@ static void other_characters(const uint8_t *p, const uint8_t *end, uint64_t high
             firsts |= UINT64_C(1) << stop;
             stop += 3;
         }
-        uint32_t class = PM_CLASS_LO | PM_CLASS_HAN;
+        uint32_t class = PM_CLASS_LO | PM_CLASS_HAN | CJK;
         if (stop == at) {
-            class = pm_class(pm_utf8_read(p + at, end, &n));
+            uint32_t cp = pm_utf8_read(p + at, end, &n);
+            class = pm_class(cp) | (pm_is_cjk(cp) ? CJK : 0);
             firsts = UINT64_C(1) << at;
             stop += n;
         }
@@ -179,6 +185,7 @@ static void keep_first(pm_class_word *w, unsigned n) {
     w->punct &= keep;
     w->space &= keep;
     w->han &= keep;
+    w->cjk &= keep;
     w->inside &= keep;
 }
 
@@ -201,5 +208,12 @@ void pm_classes_portable(const uint8_t *text, size_t len, size_t readable, pm_cl
             other_characters(text + at, end, high, words, &c);
             keep_first(words, (unsigned)(len - at));
         }
+    }
+}
+
+pm_classes_fn pm_classes_for(pm_cpu cpu) {
+    switch (cpu) {
+    default:
+        return pm_classes_portable;
     }
 }

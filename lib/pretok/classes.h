@@ -7,11 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cpu.h"
+
 typedef struct pm_class_word {
     uint64_t upper, lower, letter; /* \p{Lu} and \p{Lt}; \p{Ll}; \p{Lm} and \p{Lo} */
     uint64_t mark, number, punct;  /* \p{M}, \p{N}, \p{P} and \p{S} */
     uint64_t space, newline;       /* White_Space but CR and LF; CR and LF */
     uint64_t han;                  /* \p{Han}, on top of the others */
+    uint64_t cjk;                  /* pm_is_cjk() (text/unicode.h), on top of the others */
+    uint64_t high;                 /* bytes from 0x80 on, also those outside well-formed UTF-8 */
     uint64_t inside;               /* bytes of a character behind its first */
     uint64_t blank, apostrophe, slash; /* these three characters, on top of the others: 0x20, 0x27, 0x2F */
 } pm_class_word; /* a character with no bit of the first two groups is of class OTHER (text/unicode.h) */
@@ -21,5 +25,8 @@ typedef struct pm_class_word {
 typedef void (*pm_classes_fn)(const uint8_t *text, size_t len, size_t readable, pm_class_word *words);
 
 void pm_classes_portable(const uint8_t *text, size_t len, size_t readable, pm_class_word *words);
+
+/* The version for a processor that this machine has (base/cpu.h). All give the same words. */
+pm_classes_fn pm_classes_for(pm_cpu cpu);
 
 #endif

@@ -18,6 +18,7 @@
  * PCRE2's own memory (regex.c), are all that grows with a document. */
 #include "pretok/split.h"
 
+#include "base/cpu.h"
 #include "pretok/names.h"
 #include "pretok/property.h"
 #include "pretok/regex.h"
@@ -37,6 +38,7 @@ struct pm_splitter {
     bool has_regex;
     size_t regex_bytes;      /* of all regexes that are stages */
     char engine_version[24]; /* "": PCRE2's tables decide nothing */
+    pm_cpu cpu;              /* whose code splits */
 };
 
 /* ---- compiling ---- */
@@ -142,7 +144,11 @@ static pm_status build(pm_splitter *s, const char *const *patterns, size_t n, bo
 
 static pm_status new_splitter(pm_splitter **out, const char *const *patterns, size_t n, bool scanners, pm_error *err) {
     pm_splitter *s = pm_calloc(1, sizeof *s);
-    pm_status status = s ? build(s, patterns, n, scanners, err) : pm_fail_memory(err);
+    pm_status status = s ? pm_cpu_choose(&s->cpu, err) : pm_fail_memory(err);
+
+    if (status == PM_OK) {
+        status = build(s, patterns, n, scanners, err);
+    }
 
     if (status != PM_OK) {
         pm_splitter_free(s);

@@ -4,6 +4,7 @@
 #ifndef PM_TEXT_UNICODE_H
 #define PM_TEXT_UNICODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,5 +39,8 @@ static inline uint32_t pm_class(uint32_t cp) {
     uint32_t code = pm_unicode_codes[block << PM_UNICODE_SHIFT | (cp & ((1u << PM_UNICODE_SHIFT) - 1))];
     return UINT32_C(1) << (code & 15) | (code & 16) << 6;
 }
+
+/* The range that deepseek_v3 splits apart: ideographs of the first block, and kana with what stands among them. */
+static inline bool pm_is_cjk(uint32_t cp) { return (cp >= 0x4E00 && cp <= 0x9FA5) || (cp >= 0x3040 && cp <= 0x30FF); }
 
 #endif

@@ -2,6 +2,7 @@
 #include "train/train.h"
 
 #include "base/bytes.h"
+#include "base/cpu.h"
 
 enum { MAX_VOCAB_SIZE = 1 << 30 };
 
@@ -110,6 +111,8 @@ static pm_status check(pm_train_job *job, const pm_train_options *options, size_
         return pm_fail(err, PM_INVALID_ARGUMENT, "room for %zu tokenizers, but %zu vocabulary sizes", n_out, o->n_vocab_sizes);
     }
     PM_TRY(check_rest(o, err));
+    pm_cpu cpu;
+    PM_TRY(pm_cpu_choose(&cpu, err)); /* now, not when the model is made */
     return check_special_ids(o, job->extra, err);
 }
 

@@ -20,6 +20,7 @@ static void oracle_put_bit(pm_class_word *w, uint32_t cp, uint64_t bit, int is_f
     w->space |= class & PM_CLASS_SPACE ? bit : 0;
     w->newline |= class & PM_CLASS_NEWLINE ? bit : 0;
     w->han |= class & PM_CLASS_HAN ? bit : 0;
+    w->cjk |= pm_is_cjk(cp) ? bit : 0;
     w->inside |= is_first ? 0 : bit;
     w->blank |= cp == ' ' ? bit : 0;
     w->apostrophe |= cp == '\'' ? bit : 0;
@@ -34,7 +35,9 @@ static void oracle_classes(const uint8_t *text, size_t len, size_t readable, pm_
         unsigned n;
         uint32_t cp = pm_utf8_read(text + at, text + readable, &n);
         for (unsigned i = 0; i < n && at + i < len; i++) {
-            oracle_put_bit(&words[(at + i) / 64], cp, UINT64_C(1) << (at + i) % 64, i == 0);
+            uint64_t bit = UINT64_C(1) << (at + i) % 64;
+            oracle_put_bit(&words[(at + i) / 64], cp, bit, i == 0);
+            words[(at + i) / 64].high |= text[at + i] >= 0x80 ? bit : 0;
         }
         at += n;
     }
