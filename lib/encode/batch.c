@@ -1,15 +1,22 @@
 /* batch.c - many documents on several threads, into one array in document order.
  *
- * A document of n bytes gives at most so many ids (pm_plan_bound), so a place for every document can be set aside before any is encoded: address
- * space for all bounds, of which only the pages that ids are written to become memory. Documents are dealt out in slices of about equal bytes
- * (a large document is a slice of its own). A slice writes its ids one after another from the place where its first document's bound
- * begins; when all are done, the slices are moved together and the rest of the address space is given back:
+ * A document of n bytes gives at most so many ids (pm_plan_bound), so a place for all of a batch can be set aside before anything is encoded:
+ * address space for all bounds, of which only the pages that ids are written to become memory. What is left over is given back at the end.
  *
- *     bounds     |....doc 0....|..doc 1..|......doc 2......|...doc 3...|       slices: {0, 1}, {2, 3}
- *     written    |001|.........          |2222233|                             moved: 001 2222233, offsets 0 2 3 8 10
+ * One thread writes its ids there, one document after the other. With several threads documents are dealt out in slices of about equal bytes (a large
+ * document is a slice of its own), and how many ids come before a slice is not known when it begins. Its ids go into a stage, memory of the
+ * thread's that stays in its cache; when all slices before it are encoded, its place is known and it is copied there, by whichever thread closed the
+ * last gap before it:
  *
- * With one thread there is one slice and nothing moves. Where the system refuses so much address space, the documents are encoded twice:
- * first to count, then, with an array of exactly the right length, to write; the same code, a slice's ids then begin where they stay.
+ *     slice 0 encoded by A   -> copied to 0             slice 1 takes long (B)
+ *     slice 2 encoded by A   -> waits in its stage      A goes on with slice 3 and another stage
+ *     slice 1 encoded by B   -> B copies 1, and 2 behind it
+ *
+ * So threads never wait for each other, copying is shared out, the result's pages are touched once, and there are few stages, except behind a
+ * document that takes long.
+ *
+ * Where the system refuses so much address space, the documents are encoded twice: first to count, then, with an array of exactly the right
+ * length, to write each slice where it belongs.
  *
  * What fails is the same on any number of threads: slices begin in order, a slice behind one that failed is not begun, and of those that failed
  * the first counts. */
@@ -20,28 +27,55 @@
 #include "encode/inside.h"
 
 enum { SLICES_A_THREAD = 16, SMALL_BATCH = 1 << 16 /* ids: below, plain memory */ };
-static const size_t SLICE_BYTES_MIN = 1 << 16, SLICE_BYTES_MAX = 1 << 23;
+static const size_t SLICE_BYTES_MIN = 1 << 16, SLICE_BYTES_MAX = 1 << 18;
+
+/* Memory for the ids of a slice that does not know its place yet. */
+typedef struct stage {
+    struct stage *next;
+    size_t cap; /* ids */
+    pm_id ids[];
+} stage;
 
 typedef struct slice {
     size_t first, end; /* documents */
-    size_t place, room;/* in ids */
-    size_t n;          /* ids written */
+    size_t room;       /* ids that it can give */
+    size_t n, place;   /* ids that it gave, and how many come before them */
+    stage *stage;      /* NULL: they are written where they belong */
+    bool written;
 } slice;
+
+/* Documents as the caller has them: one of the two. */
+typedef struct documents {
+    const pm_bytes *bytes;
+    const pm_text *texts;
+    size_t n;
+} documents;
+
+typedef enum pass { STAGE, COUNT, WRITE /* straight to the place: it is known */ } pass;
 
 typedef struct batch_job {
     const pm_tokenizer *tok;
-    const pm_bytes *docs;
+    documents docs;
     const pm_plan *plan;
     pm_batch *out;
+    pass pass;
     slice *slices;
     size_t n_slices, cap_slices;
-    pm_encoder **encoders; /* one a thread, made when first needed */
+    pm_encoder **encoders; /* one a thread, taken when first needed */
     unsigned threads;
-    pthread_mutex_t lock;
-    size_t failed; /* first document that failed, SIZE_MAX: none */
+    pthread_mutex_t lock; /* for what follows */
+    stage *spare;
+    unsigned n_spare;
+    size_t settled, n_ids; /* slices whose place is known, and their ids */
+    size_t failed;         /* first document that failed, SIZE_MAX: none */
     pm_status status;
     pm_error error;
 } batch_job;
+
+static pm_text document(const batch_job *job, size_t i) {
+    const documents *d = &job->docs;
+    return d->texts ? d->texts[i] : (pm_text){d->bytes[i].data, d->bytes[i].len, PM_TEXT_UTF8};
+}
 
 /* ---------------------------------------------------------------- slices ---- */
 
@@ -51,35 +85,113 @@ static pm_status add_slice(batch_job *job, size_t first, pm_error *err) {
     return PM_OK;
 }
 
-/* Deals the documents out; each slice knows its room. *total: of all rooms. */
-static pm_status cut_slices(batch_job *job, size_t n, size_t *total, pm_error *err) {
+/* Bytes of a slice; SIZE_MAX: all that there are. */
+static size_t slice_bytes(const batch_job *job) {
     size_t bytes = 0;
+    if (job->threads == 1) {
+        return SIZE_MAX;
+    }
+    for (size_t i = 0; i < job->docs.n; i++) {
+        bytes += document(job, i).len; /* of memory that exists: it fits. Units are near enough */
+    }
+    bytes /= (size_t)job->threads * SLICES_A_THREAD;
+    return bytes < SLICE_BYTES_MIN ? SLICE_BYTES_MIN : bytes > SLICE_BYTES_MAX ? SLICE_BYTES_MAX : bytes;
+}
+
+/* Deals the documents out; each slice knows its room. *total: of all rooms. */
+static pm_status cut_slices(batch_job *job, size_t *total, pm_error *err) {
+    size_t want = slice_bytes(job), in_slice = 0;
+
     *total = 0;
-    for (size_t i = 0; i < n; i++) {
-        bytes += job->docs[i].len; /* of memory that exists: it fits */
-    }
-    size_t want = SIZE_MAX;
-    if (job->threads > 1) {
-        want = bytes / ((size_t)job->threads * SLICES_A_THREAD);
-        want = want < SLICE_BYTES_MIN ? SLICE_BYTES_MIN : want > SLICE_BYTES_MAX ? SLICE_BYTES_MAX : want;
-    }
-    size_t in_slice = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (job->n_slices == 0 || (in_slice > 0 && job->docs[i].len > want - (in_slice < want ? in_slice : want))) {
+    for (size_t i = 0; i < job->docs.n; i++) {
+        pm_text text = document(job, i);
+        PM_TRY(pm_transcode_check(text, err));
+        if (job->n_slices == 0 || (in_slice > 0 && text.len > want - (in_slice < want ? in_slice : want))) {
             PM_TRY(add_slice(job, i, err));
-            job->slices[job->n_slices - 1].place = *total;
             in_slice = 0;
         }
         slice *s = &job->slices[job->n_slices - 1];
-        size_t bound = pm_plan_bound(job->plan, job->docs[i].len);
+        size_t bound = pm_plan_bound(job->plan, pm_transcode_bound(text));
         if (__builtin_add_overflow(*total, bound, total)) {
             return pm_fail_memory(err);
         }
         s->room += bound;
         s->end = i + 1;
-        in_slice += job->docs[i].len + 1; /* + 1: empty documents take time too */
+        in_slice += text.len + 1; /* + 1: empty documents take time too */
     }
     return PM_OK;
+}
+
+/* ---------------------------------------------------------------- stages ---- */
+
+static size_t stage_bytes(size_t cap) { return sizeof(stage) + cap * sizeof(pm_id); }
+
+static void stage_free(stage *st) {
+    if (st) {
+        pm_pages_free(st, stage_bytes(st->cap));
+    }
+}
+
+/* A stage of at least `room` ids; NULL: no memory. */
+static stage *take_stage(batch_job *job, size_t room) {
+    pthread_mutex_lock(&job->lock);
+    stage *st = job->spare;
+    if (st) {
+        job->spare = st->next;
+        job->n_spare--;
+    }
+    pthread_mutex_unlock(&job->lock);
+    if (st && st->cap >= room) {
+        return st;
+    }
+    stage_free(st);
+    if (room > (PTRDIFF_MAX - sizeof *st) / sizeof(pm_id)) {
+        return NULL;
+    }
+    room = room < SLICE_BYTES_MAX ? SLICE_BYTES_MAX : room; /* will do for most slices: address space, until it is written to */
+    st = pm_pages_alloc(stage_bytes(room));
+    if (st) {
+        st->cap = room;
+    }
+    return st;
+}
+
+/* A few stages are kept for the next slices. Small ones only: others belong to a long document. */
+static void give_stage(batch_job *job, stage *st) {
+    pthread_mutex_lock(&job->lock);
+    bool keep = job->n_spare < job->threads && st->cap <= 4 * SLICE_BYTES_MAX;
+    if (keep) {
+        st->next = job->spare;
+        job->spare = st;
+        job->n_spare++;
+    }
+    pthread_mutex_unlock(&job->lock);
+    if (!keep) {
+        stage_free(st);
+    }
+}
+
+/* Slice s is encoded: finds the place of those slices that have one now, and copies them there. */
+static void settle(batch_job *job, slice *s, uint64_t with_special) {
+    pthread_mutex_lock(&job->lock);
+    size_t first = job->settled;
+    s->written = true;
+    while (job->settled < job->n_slices && job->slices[job->settled].written) {
+        slice *next = &job->slices[job->settled++];
+        next->place = job->n_ids;
+        job->n_ids += next->n;
+    }
+    size_t end = job->settled;
+    job->out->documents_with_special += with_special;
+    pthread_mutex_unlock(&job->lock);
+    for (size_t i = first; i < end; i++) {
+        slice *next = &job->slices[i];
+        if (next->stage) {
+            memcpy(job->out->ids + next->place, next->stage->ids, next->n * sizeof(pm_id));
+            give_stage(job, next->stage);
+            next->stage = NULL;
+        }
+    }
 }
 
 /* ---------------------------------------------------------------- tasks ---- */
@@ -101,22 +213,40 @@ static bool is_behind_failure(batch_job *job, size_t doc) {
     return behind;
 }
 
+/* Where a slice writes. */
+static pm_status open_slice(batch_job *job, slice *s, pm_out *out, pm_error *err) {
+    *out = (pm_out){0};
+    if (job->pass == COUNT) {
+        return PM_OK;
+    }
+    out->cap = s->room;
+    if (job->pass == WRITE) {
+        out->ids = job->out->ids + s->place;
+        return PM_OK;
+    }
+    s->stage = take_stage(job, s->room);
+    if (!s->stage) {
+        return pm_fail_memory(err);
+    }
+    out->ids = s->stage->ids;
+    return PM_OK;
+}
+
 /* Leaves each document's number of ids in offsets[i + 1]. */
 static pm_status encode_slice(batch_job *job, slice *s, pm_encoder *enc, size_t *doc, pm_error *err) {
-    pm_out out = {job->out->ids ? job->out->ids + s->place : NULL, job->out->ids ? s->room : 0, 0};
+    pm_out out;
     uint64_t with_special = 0;
 
+    PM_TRY(open_slice(job, s, &out, err));
     for (*doc = s->first; *doc < s->end; ++*doc) {
         size_t before = out.n;
         bool noticed;
-        PM_TRY(pm_encode_document(enc, job->plan, job->docs[*doc], *doc, &out, &noticed, err));
+        PM_TRY(pm_encode_document(enc, job->plan, document(job, *doc), *doc, &out, &noticed, err));
         job->out->offsets[*doc + 1] = out.n - before;
         with_special += noticed;
     }
     s->n = out.n;
-    pthread_mutex_lock(&job->lock);
-    job->out->documents_with_special += with_special;
-    pthread_mutex_unlock(&job->lock);
+    settle(job, s, with_special);
     return PM_OK;
 }
 
@@ -143,8 +273,13 @@ static pm_status slice_task(void *ctx, unsigned thread, size_t i, pm_error *err)
     return PM_OK;
 }
 
-static pm_status run_slices(batch_job *job, pm_error *err) {
+static pm_status run_slices(batch_job *job, pass how, pm_error *err) {
+    job->pass = how;
+    job->settled = job->n_ids = 0;
     job->out->documents_with_special = 0;
+    for (size_t i = 0; i < job->n_slices; i++) {
+        job->slices[i].written = false;
+    }
     PM_TRY(pm_parallel(job->threads, job->n_slices, slice_task, job, NULL, err));
     if (job->failed == SIZE_MAX) {
         return PM_OK;
@@ -164,19 +299,6 @@ static void add_up_offsets(pm_batch *out) {
         sum += out->offsets[i];
         out->offsets[i] = sum;
     }
-}
-
-/* Moves the slices' ids together. */
-static size_t close_up(batch_job *job) {
-    size_t n = 0;
-    for (size_t i = 0; i < job->n_slices; i++) {
-        const slice *s = &job->slices[i];
-        if (s->place != n && s->n) {
-            memmove(job->out->ids + n, job->out->ids + s->place, s->n * sizeof *job->out->ids);
-        }
-        n += s->n;
-    }
-    return n;
 }
 
 /* Gives back what lies behind the n ids. */
@@ -209,38 +331,34 @@ static bool reserve(pm_batch *out, size_t n) {
 }
 
 static pm_status encode_in_one_pass(batch_job *job, pm_error *err) {
-    PM_TRY(run_slices(job, err));
-    shrink(job->out, close_up(job));
+    PM_TRY(run_slices(job, job->n_slices > 1 ? STAGE : WRITE, err));
+    shrink(job->out, job->n_ids);
     add_up_offsets(job->out);
     return PM_OK;
 }
 
 static pm_status encode_in_two_passes(batch_job *job, pm_error *err) {
-    size_t n = 0;
-    PM_TRY(run_slices(job, err)); /* without memory for ids it counts */
+    PM_TRY(run_slices(job, COUNT, err));
     for (size_t i = 0; i < job->n_slices; i++) {
-        slice *s = &job->slices[i];
-        s->place = n;
-        s->room = s->n;
-        n += s->n;
+        job->slices[i].room = job->slices[i].n;
     }
-    if (!reserve(job->out, n)) {
+    if (!reserve(job->out, job->n_ids)) {
         return pm_fail_memory(err);
     }
-    PM_TRY(run_slices(job, err));
+    PM_TRY(run_slices(job, WRITE, err));
     add_up_offsets(job->out);
     return PM_OK;
 }
 
-static pm_status run_job(batch_job *job, size_t n, pm_error *err) {
-    size_t total;
+static pm_status run_job(batch_job *job, pm_error *err) {
+    size_t total, n = job->docs.n;
 
-    PM_TRY(cut_slices(job, n, &total, err));
+    PM_TRY(cut_slices(job, &total, err));
     if (job->threads > job->n_slices) {
         job->threads = job->n_slices ? (unsigned)job->n_slices : 1;
     }
     job->encoders = pm_calloc(job->threads, sizeof *job->encoders);
-    job->out->offsets = pm_calloc(n + 1, sizeof *job->out->offsets);
+    job->out->offsets = n < SIZE_MAX ? pm_alloc(n + 1, sizeof *job->out->offsets) : NULL;
     if (!job->encoders || !job->out->offsets) {
         return pm_fail_memory(err);
     }
@@ -252,13 +370,20 @@ static void release_job(batch_job *job) {
     for (unsigned i = 0; job->encoders && i < job->threads; i++) {
         pm_encoder_free(job->encoders[i]);
     }
+    for (size_t i = 0; i < job->n_slices; i++) {
+        stage_free(job->slices[i].stage); /* left when something failed */
+    }
+    while (job->spare) {
+        stage *next = job->spare->next;
+        stage_free(job->spare);
+        job->spare = next;
+    }
     pm_free(job->encoders);
     pm_free(job->slices);
     pthread_mutex_destroy(&job->lock);
 }
 
-pm_status pm_encode_batch(const pm_tokenizer *tok, const pm_bytes *docs, size_t n, const pm_encode_options *options,
-                          pm_batch *out, pm_error *err) {
+static pm_status encode_batch(const pm_tokenizer *tok, documents docs, const pm_encode_options *options, pm_batch *out, pm_error *err) {
     pm_plan plan;
 
     *out = (pm_batch){0};
@@ -266,7 +391,7 @@ pm_status pm_encode_batch(const pm_tokenizer *tok, const pm_bytes *docs, size_t 
     if (status == PM_OK) {
         batch_job job = {.tok = tok, .docs = docs, .plan = &plan, .out = out, .threads = plan.threads, .failed = SIZE_MAX};
         pthread_mutex_init(&job.lock, NULL);
-        status = run_job(&job, n, err);
+        status = run_job(&job, err);
         release_job(&job);
     }
     pm_plan_release(&plan);
@@ -274,6 +399,16 @@ pm_status pm_encode_batch(const pm_tokenizer *tok, const pm_bytes *docs, size_t 
         pm_batch_release(out);
     }
     return status;
+}
+
+pm_status pm_encode_batch(const pm_tokenizer *tok, const pm_bytes *docs, size_t n, const pm_encode_options *options,
+                          pm_batch *out, pm_error *err) {
+    return encode_batch(tok, (documents){.bytes = docs, .n = n}, options, out, err);
+}
+
+pm_status pm_encode_batch_texts(const pm_tokenizer *tok, const pm_text *docs, size_t n, const pm_encode_options *options,
+                                pm_batch *out, pm_error *err) {
+    return encode_batch(tok, (documents){.texts = docs, .n = n}, options, out, err);
 }
 
 void pm_batch_release(pm_batch *batch) {

@@ -11,53 +11,6 @@
 
 enum { BLOCK = 256 }; /* pre-tokens */
 
-struct pm_encoder {
-    const pm_tokenizer *tok;
-    const pm_engine *engine;
-    pm_split_scratch *split;
-    pm_bpe_scratch *bpe;
-    pm_lattice_scratch *lattice;
-    pm_buf normalized;
-    pm_id *spill; /* ids of a block that might not fit */
-    size_t spill_cap;
-};
-
-pm_status pm_encoder_new(pm_encoder **out, const pm_tokenizer *tok, pm_error *err) {
-    *out = NULL;
-    pm_encoder *enc = pm_calloc(1, sizeof *enc);
-    if (!enc) {
-        return pm_fail_memory(err);
-    }
-    enc->tok = tok;
-    enc->engine = tok->engine;
-    pm_status status = PM_OK;
-    if (enc->engine->lattice) {
-        status = pm_lattice_scratch_new(&enc->lattice, err);
-    } else {
-        status = pm_bpe_scratch_new(&enc->bpe, err);
-        if (status == PM_OK && tok->model.splitter) {
-            status = pm_split_scratch_new(&enc->split, tok->model.splitter, err);
-        }
-    }
-    if (status != PM_OK) {
-        pm_encoder_free(enc);
-        return status;
-    }
-    *out = enc;
-    return PM_OK;
-}
-
-void pm_encoder_free(pm_encoder *enc) {
-    if (enc) {
-        pm_split_scratch_free(enc->split);
-        pm_bpe_scratch_free(enc->bpe);
-        pm_lattice_scratch_free(enc->lattice);
-        pm_buf_release(&enc->normalized);
-        pm_free(enc->spill);
-        pm_free(enc);
-    }
-}
-
 /* ---------------------------------------------------------------- output ---- */
 
 static size_t room(const pm_out *out) { return out->n < out->cap ? out->cap - out->n : 0; }
@@ -217,21 +170,41 @@ static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, pm_bytes t
     return encode_stretch(enc, plan, text.data, start, text.len, number, out, err);
 }
 
-pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_bytes text, uint64_t number, pm_out *out, bool *noticed,
+/* The document as UTF-8: as it is, or converted into the encoder's buffer, where it stays in the cache for what comes next. */
+static pm_status to_utf8(pm_encoder *enc, pm_text text, pm_bytes *utf8, pm_error *err) {
+    if (text.form == PM_TEXT_UTF8) {
+        *utf8 = (pm_bytes){text.data, text.len};
+        return PM_OK;
+    }
+    PM_TRY(pm_transcode_check(text, err));
+    size_t bound = pm_transcode_bound(text);
+    if (bound > PTRDIFF_MAX - PM_TRANSCODE_SLACK) {
+        return pm_fail_memory(err);
+    }
+    PM_TRY(pm_buf_reserve(&enc->utf8, bound + PM_TRANSCODE_SLACK, err));
+    pm_transcoded t = pm_transcode(enc->engine->cpu, text, enc->utf8.data, enc->utf8.cap);
+    *utf8 = (pm_bytes){enc->utf8.data, t.written};
+    return t.bad ? pm_transcode_fail(text, t.read, err) : PM_OK;
+}
+
+pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text, uint64_t number, pm_out *out, bool *noticed,
                              pm_error *err) {
+    pm_bytes utf8 = {NULL, 0};
+
     *noticed = false;
+    PM_TRY(to_utf8(enc, text, &utf8, err));
     if (plan->add_special_tokens && enc->engine->bos != PM_ID_NONE) {
         put(out, &enc->engine->bos, 1);
     }
-    PM_TRY(encode_between(enc, plan, text, number, out, noticed, err));
+    PM_TRY(encode_between(enc, plan, utf8, number, out, noticed, err));
     if (plan->add_special_tokens && enc->engine->eos != PM_ID_NONE) {
         put(out, &enc->engine->eos, 1);
     }
     return PM_OK;
 }
 
-pm_status pm_encode(pm_encoder *enc, pm_bytes text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids,
-                    pm_error *err) {
+pm_status pm_encode_text(pm_encoder *enc, pm_text text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids,
+                         pm_error *err) {
     pm_plan plan;
     pm_out out = {ids, ids ? cap : 0, 0};
     bool noticed;
@@ -250,4 +223,9 @@ pm_status pm_encode(pm_encoder *enc, pm_bytes text, const pm_encode_options *opt
         return pm_fail(err, PM_NO_SPACE, "the text gives %zu ids, there is room for %zu", out.n, cap);
     }
     return PM_OK;
+}
+
+pm_status pm_encode(pm_encoder *enc, pm_bytes text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids,
+                    pm_error *err) {
+    return pm_encode_text(enc, (pm_text){text.data, text.len, PM_TEXT_UTF8}, options, ids, cap, n_ids, err);
 }

@@ -11,6 +11,7 @@
 static void engine_free(void *p) {
     pm_engine *engine = p;
     if (engine) {
+        pm_idle_release(&engine->idle);
         pm_bpe_free(engine->bpe);
         pm_lattice_free(engine->lattice);
         pm_specials_free(engine->specials);
@@ -108,9 +109,7 @@ static pm_status fill_decoded(pm_engine *engine, const pm_model *model, pm_error
 }
 
 static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
-    pm_cpu cpu;
-
-    PM_TRY(pm_cpu_choose(&cpu, err)); /* a wrong PIECEMILL_CPU is told whatever the algorithm */
+    PM_TRY(pm_cpu_choose(&engine->cpu, err)); /* a wrong PIECEMILL_CPU is told whatever the algorithm */
     PM_TRY(fill_decoded(engine, &tok->model, err));
     if (tok->n_specials) {
         PM_TRY(pm_specials_new(&engine->specials, tok->specials, tok->n_specials, err));
@@ -132,6 +131,7 @@ pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err) 
         return pm_fail_memory(err);
     }
     engine->bos = engine->eos = PM_ID_NONE;
+    pm_idle_init(&engine->idle);
     tok->engine = engine;
     tok->engine_free = engine_free;
     pm_status status = fill_engine(engine, tok, err);

@@ -2,11 +2,14 @@
 #ifndef PM_ENCODE_INSIDE_H
 #define PM_ENCODE_INSIDE_H
 
+#include <stdatomic.h>
+
 #include "encode/bpe.h"
 #include "encode/lattice.h"
 #include "encode/special.h"
 #include "model/model.h"
 #include "text/nfc.h"
+#include "text/transcode.h"
 
 /* What an id decodes to: its bytes in one 16-byte word, so that a copy is a load and a store. */
 enum { PM_SHORT_PIECE = 15, PM_LONG_PIECE = 254, PM_NO_PIECE = 255 };
@@ -15,7 +18,16 @@ typedef struct pm_decoded {
     uint8_t len; /* or PM_LONG_PIECE: see the model; PM_NO_PIECE: a hole */
 } pm_decoded;
 
-/* Made by pm_tokenizer_make; immutable. */
+/* Encoders that nobody uses at the moment; see encoder.c. */
+enum { PM_IDLE_MOST = 64 };
+typedef struct pm_idle {
+    _Atomic(pm_encoder *) slots[PM_IDLE_MOST];
+    unsigned n; /* in use */
+} pm_idle;
+void pm_idle_init(pm_idle *idle);
+void pm_idle_release(pm_idle *idle);
+
+/* Made by pm_tokenizer_make; immutable but for `idle`, which no result depends on. */
 typedef struct pm_engine {
     pm_bpe *bpe;           /* BPE, else NULL */
     pm_lattice *lattice;   /* BytePiece, else NULL */
@@ -23,7 +35,21 @@ typedef struct pm_engine {
     pm_id bos, eos;        /* BytePiece; PM_ID_NONE where there is none */
     pm_specials *specials; /* NULL: there are none */
     pm_decoded *decoded;   /* for each id */
+    pm_cpu cpu;            /* what converts texts */
+    pm_idle idle;
 } pm_engine;
+
+struct pm_encoder {
+    const pm_tokenizer *tok;
+    pm_engine *engine;
+    pm_split_scratch *split;
+    pm_bpe_scratch *bpe;
+    pm_lattice_scratch *lattice;
+    pm_buf utf8; /* of a document in another form */
+    pm_buf normalized;
+    pm_id *spill; /* ids of a block that might not fit */
+    size_t spill_cap;
+};
 
 /* The options of a call, checked. */
 typedef struct pm_plan {
@@ -52,7 +78,7 @@ typedef struct pm_out {
 } pm_out;
 
 /* Appends one document's ids. `number` is its place in a batch (it seeds sampling). *noticed: it held a token with PM_SPECIAL_NOTICE. */
-pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_bytes text, uint64_t number, pm_out *out, bool *noticed,
+pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text, uint64_t number, pm_out *out, bool *noticed,
                              pm_error *err);
 
 #endif

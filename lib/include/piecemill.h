@@ -66,7 +66,7 @@ typedef enum pm_status {
     PM_SPECIAL_IN_TEXT = 10,  /* text holds a special token that is not allowed, at `offset` */
     PM_EMPTY_CORPUS = 11,     /* no document held a byte */
     PM_CANCELLED = 12,        /* a callback asked to stop */
-    PM_BAD_INPUT = 13,        /* a corpus file is damaged: truncated or trailing garbage, a line that is not JSON, ... */
+    PM_BAD_INPUT = 13,        /* a corpus file is damaged: truncated or trailing garbage, a line that is not JSON, ...; or a pm_text is no text */
     PM_UNSUPPORTED = 14,      /* not compiled in, or the target format cannot express this tokenizer */
     PM_NO_SPACE = 15          /* the caller's array is too short; the needed length was reported */
 } pm_status;
@@ -94,6 +94,28 @@ typedef struct pm_bytes {
     const uint8_t *data;
     size_t len;
 } pm_bytes;
+
+/* How a text lies in memory: bytes of UTF-8 as everywhere else in this file, or units in the machine's byte order as the strings of other
+ * languages have them. */
+typedef enum pm_text_form {
+    PM_TEXT_UTF8 = 0,   /* bytes; need not be well-formed */
+    PM_TEXT_LATIN1 = 1, /* 8-bit units, each a character: Python's narrowest str, Java's compact strings */
+    PM_TEXT_UCS2 = 2,   /* 16-bit units, each a character; a surrogate is an error: Python's str up to U+FFFF */
+    PM_TEXT_UTF16 = 3,  /* 16-bit units, two surrogates make a character, a lone one is an error: Java, JavaScript, .NET, Qt */
+    PM_TEXT_UTF32 = 4   /* 32-bit units, each a character: Python's widest str, wchar_t on most systems */
+} pm_text_form;
+
+/* A view of a text that somebody else owns. It need not be aligned. data may be NULL when len is 0. */
+typedef struct pm_text {
+    const void *data;
+    size_t len; /* in units */
+    pm_text_form form;
+} pm_text;
+
+/* Writes a text as UTF-8, at most `cap` bytes of it; *n_out is always the number needed. out NULL with cap 0: measure only. At most len bytes for
+ * PM_TEXT_UTF8, 2 * len for LATIN1, 3 * len for UCS2 and UTF16, 4 * len for UTF32. Errors: PM_BAD_INPUT (a lone surrogate, a number above U+10FFFF; offset is
+ * the unit's index), PM_NO_SPACE (what was written is unspecified), PM_INVALID_ARGUMENT (an unknown form). */
+PM_API pm_status pm_text_to_utf8(pm_text text, uint8_t *out, size_t cap, size_t *n_out, pm_error *err);
 
 typedef enum pm_algorithm {
     PM_ALGORITHM_BYTEPIECE = 1, /* unigram over bytes, trained from n-gram counts (Su Jianlin's BytePiece) */
@@ -320,7 +342,10 @@ PM_API const char *pm_pattern_regex(const char *name, size_t i);
 
 typedef struct pm_encoder pm_encoder;
 
-/* One thread's scratch memory for one tokenizer, which must outlive it. */
+/* One thread's scratch memory for one tokenizer, which must outlive it. It remembers words that it has merged: up to 24 MB, less for short
+ * use; results never depend on that. A freed encoder stays with the tokenizer, at most one for each processor, and the next pm_encoder_new or pm_encode_batch
+ * takes it up with what it remembers, without allocating: so both calls are cheap, on any thread, and an encoder may be made for each text.
+ * pm_tokenizer_free releases those that are left. */
 PM_API pm_status pm_encoder_new(pm_encoder **out, const pm_tokenizer *tok, pm_error *err);
 PM_API void pm_encoder_free(pm_encoder *enc);
 
@@ -354,6 +379,10 @@ typedef struct pm_encode_options {
  * (a listed special token that the tokenizer does not have), PM_NO_MEMORY. */
 PM_API pm_status pm_encode(pm_encoder *enc, pm_bytes text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids, pm_error *err);
 
+/* As pm_encode, for a text in any form. Offsets in errors are bytes of its UTF-8, but that of PM_BAD_INPUT (a lone surrogate, a number above U+10FFFF) is the
+ * unit's index. PM_INVALID_ARGUMENT also for an unknown form. */
+PM_API pm_status pm_encode_text(pm_encoder *enc, pm_text text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids, pm_error *err);
+
 /* Result of a batch: document i has ids[offsets[i]] .. ids[offsets[i + 1]]. Released with pm_batch_release. */
 typedef struct pm_batch {
     pm_id *ids;
@@ -365,8 +394,13 @@ typedef struct pm_batch {
 PM_API void pm_batch_release(pm_batch *batch);
 
 /* Encodes documents on several threads; results in document order. On failure *out is empty and the error's sentence names
- * the document's index; `offset` is in that document. Errors as pm_encode. */
+ * the document's index; `offset` is in that document. Errors as pm_encode. Memory besides the result: one encoder a thread, and with several
+ * threads the ids of what other threads encode behind a document that takes long. */
 PM_API pm_status pm_encode_batch(const pm_tokenizer *tok, const pm_bytes *docs, size_t n, const pm_encode_options *options, pm_batch *out, pm_error *err);
+
+/* As pm_encode_batch, for documents that may each have another form. A document is converted right before it is encoded, on the thread that
+ * encodes it, so no more of the batch than that is ever held as UTF-8. Errors as pm_encode_text. */
+PM_API pm_status pm_encode_batch_texts(const pm_tokenizer *tok, const pm_text *docs, size_t n, const pm_encode_options *options, pm_batch *out, pm_error *err);
 
 /* Writes the bytes of ids, at most `cap` of them; *n_out is always the number needed. out NULL with cap 0: measure only.
  * Control ids and reserved slots give nothing. Errors: PM_BAD_ID (hole or past the end; offset is the index), PM_NO_SPACE. */
