@@ -1,11 +1,19 @@
 #!/usr/bin/env python3
-"""Measure piecemill and its peers on the same work, in turn, in one run, each in a fresh process; print ratios.
+"""Measure piecemill and its peers on the same work, in turn, each in a fresh process; print ratios, and which targets are met.
 
-usage: bench.py [--rounds N] [--record] [WHAT...]      WHAT: encode bpe bytepiece (default: all)
+usage: bench.py [--rounds N] [--record] [--program PATH] [--mb N] [WHAT...]
+
+WHAT (default: all)
+    encode      str -> ids by the referee: piecemill, gigatoken, quicktok; tiktoken and tokenizers on 5 MB of each text
+    c           from bytes by bench_c (--program): vocabularies, short documents, threads, calls, loading, memory, hostile texts
+    bytepiece   training and encoding against bytepiece
+    bpe         training against rustbpe and gigabpe
+    targets     encode, c and bytepiece, without the slow peers
 
 Uses the referee scripts and the texts of the data folder beside the checkout (PM_SHARED), with this Python, which must have the package
-and the peers (bench/requirements.txt). Each pair runs N times in turn; the fastest of each counts. A speed is printed only when
-the results are the same. --record adds the rows to bench/RESULTS.md with machine, commit and date.
+and the peers (bench/requirements.txt). Each runs N times in turn (default 3) and the best counts. A speed is printed only when the ids are the same.
+A table of targets ends the output where they were measured. --record writes rows and table to bench/RESULTS.md with machine, commit and date, in place of older
+rows of the same kind. --mb N: only the first N MB of each text: a trial run, whose figures say little.
 """
 import argparse
 import datetime
@@ -17,126 +25,473 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.join(HERE, "..")
-SHARED = os.environ.get("PM_SHARED") or os.path.join(ROOT, "..", "shared")
-REFEREE = os.path.join(SHARED, "referee")
+ROOT = os.path.normpath(os.path.join(HERE, ".."))
+SHARED = os.path.abspath(os.environ.get("PM_SHARED") or os.path.join(ROOT, "..", "shared"))
 
-ENCODE_PEERS = ["tiktoken", "gigatoken", "quicktok"]
+TEXTS = ["zh", "en", "code", "multi"]
+MAIN = "o200k_base"
+FAST_PEERS = ["gigatoken", "quicktok"]
+SLOW_PEERS = ["tiktoken", "tokenizers"]
 BPE_PEERS = ["rustbpe", "gigabpe"]
 
+# The vocabularies at hand are OpenAI's. Of the other models only the pattern is used, with the ranks of the one that is nearest: llama3's and qwen2's
+# own began as cl100k_base; deepseek_v3's has Chinese pieces, as o200k_base has.
+VOCABS = {MAIN: MAIN, "cl100k_base": "cl100k_base", "gpt2": "gpt2", "llama3": "cl100k_base", "qwen2": "cl100k_base", "deepseek_v3": MAIN}
 
-def texts(folder):
-    """Unpacks the corpora once; name -> path. In processes of their own: a child's peak memory counts from its parent's."""
-    out = {}
-    for name in ("zh", "en", "code"):
-        out[name] = os.path.join(folder, name + ".txt")
-        with open(out[name], "wb") as f:
-            subprocess.run(["zstd", "-dc", os.path.join(SHARED, "corpora", name + ".txt.zst")], check=True, stdout=f)
-    for name, size in (("zh", 20_000_000), ("en", 17_000_000)):
-        out[name + "-part"] = os.path.join(folder, f"{name}-{size // 1_000_000}MB.txt")
-        cut = "import sys; f = open(sys.argv[1], 'rb').read(int(sys.argv[3])); open(sys.argv[2], 'wb').write(f[: f.rindex(b'\\n') + 1])"
-        subprocess.run([sys.executable, "-c", cut, out[name], out[name + "-part"], str(size)], check=True)
-    return out
+# Texts of corpora/make_hostile.py; no_space is English without white space, 10 MB.
+HOSTILE = ["random.bin", "broken_utf8.bin", "emoji.txt", "zwj.txt", "flags.txt", "letters.txt", "carets.txt", "one_han.txt", "spaces.txt", "newlines.txt", "zeros.bin",
+           "digits.txt", "base64.txt", "marks.txt", "marks_on_letters.txt", "hangul_parts.txt", "han_without_end.txt", "apostrophes.txt", "space_kinds.txt", "no_space.txt"]
+HOSTILE_MB = 2
 
 
-def referee(script, *arguments):
-    """One run in a fresh process: the row it printed, or None when the library is not installed."""
-    run = subprocess.run([sys.executable, os.path.join(REFEREE, script), *map(str, arguments), "--json"], capture_output=True, text=True)
-    if run.returncode != 0:
-        if "ModuleNotFoundError" in run.stderr:
-            return None
-        sys.exit(run.stderr)
-    return json.loads(run.stdout.splitlines()[-1])
+# ---- rows and facts ----
+#
+# A row is what is printed and recorded: [work, text, measure, ours, peer, the peer's, ratio]. A fact is a number under a key, which the
+# targets are computed from: ("python", text, threads, library, "cold") and so on.
 
 
-def race(rounds, script, libraries, arguments, same, better):
-    """Runs the libraries in turn; library -> best row by each key of `better` (key -> max or min). All must agree on `same`."""
-    best = {}
-    for _ in range(rounds):
-        for library in libraries:
-            row = referee(script, library, *arguments(library))
-            if row is None:
-                print(f"# {library} is not installed: left out")
-                continue
-            held = best.setdefault(library, row)
-            for key, choose in better.items():
-                held[key] = choose(held[key], row[key])
-    ours = best[libraries[0]]
-    for library, row in list(best.items()):
-        if any(row[key] is None for key in same):
-            print(f"# the result of {library} cannot be read, so it is not compared")
-        elif any(row[key] != ours[key] for key in same):
-            print(f"# {library} gives another result: no speed for it ({', '.join(f'{k} {row[k]} / {ours[k]}' for k in same)})")
-            del best[library]
+def ratio(ours, peers, inverted=False):
+    """How many times better ours is; inverted: less is better (seconds, memory). NaN where one is missing or zero."""
+    if not ours or not peers:
+        return float("nan")
+    return peers / ours if inverted else ours / peers
+
+
+def agreeing(rows, keys, ours="piecemill"):
+    """Splits library -> row into those whose results are those of `ours`, and sentences about the others."""
+    good, complaints = {}, []
+    for library, row in rows.items():
+        if any(row.get(key) is None for key in keys):
+            complaints.append(f"the result of {library} cannot be read, so it is not compared")
+            good[library] = row
+        elif library != ours and any(row[key] != rows[ours].get(key) for key in keys):
+            differ = ", ".join(f"{key} {row[key]} / {rows[ours].get(key)}" for key in keys if row[key] != rows[ours].get(key))
+            complaints.append(f"{library} and {ours} give different results: no speed for this pair ({differ})")
+        else:
+            good[library] = row
+    return good, complaints
+
+
+def keep_best(best, row, better):
+    """Merges a new row into the best one so far; better: key -> max or min. Results must not change from run to run."""
+    for key in ("sha1", "ids_sha1", "model_sha1"):
+        if best.get(key) != row.get(key):
+            sys.exit(f"bench.py: two runs of the same work give different results: {best}, {row}")
+    for key, choose in better.items():
+        if row.get(key) is not None:
+            best[key] = choose(best[key], row[key])
     return best
 
 
-def rows_for(what, text, best, columns):
-    """One printed row a peer: ours, the peer's and the ratio of each column (higher is better; seconds and memory are inverted)."""
+def beside(what, text, best, columns):
+    """One row a peer and column: ours, the peer's and the ratio. columns: (key, label, inverted)."""
     ours = best.get("piecemill")
     for library, row in best.items():
-        if library == "piecemill" or ours is None:
-            continue
-        for column, label, inverted in columns:
-            a, b = ours[column], row[column]
-            ratio = (b / a if inverted else a / b) if a and b else float("nan")
-            yield [what, os.path.basename(text), label, f"{a:g}", library, f"{b:g}", f"{ratio:.2f}"]
+        if library != "piecemill" and ours is not None:
+            for key, label, inverted in columns:
+                yield [what, os.path.basename(text), label, f"{ours[key]:.4g}", library, f"{row[key]:.4g}", f"{ratio(ours[key], row[key], inverted):.2f}"]
 
 
-def bench_encode(paths, rounds):
-    for name in ("en", "zh", "code"):
-        best = race(rounds, "encode.py", ["piecemill"] + ENCODE_PEERS, lambda _: ["o200k_base", paths[name]],
-                    ["sha1"], {"cold_mb_s": max, "warm_mb_s": max})
-        yield from rows_for("encode o200k_base, 1 thread", paths[name], best,
-                            [("cold_mb_s", "cold MB/s", False), ("warm_mb_s", "warm MB/s", False)])
+# ---- running ----
 
 
-def bench_bpe(paths, rounds):
-    for name in ("en-part", "zh-part"):
-        best = race(rounds, "train_bpe.py", ["piecemill"] + BPE_PEERS, lambda _: [paths[name], 32000, "--threads", 2],
-                    ["sha1"], {"seconds": min, "above_base_mb": min})
-        yield from rows_for("train BPE 32,000, 2 threads", paths[name], best,
-                            [("seconds", "seconds", True), ("above_base_mb", "memory MB", True)])
+def unpack(name, path):
+    """Writes a text of the data folder to a file."""
+    with open(path, "wb") as f:
+        subprocess.run(["zstd", "-dc", os.path.join(SHARED, "corpora", name + ".txt.zst")], check=True, stdout=f)
 
 
-def bench_bytepiece(paths, rounds):
-    for name in ("zh", "en"):
-        best = race(rounds, "train_bytepiece.py", ["piecemill", "bytepiece"], lambda _: [paths[name], 16000, "--bytes", 1_000_000],
-                    ["model_sha1", "ids_sha1"], {"train_mb_s": max, "encode_mb_s": max, "above_base_mb": min})
-        yield from rows_for("BytePiece 16,000 on 1 MB, 1 thread", paths[name], best,
-                            [("train_mb_s", "training MB/s", False), ("encode_mb_s", "encoding MB/s", False),
-                             ("above_base_mb", "training memory MB", True)])
+def model(pattern):
+    """The arguments that name a vocabulary to bench_c; the last is its file."""
+    ranks = VOCABS[pattern]
+    with open(os.path.join(SHARED, "vocabs", ranks + ".json")) as f:
+        special = json.load(f)["special_tokens"]
+    return ["-p", pattern, *[x for text, i in special.items() for x in ("-s", f"{text}={i}")], os.path.join(SHARED, "vocabs", ranks + ".tiktoken")]
 
 
-def processor():
+class Bench:
+    def __init__(self, folder, rounds, program, mb):
+        self.folder, self.rounds, self.program, self.mb = folder, rounds, program, mb
+        self.rows, self.facts, self.hashes = [], {}, {}
+        self.paths = {}
+        self.referee_folder = os.path.join(folder, "data", "referee")
+        self.unpack()
+
+    def unpack(self):
+        """The texts, and a data folder in which a tokenizer.json may be written. In processes of their own: a child's peak memory counts from its parent's."""
+        for name in TEXTS:
+            path = self.paths[name] = os.path.join(self.folder, name + ".txt")
+            unpack(name, path)
+            if self.mb:
+                os.replace(self.head(name, self.mb), path)
+        for part in ("referee", "vocabs"):
+            os.makedirs(os.path.join(self.folder, "data", part))
+            for name in os.listdir(os.path.join(SHARED, part)):
+                os.symlink(os.path.join(SHARED, part, name), os.path.join(self.folder, "data", part, name))
+
+    def head(self, name, mb):
+        """The first MB of a text, up to a line's end."""
+        path = os.path.join(self.folder, f"{name}-{mb}MB.txt")
+        cut = "import sys; f = open(sys.argv[1], 'rb').read(int(sys.argv[3])); open(sys.argv[2], 'wb').write(f[: f.rindex(b'\\n') + 1])"
+        subprocess.run([sys.executable, "-c", cut, self.paths[name], path, str(mb * 1_000_000)], check=True)
+        return path
+
+    def add(self, rows):
+        for row in rows:
+            print("  ".join(row), flush=True)
+            self.rows.append(row)
+
+    def referee(self, script, *arguments):
+        """One run in a fresh process: the row it printed, or None when the library is not installed."""
+        run = subprocess.run([sys.executable, os.path.join(self.referee_folder, script), *map(str, arguments), "--json"], capture_output=True, text=True)
+        if run.returncode != 0:
+            if "ModuleNotFoundError" in run.stderr:
+                return None
+            sys.exit(run.stderr)
+        return json.loads(run.stdout.splitlines()[-1])
+
+    def race(self, rounds, script, libraries, arguments, same, better):
+        """Runs the libraries in turn; library -> best row, of those that agree with piecemill on `same`."""
+        best = {}
+        for _ in range(rounds):
+            for library in libraries:
+                row = self.referee(script, library, *arguments)
+                if row is None and library == "piecemill":
+                    sys.exit(f"bench.py: {sys.executable} has no package piecemill")
+                elif row is None:
+                    print(f"# {library} is not installed: left out")
+                else:
+                    best[library] = keep_best(best[library], row, better) if library in best else row
+        good, complaints = agreeing(best, same)
+        for complaint in complaints:
+            print("#", complaint)
+        return good
+
+    # ---- str -> ids ----
+
+    def encode_race(self, vocab, path, threads, libraries, rounds, passes):
+        return self.race(rounds, "encode.py", libraries, [vocab, path, "--threads", threads, "--passes", passes], ["sha1"],
+                         {"cold_mb_s": max, "warm_mb_s": max})
+
+    def encode(self, slow=True):
+        columns = [("cold_mb_s", "cold MB/s", False), ("warm_mb_s", "warm MB/s", False)]
+        for threads in (1, 2):
+            work = f"encode {MAIN}, {threads} thread{'s' * (threads > 1)}"
+            for name in TEXTS:
+                best = self.encode_race(MAIN, self.paths[name], threads, ["piecemill"] + FAST_PEERS, self.rounds, 3)
+                self.add(beside(work, self.paths[name], best, columns))
+                for library, row in best.items():
+                    for key in ("cold", "warm"):
+                        self.facts["python", name, threads, library, key] = row[key + "_mb_s"]
+                if len(best) > 1:
+                    self.hashes[MAIN, name] = best["piecemill"]["sha1"]
+        if slow:
+            subprocess.run([sys.executable, os.path.join(self.referee_folder, "make_tokenizer_json.py"), MAIN], check=True, stdout=subprocess.DEVNULL)
+            for threads in (1, 2):
+                for name in TEXTS:
+                    path = self.head(name, 5)
+                    best = self.encode_race(MAIN, path, threads, ["piecemill"] + SLOW_PEERS, 1, 1)
+                    self.add(beside(f"encode {MAIN}, {threads} thread{'s' * (threads > 1)}", path, best, columns))
+
+    # ---- bytes -> ids ----
+
+    def peers_hash(self, vocab, name):
+        """The hash of the ids that a peer gives, None if none does."""
+        if (vocab, name) not in self.hashes:
+            row = self.referee("encode.py", "gigatoken", vocab, self.paths[name], "--passes", 0)
+            self.hashes[vocab, name] = row and row["sha1"]
+        return self.hashes[vocab, name]
+
+    def run_c(self, what, *arguments):
+        run = subprocess.run([self.program, what, *map(str, arguments)], capture_output=True, text=True)
+        if run.returncode != 0:
+            sys.exit(f"bench.py: {self.program} {what} {' '.join(map(str, arguments))}: {run.stderr}")
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+    def c_jobs(self):
+        """What bench_c is asked: key of facts -> arguments."""
+        jobs = {}
+        main = model(MAIN)
+        for name in TEXTS:
+            path = self.paths[name]
+            for pattern in VOCABS:
+                jobs["c", pattern, name, 1] = ["encode", *model(pattern), path]
+            jobs["c", MAIN, name, 2] = ["encode", "-t", 2, *main, path]
+            jobs["short", MAIN, name] = ["encode", "-d", "short", *main, path]
+            jobs["single", MAIN, name] = ["single", *main, path]
+            jobs["normal", name] = ["single", "-d", "one", "-b", HOSTILE_MB * 1_000_000, *main, path]
+        for name in ("en", "zh"):
+            jobs["calls", name] = ["calls", *main, self.paths[name]]
+        for pattern in VOCABS:
+            if pattern == VOCABS[pattern]:
+                jobs["load", pattern] = ["load", *model(pattern)]
+        for name in HOSTILE:
+            jobs["hostile", name] = ["single", "-d", "one", *main, os.path.join(self.folder, "hostile", name)]
+        return jobs
+
+    def make_hostile(self):
+        folder = os.path.join(self.folder, "hostile")
+        subprocess.run([sys.executable, os.path.join(ROOT, "corpora", "make_hostile.py"), folder, str(HOSTILE_MB * 1_000_000)], check=True)
+        strip = "import sys; open(sys.argv[2], 'wb').write(b''.join(open(sys.argv[1], 'rb').read(14_000_000).split())[:10_000_000])"
+        subprocess.run([sys.executable, "-c", strip, self.paths["en"], os.path.join(folder, "no_space.txt")], check=True)
+
+    def c(self):
+        self.make_hostile()
+        limits = self.run_c("limits")
+        best = {}
+        for _ in range(self.rounds):
+            for key, arguments in self.c_jobs().items():
+                row = self.run_c(*arguments)[0]
+                better = {k: max if k.endswith("_mb_s") or k == "beyond_mb" else min for k in row if k.endswith(("_mb_s", "_ms", "_ns", "_mb"))}
+                best[key] = keep_best(best[key], row, better) if key in best else row
+        best = self.refuse(best)
+        self.facts.update(best)
+        self.add(c_rows(best, limits))
+
+    def refuse(self, best):
+        """Leaves out rows whose ids are not those of a peer, or not the same in each way of asking."""
+        good = {}
+        for key, row in best.items():
+            if key[0] in ("c", "single"):
+                pattern, name = key[1], key[2]
+                vocab = "cl100k_base" if pattern == "llama3" else pattern  # the same splitting and the same ranks
+                expected = self.peers_hash(vocab, name) if vocab == VOCABS[pattern] else best["c", pattern, name, 1]["sha1"]
+                if expected is None:
+                    print(f"# no peer gives ids for {pattern} on {name}: not compared")
+                elif row["sha1"] != expected:
+                    print(f"# {key}: other ids than the peer's, no speed (sha1 {row['sha1']} / {expected})")
+                    continue
+            good[key] = row
+        return good
+
+    # ---- training ----
+
+    def bpe(self):
+        for name, mb in (("en", 17), ("zh", 20)):
+            path = self.head(name, mb)
+            best = self.race(self.rounds, "train_bpe.py", ["piecemill"] + BPE_PEERS, [path, 32000, "--threads", 2], ["sha1"],
+                             {"seconds": min, "above_base_mb": min})
+            self.add(beside("train BPE 32,000, 2 threads", path, best, [("seconds", "seconds", True), ("above_base_mb", "memory MB", True)]))
+
+    def bytepiece(self):
+        for name in ("zh", "en"):
+            best = self.race(self.rounds, "train_bytepiece.py", ["piecemill", "bytepiece"], [self.paths[name], 16000, "--bytes", 1_000_000],
+                             ["model_sha1", "ids_sha1"], {"train_mb_s": max, "encode_mb_s": max, "above_base_mb": min})
+            self.add(beside("BytePiece 16,000 on 1 MB, 1 thread", self.paths[name], best,
+                            [("train_mb_s", "training MB/s", False), ("encode_mb_s", "encoding MB/s", False), ("above_base_mb", "training memory MB", True)]))
+            for library, row in best.items():
+                self.facts["bytepiece", name, library] = row["encode_mb_s"]
+
+
+def c_rows(best, limits):
+    """Rows of bench_c: figures of ours alone, compared with other rows of it where that is the question."""
+
+    def row(work, text, measure, value, other="", others=None, inverted=False):
+        compared = [other, f"{others:.4g}", f"{ratio(value, others, inverted):.2f}"] if others else ["", "", ""]
+        return [work, text, measure, f"{value:.4g}", *compared]
+
+    for fact in limits:
+        yield row("the machine", f"{fact['bytes'] / (1 << 20):g} MiB", f"{fact['what']}, {fact['unit']}", fact["value"])
+    for key, r in best.items():
+        kind, text = key[0], r.get("text", "")
+        if kind == "c":
+            pattern, name, threads = key[1:]
+            ranks = "" if VOCABS[pattern] == pattern else f" with the ranks of {VOCABS[pattern]}"
+            main = best.get(("c", MAIN, name, 1))
+            for k in ("cold", "warm"):
+                yield row(f"C: {pattern}{ranks}, {threads} thread{'s' * (threads > 1)}", text, f"{k} MB/s", r[k + "_mb_s"],
+                          *([f"{MAIN}, 1 thread", main[k + "_mb_s"]] if main and main is not r else []))
+            if pattern == MAIN:
+                yield row(f"C: {pattern}, {threads} thread{'s' * (threads > 1)}", text, "memory beyond text and ids, MB", r["beyond_mb"])
+        elif kind == "short":
+            for k in ("cold", "warm"):
+                long = best.get(("c", MAIN, key[2], 1))
+                yield row("C: documents of 200 bytes", text, f"{k} MB/s", r[k + "_mb_s"], "long documents", long and long[k + "_mb_s"])
+        elif kind == "single":
+            for k in ("cold", "warm", "count", "decode"):
+                yield row("C: one encoder, a document a call", text, f"{k} MB/s", r[k + "_mb_s"], *(["warm", r["warm_mb_s"]] if k == "count" else []))
+        elif kind == "calls":
+            yield row("C: a string of 20 tokens a call", text, "1,000 strings in turn, ns", r["different_ns"])
+            yield row("C: a string of 20 tokens a call", text, "one string again and again, ns", r["repeated_ns"])
+        elif kind == "load":
+            yield row("C: loading", key[1], ".tiktoken, ms", r["load_ms"])
+            yield row("C: loading", key[1], "native, ms", r["native_ms"])
+        elif kind == "hostile":
+            for k in ("cold", "warm"):
+                yield row("C: hostile text, one document", text, f"{k} ns/byte", 1e3 / r[k + "_mb_s"], "mean of zh, en, code", normal_ns(best, k), True)
+
+
+def normal_ns(facts, k):
+    """Nanoseconds a byte of normal text: the mean of Chinese, English and code, each as one document of the size of the hostile ones."""
+    rows = [facts.get(("normal", name)) for name in ("zh", "en", "code")]
+    return sum(1e3 / r[k + "_mb_s"] for r in rows) / len(rows) if all(rows) else None
+
+
+# ---- targets ----
+
+
+def targets(facts):
+    """The targets of encoding: rows [what, asked, measured, met], met being "yes", "no" or "not measured". `facts` as Bench collects them."""
+    rows = []
+
+    def at_least(what, asked, measured, note=""):
+        add(what, f"at least {asked:g}", measured, measured is not None and measured >= asked, note)
+
+    def at_most(what, asked, measured, note=""):
+        add(what, f"at most {asked:g}", measured, measured is not None and measured <= asked, note)
+
+    def add(what, asked, measured, met, note):
+        rows.append([what, asked, "" if measured is None else f"{measured:.3g}{' (' + note + ')' if note else ''}",
+                     "not measured" if measured is None else "yes" if met else "no"])
+
+    def best_peer(name, key):
+        rates = [(facts[k], k[3]) for k in facts if k[0] == "python" and k[1:3] == (name, 1) and k[4] == key and k[3] != "piecemill"]
+        return max(rates, default=(None, ""))
+
+    def against_peer(what, asked, ours, name, key):
+        peer, library = best_peer(name, key)
+        measured = ours / peer if ours and peer else None
+        at_least(what, asked, measured, f"{ours:.4g} MB/s, {library} {peer:.4g}" if measured else "")
+
+    def lowest(what, asked, pairs):
+        """The lowest ratio of (name, numerator, denominator); one that is missing makes it not measured."""
+        found = [(a / b, name) for name, a, b in pairs if a and b]
+        measured, name = min(found) if found and len(found) == len(pairs) else (None, "")
+        at_least(what, asked, measured, name)
+
+    def c(*key, measure):
+        row = facts.get(key)
+        return row and row.get(measure)
+
+    asked = {"zh": (6, 2.3), "en": (2, 1.15), "code": (2.2, 1.15), "multi": (3, 1.2)}
+    for name, (cold, warm) in asked.items():
+        for key, times in (("cold", cold), ("warm", warm)):
+            against_peer(f"{name} {key}, from str, times the best peer", times, facts.get(("python", name, 1, "piecemill", key)), name, key)
+    for key, times in (("cold", 7), ("warm", 2.5)):
+        against_peer(f"zh {key}, from bytes in C, times the best peer", times, c("c", MAIN, "zh", 1, measure=key + "_mb_s"), "zh", key)
+
+    passes = ("cold", "warm")
+    for pattern in VOCABS:
+        if pattern != MAIN:
+            lowest(f"{pattern} against {MAIN}, lowest of texts and passes", 0.85,
+                   [(f"{name} {k}", c("c", pattern, name, 1, measure=k + "_mb_s"), c("c", MAIN, name, 1, measure=k + "_mb_s"))
+                    for name in TEXTS for k in passes])
+    for k in passes:
+        lowest(f"two threads against one, from bytes, {k}, lowest of texts", 1.85,
+               [(name, c("c", MAIN, name, 2, measure=k + "_mb_s"), c("c", MAIN, name, 1, measure=k + "_mb_s")) for name in TEXTS])
+    for k in passes:
+        lowest(f"two threads against one, from str, {k}, lowest of texts", 1.85,
+               [(name, facts.get(("python", name, 2, "piecemill", k)), facts.get(("python", name, 1, "piecemill", k))) for name in TEXTS])
+    for k in passes:
+        lowest(f"documents of 200 bytes against long ones, {k}, lowest of texts", 0.6,
+               [(name, c("short", MAIN, name, measure=k + "_mb_s"), c("c", MAIN, name, 1, measure=k + "_mb_s")) for name in TEXTS])
+    for name in ("en", "zh"):
+        at_most(f"a string of 20 tokens in C, ns, {name}, 1,000 strings in turn", 300, c("calls", name, measure="different_ns"))
+        at_most(f"a string of 20 tokens in C, ns, {name}, one string again and again", 300, c("calls", name, measure="repeated_ns"))
+    for threads in (1, 2):
+        memory = [c("c", MAIN, name, threads, measure="beyond_mb") for name in TEXTS]
+        at_most(f"memory beyond text and ids, MB, {threads} thread{'s' * (threads > 1)}", 64, None if None in memory else max(memory))
+    at_most("reading a native file and building the encoder, ms", 100, c("load", MAIN, measure="native_ms"))
+    for name in HOSTILE:
+        for k in passes:
+            rate, normal = c("hostile", name, measure=k + "_mb_s"), normal_ns(facts, k)
+            at_most(f"hostile text {name}, {k}, times normal text's time a byte", 3, 1e3 / rate / normal if rate and normal else None)
+    for name, times in (("zh", 20), ("en", 15)):
+        ours, peer = (facts.get(("bytepiece", name, library)) for library in ("piecemill", "bytepiece"))
+        at_least(f"BytePiece {name}, times bytepiece", times, ours / peer if ours and peer else None, f"{ours:.4g} MB/s" if ours else "")
+    decoded = [c("single", MAIN, name, measure="decode_mb_s") for name in TEXTS]
+    at_least("decoding, MB/s, lowest of texts", 1000, None if None in decoded else min(decoded))
+    lowest("count against encode, warm, lowest of texts", 1,
+           [(name, c("single", MAIN, name, measure="count_mb_s"), c("single", MAIN, name, measure="warm_mb_s")) for name in TEXTS])
+    return rows
+
+
+# ---- the record ----
+
+HEAD = """# Measured
+
+Made by `make bench BENCH_FLAGS=--record` (bench/bench.py): project and peer in turn in one run, each in a fresh process, the best of each, only
+where the results are the same. The ratio is ours to the peer's, above 1 in our favour (for seconds, nanoseconds and memory the peer's to ours). Texts are
+those of the data folder beside the checkout. Machines are noisy: compare ratios, not figures of different rows.
+Of each kind of row only the newest is kept here; older ones are in the history of this file.
+"""
+COLUMNS = ["work", "text", "measure", "piecemill", "beside", "its", "ratio", "machine", "commit", "date"]
+TARGET_COLUMNS = ["target", "asked", "measured", "met"]
+
+
+def table(columns, rows):
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in [columns, ["---"] * len(columns), *rows])
+
+
+def read_table(text, width):
+    """The rows of the tables of so many columns in a Markdown text, without their heads."""
+    rows = [[cell.strip() for cell in line.strip("|\n ").split("|")] if line.startswith("| ") else [] for line in text.split("\n")]
+    return [row for i, row in enumerate(rows) if len(row) == width and row[0] != "---" and not (i + 1 < len(rows) and rows[i + 1][:1] == ["---"])]
+
+
+def merged(old, new):
+    """Old rows, in their order, but for those of the same work, text, measure and peer as a new one, which takes their place; then the other new ones."""
+    kind = lambda row: (row[0], row[1], row[2], row[4])
+    by_kind = {kind(row): row for row in old}
+    by_kind.update({kind(row): row for row in new})
+    return list(by_kind.values())
+
+
+def record(path, rows, target_rows, where):
+    """Writes rows into the file at `path`; where: [machine, commit, date]."""
+    text = ""
+    if os.path.exists(path):
+        with open(path) as f:
+            text = f.read()
+    met, found = "", text.find("\n## Targets")
+    if target_rows:
+        met = f"\n## Targets\n\n{', '.join(where)}\n\n" + table(TARGET_COLUMNS, target_rows)
+    elif found >= 0:
+        met = text[found : text.find("\n## Rows")]
+    rows = merged(read_table(text, len(COLUMNS)), [row + where for row in rows])
+    with open(path, "w") as f:
+        f.write(HEAD + met + "\n## Rows\n\n" + table(COLUMNS, rows))
+
+
+def machine():
     try:
         with open("/proc/cpuinfo") as f:
-            return next(line.split(":")[1].strip() for line in f if line.startswith("model name"))
+            name = next(line.split(":")[1].strip() for line in f if line.startswith("model name"))
     except (OSError, StopIteration):
-        return platform.machine()
-
-
-def record(rows):
+        name = platform.machine()
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip() or "?"
-    where = f"{processor()}, {os.cpu_count()} cores | {commit} | {datetime.date.today()}"
-    with open(os.path.join(HERE, "RESULTS.md"), "a") as f:
-        f.writelines("| " + " | ".join(r) + f" | {where} |\n" for r in rows)
+    return [f"{name}, {os.cpu_count()} cores", commit, str(datetime.date.today())]
 
 
-ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ap.add_argument("what", nargs="*", choices=["encode", "bpe", "bytepiece", []])
-ap.add_argument("--rounds", type=int, default=3)
-ap.add_argument("--record", action="store_true")
-a = ap.parse_args()
-if not os.path.isdir(REFEREE):
-    sys.exit(f"bench.py: {REFEREE} is not here: nothing can be measured")
-rows = []
-with tempfile.TemporaryDirectory() as folder:
-    paths = texts(folder)
-    for what, bench in (("encode", bench_encode), ("bpe", bench_bpe), ("bytepiece", bench_bytepiece)):
-        if not a.what or what in a.what:
-            for r in bench(paths, a.rounds):
-                print("  ".join(r), flush=True)
-                rows.append(r)
-if a.record:
-    record(rows)
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("what", nargs="*", choices=["encode", "c", "bytepiece", "bpe", "targets", []])
+    ap.add_argument("--rounds", type=int, default=3)
+    ap.add_argument("--record", action="store_true")
+    ap.add_argument("--program", default=os.path.join(ROOT, "build", "bench_c"))
+    ap.add_argument("--mb", type=int, default=0)
+    a = ap.parse_args()
+    what = set(a.what or ["encode", "c", "bytepiece", "bpe"])
+    if not os.path.isdir(os.path.join(SHARED, "referee")):
+        sys.exit(f"bench.py: {SHARED}/referee is not here: nothing can be measured")
+    if what & {"c", "targets"} and not os.path.exists(a.program):
+        sys.exit(f"bench.py: {a.program} is not here: make bench_c")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(folder, a.rounds, a.program, a.mb)
+        if what & {"encode", "targets"}:
+            bench.encode(slow="encode" in what)
+        if what & {"c", "targets"}:
+            bench.c()
+        if what & {"bytepiece", "targets"}:
+            bench.bytepiece()
+        if "bpe" in what:
+            bench.bpe()
+    target_rows = targets(bench.facts) if "targets" in what or {"encode", "c", "bytepiece"} <= what else []
+    if target_rows:
+        print("\n" + table(TARGET_COLUMNS, target_rows))
+    if a.record:
+        record(os.path.join(HERE, "RESULTS.md"), bench.rows, target_rows, machine())
+
+
+if __name__ == "__main__":
+    main()

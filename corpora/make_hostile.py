@@ -49,6 +49,7 @@ KINDS = {
     "marks_on_letters.txt": drawn([u("a"), u("\u0301"), u("\u0327"), u("\u0323"), u("e\u0308")]),
     "hangul_parts.txt": repeated(u("\u1100\u1161\u11a8")),
     "zwj.txt": repeated(u("\U0001F469\u200D\U0001F469\u200D\U0001F467\u200D\U0001F466")),
+    "emoji.txt": drawn([u(chr(c)) for c in [*range(0x1F300, 0x1F650), *range(0x1F680, 0x1F6C6), *range(0x1F90C, 0x1FA00)]]),
     "flags.txt": repeated(u("\U0001F1E9\U0001F1EA")),
     "broken_utf8.bin": drawn(BROKEN),
     "random.bin": drawn(range(256)),

@@ -1,0 +1,155 @@
+"""bench/bench.py and bench/phases.py on made-up figures: ratios, refusing other ids, the targets, the record, phases of samples."""
+
+import importlib
+import math
+import os
+import re
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+FOLDER = os.path.join(ROOT, "bench")
+if not os.path.exists(os.path.join(FOLDER, "bench.py")):
+    pytest.skip("bench/ is not here", allow_module_level=True)
+sys.path.insert(0, FOLDER)
+bench = importlib.import_module("bench")
+phases = importlib.import_module("phases")
+sys.path.remove(FOLDER)
+
+
+def test_ratio_is_above_one_in_our_favour():
+    assert bench.ratio(200, 100) == 2
+    assert bench.ratio(1, 4, inverted=True) == 4
+    assert math.isnan(bench.ratio(None, 1)) and math.isnan(bench.ratio(1, 0))
+
+
+def test_other_ids_get_no_speed():
+    rows = {"piecemill": {"sha1": "a", "cold_mb_s": 2.0}, "same": {"sha1": "a", "cold_mb_s": 1.0}, "other": {"sha1": "b", "cold_mb_s": 9.0}}
+    good, complaints = bench.agreeing(rows, ["sha1"])
+    assert list(good) == ["piecemill", "same"]
+    assert len(complaints) == 1 and "other" in complaints[0] and "no speed" in complaints[0]
+    printed = list(bench.beside("work", "/x/zh.txt", good, [("cold_mb_s", "cold MB/s", False)]))
+    assert printed == [["work", "zh.txt", "cold MB/s", "2", "same", "1", "2.00"]]
+
+
+def test_a_result_that_cannot_be_read_is_said_to_be_so():
+    good, complaints = bench.agreeing({"piecemill": {"sha1": "a"}, "mute": {"sha1": None}}, ["sha1"])
+    assert "mute" in good and "cannot be read" in complaints[0]
+
+
+def test_the_best_of_several_runs():
+    best = bench.keep_best({"sha1": "a", "mb": 1, "s": 5}, {"sha1": "a", "mb": 3, "s": 7}, {"mb": max, "s": min})
+    assert best == {"sha1": "a", "mb": 3, "s": 5}
+    with pytest.raises(SystemExit, match="different results"):
+        bench.keep_best(best, {"sha1": "b"}, {})
+
+
+def made_up_facts():
+    """Every target is met, narrowly."""
+    facts = {}
+    asked = {"zh": (6, 2.3), "en": (2, 1.15), "code": (2.2, 1.15), "multi": (3, 1.2)}
+    for name, (cold, warm) in asked.items():
+        for key, times in (("cold", cold), ("warm", warm)):
+            facts["python", name, 1, "gigatoken", key] = 10.0
+            facts["python", name, 1, "quicktok", key] = 5.0
+            facts["python", name, 1, "piecemill", key] = 10.0 * times + 0.1
+            facts["python", name, 2, "piecemill", key] = 20.0 * times
+        for pattern in bench.VOCABS:
+            facts["c", pattern, name, 1] = {"cold_mb_s": 71.0, "warm_mb_s": 60.0, "beyond_mb": 63.0, "sha1": "a"}
+        facts["c", bench.MAIN, name, 2] = {"cold_mb_s": 140.0, "warm_mb_s": 119.0, "beyond_mb": 64.0, "sha1": "a"}
+        facts["short", bench.MAIN, name] = {"cold_mb_s": 43.0, "warm_mb_s": 36.0}
+        facts["single", bench.MAIN, name] = {"warm_mb_s": 60.0, "count_mb_s": 61.0, "decode_mb_s": 1001.0, "sha1": "a"}
+        facts["normal", name] = {"cold_mb_s": 60.0, "warm_mb_s": 60.0}
+    for name in ("en", "zh"):
+        facts["calls", name] = {"different_ns": 299.0, "repeated_ns": 100.0}
+    facts["load", bench.MAIN] = {"native_ms": 99.0}
+    for name in bench.HOSTILE:
+        facts["hostile", name] = {"cold_mb_s": 20.5, "warm_mb_s": 20.5}
+    for name in ("zh", "en"):
+        facts["bytepiece", name, "piecemill"], facts["bytepiece", name, "bytepiece"] = 81.0, 4.0
+    return facts
+
+
+def test_targets_that_are_met():
+    rows = bench.targets(made_up_facts())
+    assert {row[3] for row in rows} == {"yes"}, [row for row in rows if row[3] != "yes"]
+    assert rows[0][2].startswith("6.01 (") and "gigatoken 10" in rows[0][2]  # against the best peer, not the slower one
+
+
+def test_targets_that_are_not_measured():
+    assert {row[3] for row in bench.targets({})} == {"not measured"}
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda f: f.update({("python", "code", 1, "quicktok", "cold"): 11.0}), "code cold, from str"),
+    (lambda f: f["c", "gpt2", "multi", 1].update(warm_mb_s=50.0), "gpt2 against"),
+    (lambda f: f["c", bench.MAIN, "en", 2].update(beyond_mb=65.0), "memory beyond"),
+    (lambda f: f["calls", "zh"].update(different_ns=301.0), "ns, zh"),
+    (lambda f: f["hostile", "emoji.txt"].update(cold_mb_s=19.0), "emoji.txt, cold"),
+    (lambda f: f["load", bench.MAIN].update(native_ms=101.0), "native file"),
+    (lambda f: f.update({("bytepiece", "en", "bytepiece"): 5.5}), "BytePiece en"),
+    (lambda f: f["single", bench.MAIN, "code"].update(decode_mb_s=999.0), "decoding"),
+])
+def test_a_target_that_is_missed_says_no(change, words):
+    facts = made_up_facts()
+    change(facts)
+    missed = [row for row in bench.targets(facts) if row[3] == "no"]
+    assert len(missed) == 1 and words in missed[0][0], missed
+
+
+def test_rows_of_c_with_other_ids_than_a_peer_are_left_out(capsys):
+    measuring = bench.Bench.__new__(bench.Bench)
+    measuring.hashes = {(bench.MAIN, "zh"): "a", ("cl100k_base", "zh"): "b", ("gpt2", "zh"): None}
+    row = lambda sha1: {"sha1": sha1, "cold_mb_s": 1.0, "warm_mb_s": 1.0, "beyond_mb": 1.0}
+    best = {("c", bench.MAIN, "zh", 1): row("a"), ("c", bench.MAIN, "zh", 2): row("x"), ("c", "cl100k_base", "zh", 1): row("b"),
+            ("c", "llama3", "zh", 1): row("c"), ("c", "gpt2", "zh", 1): row("d"), ("c", "qwen2", "zh", 1): row("e")}
+    good = measuring.refuse(best)
+    assert set(best) - set(good) == {("c", bench.MAIN, "zh", 2), ("c", "llama3", "zh", 1)}
+    out = capsys.readouterr().out
+    assert out.count("other ids") == 2 and "no peer gives ids for gpt2" in out
+
+
+def test_every_row_of_c_can_be_printed():
+    facts = made_up_facts()
+    for key, row in facts.items():
+        if isinstance(row, dict):
+            row.setdefault("text", "x.txt")
+            row.setdefault("cold_mb_s", 1.0)
+            row.setdefault("load_ms", 1.0)
+    rows = list(bench.c_rows({k: v for k, v in facts.items() if isinstance(v, dict) and k[0] != "single"},
+                             [{"bytes": 1 << 20, "what": "scan", "unit": "GB/s", "value": 3.0}]))
+    assert rows[0] == ["the machine", "1 MiB", "scan, GB/s", "3", "", "", ""]
+    assert all(len(row) == 7 and all(isinstance(cell, str) for cell in row) for row in rows)
+    assert any(row[0] == "C: llama3 with the ranks of cl100k_base, 1 thread" for row in rows)
+
+
+def test_the_record_keeps_the_newest_of_each_kind(tmp_path):
+    path = str(tmp_path / "RESULTS.md")
+    row = lambda text, ours: ["encode", text, "cold MB/s", ours, "gigatoken", "1", "2.00"]
+    bench.record(path, [row("zh.txt", "1"), row("en.txt", "2")], [["a target", "at least 1", "2", "yes"]], ["machine", "aaa", "2026-01-01"])
+    bench.record(path, [row("zh.txt", "3")], [], ["machine", "bbb", "2026-01-02"])
+    with open(path) as file:
+        text = file.read()
+    assert bench.read_table(text, len(bench.COLUMNS)) == [row("zh.txt", "3") + ["machine", "bbb", "2026-01-02"], row("en.txt", "2") + ["machine", "aaa", "2026-01-01"]]
+    assert "machine, aaa, 2026-01-01" in text and text.count("a target") == 1  # targets of the last run that measured them
+    bench.record(path, [], [["another", "at least 1", "0", "no"]], ["machine", "ccc", "2026-01-03"])
+    with open(path) as file:
+        text = file.read()
+    assert "a target" not in text and "another" in text and len(bench.read_table(text, len(bench.COLUMNS))) == 2
+
+
+def test_the_record_in_the_tree_can_be_read():
+    with open(os.path.join(FOLDER, "RESULTS.md")) as file:
+        rows = bench.read_table(file.read(), len(bench.COLUMNS))
+    assert rows and len({(r[0], r[1], r[2], r[4]) for r in rows}) == len(rows)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", r[-1]) for r in rows)
+
+
+def test_a_sample_has_the_phase_of_the_innermost_function_that_has_one():
+    assert phases.phase_of([("pm_hash", "/x/lib/base/hash.h"), ("pm_word_key_of", "/x/lib/encode/words.h"), ("prepare", "/x/lib/encode/bpe.c")]) == "keys and look-ups"
+    assert phases.phase_of([("pm_classes_avx2", "/x/lib/pretok/classes_avx2.c")]) == "classes of characters"
+    assert phases.phase_of([("pm_scan", "/x/lib/pretok/scan.c")]) == "starts of pre-tokens"
+    assert phases.phase_of([("memmove", "libc.so.6")]) == "other"
+    assert phases.shown([("_mm_add", "/usr/lib/gcc/x/emmintrin.h"), ("f", "/x/lib/encode/bpe.c")]) == "f (encode/bpe.c)"
