@@ -2,21 +2,20 @@
  *
  * usage: bench_c WHAT [OPTION...] [MODEL [TEXT]]       WHAT and its rows:
  *
- *   encode   pm_encode_batch: the first pass in this process (cold) and the best of later ones (warm), with the peak of memory
- *   single   one pm_encoder, a document a call: encode cold and warm, count, decode
- *   calls    one short string of 20 tokens a call: nanoseconds
- *   load     milliseconds of loading MODEL, and the same saved as a native file, up to the first id
- *   limits   the machine's own: reading, copying, waiting for memory (no MODEL)
- *   sample   as encode, and the addresses at which it was interrupted go to the file of -o (see sample.c)
+ *   encode   pm_encode_batch: the first pass in this process (cold) and the best of later ones (warm), with the peak of
+ * memory single   one pm_encoder, a document a call: encode cold and warm, count, decode calls    one short string of
+ * 20 tokens a call: nanoseconds load     milliseconds of loading MODEL, and the same saved as a native file, up to the
+ * first id limits   the machine's own: reading, copying, waiting for memory (no MODEL) sample   as encode, and the
+ * addresses at which it was interrupted go to the file of -o (see sample.c)
  *
- *   -p PATTERN   name of the pattern of a .tiktoken file      -s TEXT=ID   a special token of a .tiktoken file (again for more)
- *   -t THREADS   default 1                                    -n PASSES    warm passes, default 3; 0: warm is cold
- *   -d KIND      documents: long, short, one; default long    -b BYTES     only the first so many bytes of TEXT
- *   -o FILE      sample: the addresses
- *   -c           sample: of the first pass (cold), else of the later ones
+ *   -p PATTERN   name of the pattern of a .tiktoken file      -s TEXT=ID   a special token of a .tiktoken file (again
+ * for more) -t THREADS   default 1                                    -n PASSES    warm passes, default 3; 0: warm is
+ * cold -d KIND      documents: long, short, one; default long    -b BYTES     only the first so many bytes of TEXT -o
+ * FILE      sample: the addresses -c           sample: of the first pass (cold), else of the later ones
  *
- * Cold means a fresh process: run the program again for each cold figure. Speeds are bytes of text in 1,000,000 a second, by the clock on the wall and
- * (cpu) by that of the processor. Every pass must give the ids of the first, else the program ends with an error instead of a row. */
+ * Cold means a fresh process: run the program again for each cold figure. Speeds are bytes of text in 1,000,000 a
+ * second, by the clock on the wall and (cpu) by that of the processor. Every pass must give the ids of the first, else
+ * the program ends with an error instead of a row. */
 #include "tools.h"
 
 #include <errno.h>
@@ -144,7 +143,8 @@ static void bench_encode(const plan *p) {
     size_t loaded = resident_now(), peak_load = resident_peak();
     peak_restart();
     times cold = batch(p, tok, &docs, &out), warm = cold;
-    size_t peak = resident_peak(), n = out.offsets[docs.n], result_bytes = n * sizeof *out.ids + (docs.n + 1) * sizeof *out.offsets;
+    size_t peak = resident_peak(), n = out.offsets[docs.n],
+           result_bytes = n * sizeof *out.ids + (docs.n + 1) * sizeof *out.offsets;
     hash_ids(out.ids, n, hash);
     pm_batch_release(&out);
     for (int i = 0; i < p->passes; i++) {
@@ -155,9 +155,10 @@ static void bench_encode(const plan *p) {
     rates("cold", docs.bytes, cold);
     rates("warm", docs.bytes, warm);
     row_number("load_ms", loading.wall * 1e3);
-    row_number("loaded_mb", mb_above(loaded, base));      /* what the vocabulary keeps */
+    row_number("loaded_mb", mb_above(loaded, base));       /* what the vocabulary keeps */
     row_number("peak_load_mb", mb_above(peak_load, base)); /* while it was loaded */
-    row_number("beyond_mb", mb_above(peak, base + result_bytes)); /* peak of encoding, vocabulary included, without text and ids */
+    row_number("beyond_mb",
+               mb_above(peak, base + result_bytes)); /* peak of encoding, vocabulary included, without text and ids */
     row_end();
     pm_tokenizer_free(tok);
     free(docs.each);
@@ -178,7 +179,8 @@ static times one_by_one(pm_encoder *enc, const documents *docs, pm_id *ids, uint
     return since(begun);
 }
 
-static times decode(const pm_tokenizer *tok, const documents *docs, const pm_id *ids, const uint64_t *ends, uint8_t *out, size_t most) {
+static times decode(const pm_tokenizer *tok, const documents *docs, const pm_id *ids, const uint64_t *ends,
+                    uint8_t *out, size_t most) {
     pm_error err;
     times begun = now();
     for (size_t i = 0; i < docs->n; i++) {
@@ -241,7 +243,8 @@ static void bench_single(const plan *p) {
 
 enum { CALL_TOKENS = 20, CALL_STRINGS = 1000, CALL_ROUNDS = 100, CALL_MOST = 1000 };
 
-/* The bytes of the first CALL_TOKENS ids of a text when they are that many ids by themselves too, else an empty string. */
+/* The bytes of the first CALL_TOKENS ids of a text when they are that many ids by themselves too, else an empty string.
+ */
 static pm_bytes short_string(pm_encoder *enc, const pm_tokenizer *tok, pm_bytes text) {
     pm_id ids[CALL_MOST];
     pm_error err;
@@ -414,7 +417,8 @@ static pm_special_token special(const char *argument) {
     if (!equals || equals == argument) {
         die("-s %s: not TEXT=ID", argument);
     }
-    return (pm_special_token){{(const uint8_t *)argument, (size_t)(equals - argument)}, (pm_id)strtoul(equals + 1, NULL, 10)};
+    return (pm_special_token){{(const uint8_t *)argument, (size_t)(equals - argument)},
+                              (pm_id)strtoul(equals + 1, NULL, 10)};
 }
 
 static unsigned long number(const char *text, unsigned long most) {
@@ -458,10 +462,14 @@ int main(int argc, char **argv) {
         const char *name;
         void (*run)(const plan *);
         bool text;
-    } kinds[] = {{"encode", bench_encode, true}, {"single", bench_single, true}, {"calls", bench_calls, true}, {"load", bench_load, false},
+    } kinds[] = {{"encode", bench_encode, true},
+                 {"single", bench_single, true},
+                 {"calls", bench_calls, true},
+                 {"load", bench_load, false},
                  {"sample", bench_sample, true}};
     if (argc < 2) {
-        die("usage: bench_c encode|single|calls|load|limits|sample [OPTION...] [MODEL [TEXT]]; more at the top of bench/bench.c");
+        die("usage: bench_c encode|single|calls|load|limits|sample [OPTION...] [MODEL [TEXT]]; more at the top of "
+            "bench/bench.c");
     }
     plan p = options(argc, argv);
     if (strcmp(p.what, "limits") == 0) {

@@ -1,8 +1,9 @@
 /* limits.c - what the machine itself can do: the yardstick for nanoseconds a byte.
  *
- * Reading (a sum of all words), copying, touching fresh memory, and waiting for memory: a chain of addresses, each read from the one
- * before, over a block of 1, 8 or 32 MB, one chain and eight at once. What one look-up in a table of that size costs lies between the two:
- * the first where look-ups wait for one another, the second where several are under way. */
+ * Reading (a sum of all words), copying, touching fresh memory, and waiting for memory: a chain of addresses, each read
+ * from the one before, over a block of 1, 8 or 32 MB, one chain and eight at once. What one look-up in a table of that
+ * size costs lies between the two: the first where look-ups wait for one another, the second where several are under
+ * way. */
 #include "tools.h"
 
 #include <stdio.h>
@@ -95,8 +96,8 @@ static double touch_rate(size_t bytes, bool large) {
     return (double)bytes / best / 1e9;
 }
 
-/* Makes one cycle through all lines of the block in an order that no prefetcher guesses (Sattolo's shuffle): line i holds the
- * index of the next. */
+/* Makes one cycle through all lines of the block in an order that no prefetcher guesses (Sattolo's shuffle): line i
+ * holds the index of the next. */
 static void make_cycle(uint64_t *words, size_t lines) {
     const size_t step = LINE / sizeof *words;
     uint64_t seed = 0x9E3779B97F4A7C15u;
@@ -143,7 +144,8 @@ static double latency(const uint64_t *words, size_t lines, size_t chains) {
 
 static void bench_latency(bool large) {
     static const size_t tables[] = {1 << 20, 8 << 20, 32 << 20};
-    const char *one = large ? "random read, one after the other, large pages" : "random read, one after the other, small pages";
+    const char *one =
+        large ? "random read, one after the other, large pages" : "random read, one after the other, small pages";
     const char *eight = large ? "random read, eight at once, large pages" : "random read, eight at once, small pages";
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         uint64_t *words = fresh(tables[i], large);

@@ -1,8 +1,10 @@
-/* sample.c - a small sampling profiler: every so many microseconds a signal notes the address at which the program was interrupted.
+/* sample.c - a small sampling profiler: every so many microseconds a signal notes the address at which the program was
+ * interrupted.
  *
- * The timer runs on the wall's clock because that of the processor ticks only 100 to 1,000 times a second; with one thread at work on a machine that is
- * not busy the two agree. Time in the kernel (page faults) is noted at the instruction that asked for it. Addresses become names
- * outside, by addr2line, which knows inlined functions too (phases.py). */
+ * The timer runs on the wall's clock because that of the processor ticks only 100 to 1,000 times a second; with one
+ * thread at work on a machine that is not busy the two agree. Time in the kernel (page faults) is noted at the
+ * instruction that asked for it. Addresses become names outside, by addr2line, which knows inlined functions too
+ * (phases.py). */
 #define _GNU_SOURCE
 #include "tools.h"
 
@@ -67,8 +69,8 @@ size_t sample_write(const char *path) {
     for (size_t i = 0; i < n_addresses; i++) {
         Dl_info info = {NULL, NULL, NULL, NULL};
         dladdr((void *)addresses[i], &info); /* NOLINT: the address of code */
-        fprintf(f, "%s %lx %s\n", info.dli_fname ? info.dli_fname : "?", (unsigned long)(addresses[i] - (uintptr_t)info.dli_fbase),
-                info.dli_sname ? info.dli_sname : "?");
+        fprintf(f, "%s %lx %s\n", info.dli_fname ? info.dli_fname : "?",
+                (unsigned long)(addresses[i] - (uintptr_t)info.dli_fbase), info.dli_sname ? info.dli_sname : "?");
     }
     if (fclose(f) != 0) {
         die("%s: cannot be written", path);

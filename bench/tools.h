@@ -17,7 +17,8 @@ times now(void);
 times since(times begun);
 times least(times a, times b); /* of each clock */
 
-/* Resident memory in bytes, 0 where the system does not tell. The peak is since peak_restart() (Linux), else since the start. */
+/* Resident memory in bytes, 0 where the system does not tell. The peak is since peak_restart() (Linux), else since the
+ * start. */
 size_t resident_now(void);
 size_t resident_peak(void);
 void peak_restart(void);
@@ -29,11 +30,12 @@ typedef struct documents {
     pm_bytes *each;
     size_t n, bytes; /* bytes: the sum of their lengths */
 } documents;
-/* "long": as the referee cuts them, at a blank line behind more than 4,000 characters. "short": 200 bytes each, up to the next
- * character. "one": the whole text. */
+/* "long": as the referee cuts them, at a blank line behind more than 4,000 characters. "short": 200 bytes each, up to
+ * the next character. "one": the whole text. */
 documents cut(pm_bytes text, const char *kind);
 
-/* The first 12 hexadecimal digits of the SHA-1 of the ids as they lie in memory: the referee's hash on little-endian machines. */
+/* The first 12 hexadecimal digits of the SHA-1 of the ids as they lie in memory: the referee's hash on little-endian
+ * machines. */
 void hash_ids(const pm_id *ids, size_t n, char hex[13]);
 
 /* A row is one line of JSON: row_begin("encode"), row_text(..)..., row_end(). */
@@ -48,8 +50,9 @@ const char *base_name(const char *path);
 /* The machine's own limits, as rows (limits.c). */
 void bench_limits(void);
 
-/* Sampling (sample.c): where the program is, every `microseconds` of wall time between start and stop. sample_write gives one line a sample
- * and returns their number: FILE OFFSET SYMBOL, where OFFSET is an address in the file as addr2line wants it and SYMBOL is the nearest exported one or "?". */
+/* Sampling (sample.c): where the program is, every `microseconds` of wall time between start and stop. sample_write
+ * gives one line a sample and returns their number: FILE OFFSET SYMBOL, where OFFSET is an address in the file as
+ * addr2line wants it and SYMBOL is the nearest exported one or "?". */
 void sample_start(unsigned microseconds);
 void sample_stop(void);
 size_t sample_write(const char *path);

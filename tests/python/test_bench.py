@@ -48,7 +48,7 @@ def test_the_best_of_several_runs():
 
 def made_up_facts():
     """Every target is met, narrowly."""
-    facts = {}
+    facts = {("beside", "zh", 1, "gigatoken", "cold"): 10.0, ("beside", "zh", 1, "quicktok", "cold"): 1.0, ("beside", "zh", 1, "gigatoken", "warm"): 24.0}
     asked = {"zh": (6, 2.3), "en": (2, 1.15), "code": (2.2, 1.15), "multi": (3, 1.2)}
     for name, (cold, warm) in asked.items():
         for key, times in (("cold", cold), ("warm", warm)):
@@ -59,6 +59,7 @@ def made_up_facts():
         for pattern in bench.VOCABS:
             facts["c", pattern, name, 1] = {"cold_mb_s": 71.0, "warm_mb_s": 60.0, "beyond_mb": 63.0, "sha1": "a"}
         facts["c", bench.MAIN, name, 2] = {"cold_mb_s": 140.0, "warm_mb_s": 119.0, "beyond_mb": 64.0, "sha1": "a"}
+        facts["cpu", bench.MAIN, name, "portable"] = {"cold_mb_s": 20.0, "warm_mb_s": 30.0, "sha1": "a"}
         facts["short", bench.MAIN, name] = {"cold_mb_s": 43.0, "warm_mb_s": 36.0}
         facts["single", bench.MAIN, name] = {"warm_mb_s": 60.0, "count_mb_s": 61.0, "decode_mb_s": 1001.0, "sha1": "a"}
         facts["normal", name] = {"cold_mb_s": 60.0, "warm_mb_s": 60.0}
@@ -104,11 +105,11 @@ def test_rows_of_c_with_other_ids_than_a_peer_are_left_out(capsys):
     measuring.hashes = {(bench.MAIN, "zh"): "a", ("cl100k_base", "zh"): "b", ("gpt2", "zh"): None}
     row = lambda sha1: {"sha1": sha1, "cold_mb_s": 1.0, "warm_mb_s": 1.0, "beyond_mb": 1.0}
     best = {("c", bench.MAIN, "zh", 1): row("a"), ("c", bench.MAIN, "zh", 2): row("x"), ("c", "cl100k_base", "zh", 1): row("b"),
-            ("c", "llama3", "zh", 1): row("c"), ("c", "gpt2", "zh", 1): row("d"), ("c", "qwen2", "zh", 1): row("e")}
+            ("c", "llama3", "zh", 1): row("c"), ("cpu", bench.MAIN, "zh", "portable"): row("y"), ("c", "gpt2", "zh", 1): row("d"), ("c", "qwen2", "zh", 1): row("e")}
     good = measuring.refuse(best)
-    assert set(best) - set(good) == {("c", bench.MAIN, "zh", 2), ("c", "llama3", "zh", 1)}
+    assert set(best) - set(good) == {("c", bench.MAIN, "zh", 2), ("c", "llama3", "zh", 1), ("cpu", bench.MAIN, "zh", "portable")}
     out = capsys.readouterr().out
-    assert out.count("other ids") == 2 and "no peer gives ids for gpt2" in out
+    assert out.count("other ids") == 3 and "no peer gives ids for gpt2" in out
 
 
 def test_every_row_of_c_can_be_printed():
