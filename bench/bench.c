@@ -2,18 +2,24 @@
  *
  * usage: bench_c WHAT [OPTION...] [MODEL [TEXT]]       WHAT and its rows:
  *
- *   encode   pm_encode_batch: the first pass in this process (cold) and the best of later ones (warm), with the peak of
- * memory single   one pm_encoder, a document a call: encode cold and warm, count, decode calls    one short string of
- * 20 tokens a call: nanoseconds load     milliseconds of loading MODEL, and the same saved as a native file, up to the
- * first id limits   the machine's own: reading, copying, waiting for memory (no MODEL) sample   as encode, and the
- * addresses at which it was interrupted go to the file of -o (see sample.c)
+ *   encode   pm_encode_batch: the first pass in this process (cold), the best of later ones (warm), the peak of memory
+ *   single   one pm_encoder, a document a call: encode cold and warm, count, decode
+ *   calls    one short string of 20 tokens a call: nanoseconds
+ *   load     milliseconds of loading MODEL, and the same saved as a native file, up to the first id
+ *   limits   the machine's own: reading, copying, waiting for memory (no MODEL)
+ *   sample   as encode; the addresses at which it was interrupted go to the file of -o (see sample.c)
  *
- *   -p PATTERN   name of the pattern of a .tiktoken file      -s TEXT=ID   a special token of a .tiktoken file (again
- * for more) -t THREADS   default 1                                    -n PASSES    warm passes, default 3; 0: warm is
- * cold -d KIND      documents: long, short, one; default long    -b BYTES     only the first so many bytes of TEXT -o
- * FILE      sample: the addresses -c           sample: of the first pass (cold), else of the later ones
+ *   -p PATTERN   name of the pattern of a .tiktoken file
+ *   -s TEXT=ID   a special token of a .tiktoken file; again for more
+ *   -t THREADS   default 1
+ *   -n PASSES    warm passes, default 3; 0: warm is cold
+ *   -d KIND      documents: long, short, one (see tools.h); default long
+ *   -f FORM      encode, sample: documents as bytes (default), or as str: in the form in which Python holds them
+ *   -b BYTES     only the first so many bytes of TEXT
+ *   -o FILE      sample: the addresses
+ *   -c           sample: of the first pass (cold), else of the later ones
  *
- * Cold means a fresh process: run the program again for each cold figure. Speeds are bytes of text in 1,000,000 a
+ * Cold means a fresh process: run the program again for each cold figure. Speeds are bytes of UTF-8 in 1,000,000 a
  * second, by the clock on the wall and (cpu) by that of the processor. Every pass must give the ids of the first, else
  * the program ends with an error instead of a row. */
 #include "tools.h"
@@ -28,7 +34,7 @@
 enum { MOST_SPECIALS = 64 };
 
 typedef struct plan {
-    const char *what, *model, *text_path, *pattern, *kind, *out;
+    const char *what, *model, *text_path, *pattern, *kind, *form, *out;
     pm_special_token specials[MOST_SPECIALS];
     size_t n_specials, most_bytes;
     unsigned threads;
@@ -61,6 +67,12 @@ static pm_encoder *encoder(const pm_tokenizer *tok) {
     return enc;
 }
 
+/* What is encoded: documents of bytes, and the same as Python's str where -f asks for that. */
+typedef struct work {
+    documents docs;
+    pm_text *str;
+} work;
+
 static documents documents_of(const plan *p) {
     pm_bytes text = read_text(p->text_path);
     if (p->most_bytes && text.len > p->most_bytes) {
@@ -70,6 +82,24 @@ static documents documents_of(const plan *p) {
         }
     }
     return cut(text, p->kind);
+}
+
+static work work_of(const plan *p) {
+    work w = {documents_of(p), NULL};
+    if (p->form && strcmp(p->form, "str") == 0) {
+        w.str = as_str(&w.docs);
+    } else if (p->form && strcmp(p->form, "bytes") != 0) {
+        die("-f %s: bytes or str", p->form);
+    }
+    return w;
+}
+
+static void work_free(work *w) {
+    for (size_t i = 0; w->str && i < w->docs.n; i++) {
+        free((void *)(uintptr_t)w->str[i].data);
+    }
+    free(w->str);
+    free(w->docs.each);
 }
 
 /* ---- rows ---- */
@@ -110,20 +140,24 @@ static void same(const char *hash, const char *first) {
 
 /* ---- encode ---- */
 
-static times batch(const plan *p, const pm_tokenizer *tok, const documents *docs, pm_batch *out) {
+static times batch(const plan *p, const pm_tokenizer *tok, const work *w, pm_batch *out) {
     pm_error err;
     pm_encode_options options = PM_ENCODE_OPTIONS_INIT;
     options.threads = p->threads;
     times begun = now();
-    must(pm_encode_batch(tok, docs->each, docs->n, &options, out, &err), &err);
+    if (w->str) {
+        must(pm_encode_batch_texts(tok, w->str, w->docs.n, &options, out, &err), &err);
+    } else {
+        must(pm_encode_batch(tok, w->docs.each, w->docs.n, &options, out, &err), &err);
+    }
     return since(begun);
 }
 
-static times batch_again(const plan *p, const pm_tokenizer *tok, const documents *docs, const char *first) {
+static times batch_again(const plan *p, const pm_tokenizer *tok, const work *w, const char *first) {
     pm_batch out;
     char hash[13];
-    times t = batch(p, tok, docs, &out);
-    hash_ids(out.ids, out.offsets[docs->n], hash);
+    times t = batch(p, tok, w, &out);
+    hash_ids(out.ids, out.offsets[w->docs.n], hash);
     same(hash, first);
     pm_batch_release(&out);
     return t;
@@ -132,7 +166,8 @@ static times batch_again(const plan *p, const pm_tokenizer *tok, const documents
 static double mb_above(size_t bytes, size_t base) { return bytes > base ? (double)(bytes - base) / 1e6 : 0; }
 
 static void bench_encode(const plan *p) {
-    documents docs = documents_of(p);
+    work w = work_of(p);
+    const documents *docs = &w.docs;
     pm_batch out;
     char hash[13];
     peak_restart();
@@ -142,18 +177,18 @@ static void bench_encode(const plan *p) {
     times loading = since(begun);
     size_t loaded = resident_now(), peak_load = resident_peak();
     peak_restart();
-    times cold = batch(p, tok, &docs, &out), warm = cold;
-    size_t peak = resident_peak(), n = out.offsets[docs.n],
-           result_bytes = n * sizeof *out.ids + (docs.n + 1) * sizeof *out.offsets;
+    times cold = batch(p, tok, &w, &out), warm = cold;
+    size_t peak = resident_peak(), n = out.offsets[docs->n],
+           result_bytes = n * sizeof *out.ids + (docs->n + 1) * sizeof *out.offsets;
     hash_ids(out.ids, n, hash);
     pm_batch_release(&out);
     for (int i = 0; i < p->passes; i++) {
-        warm = least(warm, batch_again(p, tok, &docs, hash));
+        warm = least(warm, batch_again(p, tok, &w, hash));
     }
     begin("encode", p);
-    result(&docs, n, hash);
-    rates("cold", docs.bytes, cold);
-    rates("warm", docs.bytes, warm);
+    result(docs, n, hash);
+    rates("cold", docs->bytes, cold);
+    rates("warm", docs->bytes, warm);
     row_number("load_ms", loading.wall * 1e3);
     row_number("loaded_mb", mb_above(loaded, base));       /* what the vocabulary keeps */
     row_number("peak_load_mb", mb_above(peak_load, base)); /* while it was loaded */
@@ -161,7 +196,7 @@ static void bench_encode(const plan *p) {
                mb_above(peak, base + result_bytes)); /* peak of encoding, vocabulary included, without text and ids */
     row_end();
     pm_tokenizer_free(tok);
-    free(docs.each);
+    work_free(&w);
 }
 
 /* ---- single ---- */
@@ -365,7 +400,8 @@ static double system_seconds(const struct rusage *usage) {
 }
 
 static void bench_sample(const plan *p) {
-    documents docs = documents_of(p);
+    work w = work_of(p);
+    const documents *docs = &w.docs;
     pm_tokenizer *tok = load(p, p->model);
     struct rusage before, after;
     times total = {0, 0};
@@ -377,21 +413,21 @@ static void bench_sample(const plan *p) {
         die("sample: -o FILE is missing");
     }
     if (!p->cold) {
-        batch(p, tok, &docs, &out);
+        batch(p, tok, &w, &out);
         pm_batch_release(&out);
     }
     int passes = p->cold ? 1 : p->passes ? p->passes : 1;
     for (int i = 0; i < passes; i++) {
         getrusage(RUSAGE_SELF, &before);
         sample_start(250);
-        times t = batch(p, tok, &docs, &out);
+        times t = batch(p, tok, &w, &out);
         sample_stop();
         getrusage(RUSAGE_SELF, &after);
         system += system_seconds(&after) - system_seconds(&before);
         faults += after.ru_minflt - before.ru_minflt;
         total.wall += t.wall;
         total.cpu += t.cpu;
-        hash_ids(out.ids, out.offsets[docs.n], hash);
+        hash_ids(out.ids, out.offsets[docs->n], hash);
         pm_batch_release(&out);
     }
     size_t samples = sample_write(p->out);
@@ -399,15 +435,15 @@ static void bench_sample(const plan *p) {
     row_text("sha1", hash);
     row_text("pass", p->cold ? "cold" : "warm");
     row_number("passes", passes);
-    row_number("bytes", (double)docs.bytes);
+    row_number("bytes", (double)docs->bytes);
     row_number("samples", (double)samples);
-    row_number("ns_byte", total.wall / passes / (double)docs.bytes * 1e9);
-    row_number("cpu_ns_byte", total.cpu / passes / (double)docs.bytes * 1e9);
-    row_number("system_ns_byte", system / passes / (double)docs.bytes * 1e9);
+    row_number("ns_byte", total.wall / passes / (double)docs->bytes * 1e9);
+    row_number("cpu_ns_byte", total.cpu / passes / (double)docs->bytes * 1e9);
+    row_number("system_ns_byte", system / passes / (double)docs->bytes * 1e9);
     row_number("page_faults", (double)faults / passes);
     row_end();
     pm_tokenizer_free(tok);
-    free(docs.each);
+    work_free(&w);
 }
 
 /* ---- the command line ---- */
@@ -434,7 +470,7 @@ static plan options(int argc, char **argv) {
     plan p = {.what = argv[1], .kind = "long", .threads = 1, .passes = 3};
     int c;
     optind = 2;
-    while ((c = getopt(argc, argv, "p:s:t:n:d:b:o:c")) != -1) {
+    while ((c = getopt(argc, argv, "p:s:t:n:d:f:b:o:c")) != -1) {
         switch (c) {
         case 'p': p.pattern = optarg; break;
         case 's':
@@ -446,6 +482,7 @@ static plan options(int argc, char **argv) {
         case 't': p.threads = (unsigned)number(optarg, 1024); break;
         case 'n': p.passes = (int)number(optarg, 1000000); break;
         case 'd': p.kind = optarg; break;
+        case 'f': p.form = optarg; break;
         case 'b': p.most_bytes = number(optarg, SIZE_MAX); break;
         case 'o': p.out = optarg; break;
         case 'c': p.cold = true; break;

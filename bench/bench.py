@@ -223,6 +223,7 @@ class Bench:
             jobs["c", MAIN, name, 2] = ["encode", "-t", 2, *main, path]
             for cpu in CPUS:
                 jobs["cpu", MAIN, name, cpu] = ["encode", *main, path]
+            jobs["str", MAIN, name] = ["encode", "-f", "str", *main, path]
             jobs["short", MAIN, name] = ["encode", "-d", "short", *main, path]
             jobs["single", MAIN, name] = ["single", *main, path]
             jobs["normal", name] = ["single", "-d", "one", "-b", HOSTILE_MB * 1_000_000, *main, path]
@@ -268,7 +269,7 @@ class Bench:
         """Leaves out rows whose ids are not those of a peer, or not the same in each way of asking."""
         good = {}
         for key, row in best.items():
-            if key[0] in ("c", "cpu", "single"):
+            if key[0] in ("c", "cpu", "str", "single"):
                 pattern, name = key[1], key[2]
                 vocab = "cl100k_base" if pattern == "llama3" else pattern  # the same splitting and the same ranks
                 expected = self.peers_hash(vocab, name) if vocab == VOCABS[pattern] else best["c", pattern, name, 1]["sha1"]
@@ -323,6 +324,10 @@ def c_rows(best, limits):
             for k in ("cold", "warm"):
                 main = best.get(("c", MAIN, key[2], 1))
                 yield row(f"C: {MAIN}, 1 thread, PIECEMILL_CPU={key[3]}", text, f"{k} MB/s", r[k + "_mb_s"], "as by itself", main and main[k + "_mb_s"])
+        elif kind == "str":
+            for k in ("cold", "warm"):
+                bytes_ = best.get(("c", MAIN, key[2], 1))
+                yield row("C: from the form of Python's str", text, f"{k} MB/s", r[k + "_mb_s"], "from bytes", bytes_ and bytes_[k + "_mb_s"])
         elif kind == "short":
             for k in ("cold", "warm"):
                 long = best.get(("c", MAIN, key[2], 1))

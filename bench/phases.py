@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Show where the nanoseconds a byte of encoding go: shares by phase and by function, cold and warm, beside the machine's own limits.
 
-usage: phases.py [--program PATH] [--pattern NAME] [--record] [TEXT...]      TEXT: zh en code multi (default: all), or a file
+usage: phases.py [--program PATH] [--pattern NAME] [--form str|bytes] [--record] [TEXT...]      TEXT: zh en code multi (default: all), or a file
 
 bench_c (--program; `make bench_c`, with debugging symbols, which is the default) notes where it is 4,000 times a second; addr2line of binutils turns addresses
 into functions, inlined ones too. A sample belongs to the first phase in the table PHASES that the innermost of its functions has. Cold passes
@@ -26,6 +26,7 @@ MOST_RUNS = 40
 # (phase, file, function): regular expressions that the innermost function with a known file is held against. Files without a phase, such as
 # those of base/ and of the compiler, count for the function that they are inlined into.
 PHASES = [
+    ("conversion from Python's str", r"text/transcode", r""),
     ("special tokens", r"encode/special", r""),
     ("classes of characters", r"pretok/classes|text/unicode", r""),
     ("starts of pre-tokens", r"pretok/", r""),
@@ -36,7 +37,7 @@ PHASES = [
     ("keys and look-ups", r"encode/words", r""),
     ("keys and look-ups", r"encode/bpe", r"key|hash|look|find|probe|ask|fetch|cache"),
     ("writing ids and the loop around", r"encode/(bpe|encode|batch|engine|plan|inside)", r""),
-    ("lattice (BytePiece)", r"encode/lattice|text/nfc", r""),
+    ("lattice (BytePiece)", r"encode/(lattice|sample)|text/nfc", r""),
 ]
 
 
@@ -93,12 +94,12 @@ class Profile:
             self.functions[shown(frames[place])] += count / total * self.ns
 
 
-def measure(program, model, text, cold, folder):
+def measure(program, model, form, text, cold, folder):
     counts, rows = collections.Counter(), []
     passes = 1
     while sum(counts.values()) < ENOUGH and len(rows) < MOST_RUNS:
         out = os.path.join(folder, "samples")
-        run = subprocess.run([program, "sample", "-o", out, *(["-c"] if cold else ["-n", str(passes)]), *model, text], capture_output=True, text=True)
+        run = subprocess.run([program, "sample", "-f", form, "-o", out, *(["-c"] if cold else ["-n", str(passes)]), *model, text], capture_output=True, text=True)
         if run.returncode != 0:
             sys.exit(f"phases.py: {run.stderr}")
         rows.append(json.loads(run.stdout))
@@ -138,7 +139,7 @@ def report(name, cold, warm, python):
     rows.append(["of it in the kernel", *cells(cold, cold.system), *cells(warm, warm.system)])
     out = f"### {name}\n\n{1e3 / cold.ns:.0f} MB/s cold, {1e3 / warm.ns:.0f} warm; {cold.faults:.0f} page faults in the first pass, {warm.faults:.0f} in a later one"
     if python:
-        out += f"; from Python, warm, {python[0]:.2f} ns a byte from str, {python[1]:.2f} from bytes"
+        out += f"; called from Python, warm, {python[0]:.2f} ns a byte from str, {python[1]:.2f} from bytes"
     out += ".\n\n" + bench.table(["phase", "cold, ns a byte", "share", "warm, ns a byte", "share"], rows)
     functions = [f for f, _ in (cold.functions + warm.functions).most_common(12)]
     return out + "\n" + bench.table(["function", "cold, ns a byte", "share", "warm, ns a byte", "share"],
@@ -159,17 +160,19 @@ def main():
     ap.add_argument("texts", nargs="*", default=bench.TEXTS)
     ap.add_argument("--program", default=os.path.join(bench.ROOT, "build", "bench_c"))
     ap.add_argument("--pattern", default=bench.MAIN)
+    ap.add_argument("--form", default="str", choices=["str", "bytes"])
     ap.add_argument("--record", action="store_true")
     a = ap.parse_args()
     model = bench.model(a.pattern)
-    sections = [f"{a.pattern}, one thread, long documents, from bytes. {', '.join(bench.machine())}. Sampled every 250 microseconds.\n", limits(a.program)]
+    form = "the form of Python's str" if a.form == "str" else "bytes"
+    sections = [f"{a.pattern}, one thread, long documents, from {form}. {', '.join(bench.machine())}. Sampled every 250 microseconds.\n", limits(a.program)]
     with tempfile.TemporaryDirectory() as folder:
         for text in a.texts:
             path = text
             if text in bench.TEXTS:
                 path = os.path.join(folder, text + ".txt")
                 bench.unpack(text, path)
-            cold, warm = (measure(a.program, model, path, cold, folder) for cold in (True, False))
+            cold, warm = (measure(a.program, model, a.form, path, cold, folder) for cold in (True, False))
             sections.append(report(text, cold, warm, from_str(path, a.pattern, model[-1])))
             print(sections[-1], flush=True)
     print(sections[1])

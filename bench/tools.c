@@ -169,6 +169,54 @@ documents cut(pm_bytes text, const char *kind) {
     return docs;
 }
 
+/* ---- Python's str ---- */
+
+/* Decodes the character at *at and moves on. */
+static uint32_t next_character(pm_bytes text, size_t *at) {
+    uint8_t first = text.data[*at];
+    size_t more = first < 0x80 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : 3;
+    uint32_t c = more ? first & (0x3Fu >> more) : first;
+    if (first > 0xF4 || (first >= 0x80 && first < 0xC2) || text.len - *at <= more) {
+        die("a document is not UTF-8");
+    }
+    for (size_t i = 1; i <= more; i++) {
+        c = c << 6 | (text.data[*at + i] & 0x3F);
+    }
+    *at += more + 1;
+    return c;
+}
+
+static void put_unit(void *data, pm_text_form form, size_t i, uint32_t c) {
+    switch (form) {
+    case PM_TEXT_LATIN1: ((uint8_t *)data)[i] = (uint8_t)c; break;
+    case PM_TEXT_UCS2: ((uint16_t *)data)[i] = (uint16_t)c; break;
+    default: ((uint32_t *)data)[i] = c; break;
+    }
+}
+
+static pm_text one_as_str(pm_bytes text) {
+    uint32_t highest = 0;
+    size_t n = 0;
+    for (size_t at = 0; at < text.len; n++) {
+        uint32_t c = next_character(text, &at);
+        highest = c > highest ? c : highest;
+    }
+    pm_text_form form = highest < 0x100 ? PM_TEXT_LATIN1 : highest < 0x10000 ? PM_TEXT_UCS2 : PM_TEXT_UTF32;
+    void *data = must_alloc(n * (form == PM_TEXT_LATIN1 ? 1 : form == PM_TEXT_UCS2 ? 2 : 4));
+    for (size_t at = 0, i = 0; at < text.len; i++) {
+        put_unit(data, form, i, next_character(text, &at));
+    }
+    return (pm_text){data, n, form};
+}
+
+pm_text *as_str(const documents *docs) {
+    pm_text *out = must_alloc(docs->n * sizeof *out);
+    for (size_t i = 0; i < docs->n; i++) {
+        out[i] = one_as_str(docs->each[i]);
+    }
+    return out;
+}
+
 /* ---- the hash of ids: SHA-1 (FIPS 180-4), because it is the referee's ---- */
 
 static uint32_t rotate(uint32_t x, int by) { return x << by | x >> (32 - by); }

@@ -34,6 +34,10 @@ typedef struct documents {
  * the next character. "one": the whole text. */
 documents cut(pm_bytes text, const char *kind);
 
+/* The documents in the form in which Python holds a str: Latin-1, 16 or 32 bits a character, the narrowest that fits.
+ * They must be well-formed UTF-8. */
+pm_text *as_str(const documents *docs);
+
 /* The first 12 hexadecimal digits of the SHA-1 of the ids as they lie in memory: the referee's hash on little-endian
  * machines. */
 void hash_ids(const pm_id *ids, size_t n, char hex[13]);

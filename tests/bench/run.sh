@@ -47,7 +47,7 @@ pattern="-p o200k_base -s <|end|>=600"
     first=$(field sha1)
     check "the rate of a first pass" positive cold_mb_s
     check "the memory" positive beyond_mb
-    for arguments in "encode -t 2" "single" "sample -o samples -n 20" "sample -o samples -c"; do
+    for arguments in "encode -t 2" "encode -f str" "single" "sample -o samples -n 20" "sample -o samples -c"; do
         row "${arguments%% *}" $arguments $pattern m.tiktoken en.txt
         check "bench_c $arguments: the same ids" test "$(field sha1)" = "$first"
     done
@@ -71,7 +71,7 @@ pattern="-p o200k_base -s <|end|>=600"
     fi
 }
 for wrong in "" "nothing" "encode" "encode m.tiktoken" "encode missing.tiktoken en.txt" "encode m.tiktoken missing.txt" "encode -t many m.tiktoken en.txt" \
-    "encode -d tiny m.tiktoken en.txt" "encode -s nonsense m.tiktoken en.txt" "sample m.tiktoken en.txt"; do
+    "encode -d tiny m.tiktoken en.txt" "encode -f other m.tiktoken en.txt" "encode -s nonsense m.tiktoken en.txt" "sample m.tiktoken en.txt"; do
     # shellcheck disable=SC2086
     "$bench" $wrong > out 2> err
     check "bench_c $wrong: ends with 1" test $? = 1

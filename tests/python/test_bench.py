@@ -60,6 +60,7 @@ def made_up_facts():
             facts["c", pattern, name, 1] = {"cold_mb_s": 71.0, "warm_mb_s": 60.0, "beyond_mb": 63.0, "sha1": "a"}
         facts["c", bench.MAIN, name, 2] = {"cold_mb_s": 140.0, "warm_mb_s": 119.0, "beyond_mb": 64.0, "sha1": "a"}
         facts["cpu", bench.MAIN, name, "portable"] = {"cold_mb_s": 20.0, "warm_mb_s": 30.0, "sha1": "a"}
+        facts["str", bench.MAIN, name] = {"cold_mb_s": 50.0, "warm_mb_s": 50.0, "sha1": "a"}
         facts["short", bench.MAIN, name] = {"cold_mb_s": 43.0, "warm_mb_s": 36.0}
         facts["single", bench.MAIN, name] = {"warm_mb_s": 60.0, "count_mb_s": 61.0, "decode_mb_s": 1001.0, "sha1": "a"}
         facts["normal", name] = {"cold_mb_s": 60.0, "warm_mb_s": 60.0}
