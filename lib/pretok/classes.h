@@ -25,6 +25,9 @@ typedef struct pm_class_word {
 typedef void (*pm_classes_fn)(const uint8_t *text, size_t len, size_t readable, pm_class_word *words);
 
 void pm_classes_portable(const uint8_t *text, size_t len, size_t readable, pm_class_word *words);
+void pm_classes_avx2(const uint8_t *text, size_t len, size_t readable, pm_class_word *words);
+void pm_classes_avx512(const uint8_t *text, size_t len, size_t readable, pm_class_word *words);
+void pm_classes_neon(const uint8_t *text, size_t len, size_t readable, pm_class_word *words);
 
 /* The version for a processor that this machine has (base/cpu.h). All give the same words. */
 pm_classes_fn pm_classes_for(pm_cpu cpu);

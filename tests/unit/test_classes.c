@@ -6,14 +6,6 @@
 #include "../oracle/tricky.h"
 #include "support.h"
 
-typedef struct version {
-    const char *name;
-    pm_classes_fn fn;
-} version;
-
-static const version versions[] = {{"portable", pm_classes_portable}};
-enum { N_VERSIONS = sizeof versions / sizeof *versions };
-
 enum { MAX_TEXT = 4096, MAX_WORDS = MAX_TEXT / 64 + 1 };
 
 static void report(const char *name, const uint8_t *text, size_t len, size_t readable, const pm_class_word *got,
@@ -40,12 +32,15 @@ static void check_here(const uint8_t *text, size_t len, size_t readable) {
     size_t n = (len + 63) / 64;
 
     oracle_classes(text, len, readable, wanted);
-    for (size_t v = 0; v < N_VERSIONS; v++) {
+    for (pm_cpu cpu = PM_CPU_PORTABLE; cpu < PM_N_CPUS; cpu++) {
+        if (!pm_cpu_has(cpu)) {
+            continue;
+        }
         pm_class_word *got = malloc(n ? n * sizeof *got : 1);
         memset(got, 0xA5, n * sizeof *got);
-        versions[v].fn(text, len, readable, got);
+        pm_classes_for(cpu)(text, len, readable, got);
         if (n && memcmp(got, wanted, n * sizeof *got) != 0) {
-            report(versions[v].name, text, len, readable, got, wanted);
+            report(pm_cpu_name(cpu), text, len, readable, got, wanted);
         }
         free(got);
     }

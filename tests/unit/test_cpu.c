@@ -1,4 +1,5 @@
 /* test_cpu.c - PIECEMILL_CPU: what it may be, and who refuses what it may not. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/cpu.h"

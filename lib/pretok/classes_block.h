@@ -1,0 +1,89 @@
+/* classes_block.h - what the vector versions of classes.h share: classes_avx2.c, classes_avx512.c, classes_neon.c.
+ *
+ * Idea. A block of 64 bytes is worked on as a whole; nothing depends on the order of its bytes, so there is no loop over
+ * them and no branch but on what kinds of characters there are at all.
+ *
+ *   Flags. Each byte gets a byte of eight flags, one for each class. For ASCII that is one table of 128 bytes; a block
+ *   of nothing else is done: a flag of all 64 bytes is a word.
+ *
+ *   Firsts. Whether a well-formed character of n bytes begins at a byte is decided by the byte and the next three alone
+ *   (Unicode's table 3-7), so it is decided for all bytes at once, from the text loaded at p, p + 1, p + 2, p + 3. The
+ *   n - 1 bytes behind a first one are inside; they follow from the firsts by shifting, the bits that leave the block
+ *   being carried into the next. What is beyond ASCII and neither a first nor inside is a bad byte, a symbol. No first
+ *   can be inside another character, since bytes inside begin no character.
+ *
+ *   Classes. Ideographs and hangul are ranges of the first two bytes. Other characters share a row: the 64 code points
+ *   that differ in the last byte only, whose classes lie side by side in the table of text/unicode.h. The loop takes the
+ *   first character that has no class yet and looks up, with its row, all characters of the block that have the same
+ *   beginning. Text of one script has few rows: Cyrillic two, Greek two, Thai two; 128 code points (two rows) at once
+ *   where the processor has a look-up that wide.
+ *
+ *   Spreading. The flags of a first byte are copied to the bytes inside its character by shifting the whole block's
+ *   flags by one, two and three bytes, the last bytes of the block before coming in.
+ *
+ *     text       "d"   "\xC3" "\xA9"   "\xE4" "\xB8" "\xAD"   "\xFF"
+ *     firsts           1      .        1      .      .
+ *     inside           .      1        .      1      1
+ *     bad                                                      1
+ *     flags      lower lower  .        letter .      .         punct
+ *     spread     lower lower  lower    letter letter letter    punct
+ *
+ * Bytes that cannot be read are zeros: the last blocks of the readable text are copied into a block of zeros, where a
+ * character that is cut off is found ill-formed.
+ *
+ * Cost. Blocks of ASCII: a load, the look-up, a few tests. Others some 40 to 80 instructions and about ten for each row
+ * behind the first two that Chinese text has (U+3000 and U+FF00), at worst 32 rows: no slower than one by one.
+ *
+ * Sources: the look-up of classes by nibbles is that of simdjson (Langdale and Lemire, Parsing gigabytes of JSON per
+ * second, 2019); the rows, the spreading and the layout are ours. */
+#ifndef PM_PRETOK_CLASSES_BLOCK_H
+#define PM_PRETOK_CLASSES_BLOCK_H
+
+#include <string.h>
+
+#include "pretok/classes.h"
+#include "text/unicode.h"
+
+/* The flags of a byte. The last means CR and LF in ASCII, and Han elsewhere. */
+enum {
+    FLAG_UPPER = 1,
+    FLAG_LOWER = 2,
+    FLAG_LETTER = 4,
+    FLAG_MARK = 8,
+    FLAG_NUMBER = 16,
+    FLAG_PUNCT = 32,
+    FLAG_SPACE = 64,
+    FLAG_TOP = 128
+};
+
+/* By the number of a class, as pm_unicode_codes has them: the number of the bit PM_CLASS_*, plus 16 for Han. */
+enum { CODE_LETTER = 2, CODE_PUNCT = 7, CODE_OTHER = 9, CODE_HAN = 16, CODE_IDEOGRAPH = CODE_HAN | CODE_LETTER };
+#define FLAGS_BY_CODE(top)                                                                                             \
+    FLAG_UPPER | (top), FLAG_LOWER | (top), FLAG_LETTER | (top), FLAG_MARK | (top), FLAG_NUMBER | (top),               \
+        FLAG_SPACE | (top), (top), FLAG_PUNCT | (top), FLAG_PUNCT | (top), (top), 0, 0, 0, 0, 0, 0
+
+/* The 64 bytes at text, or copies of the `left` that can be read, with zeros behind; 67 can be read at the result. */
+static inline const uint8_t *pm_block_at(const uint8_t *text, size_t left, uint8_t padded[128]) {
+    if (left >= 67) {
+        return text;
+    }
+    memset(padded, 0, 128);
+    memcpy(padded, text, left);
+    return padded;
+}
+
+/* Takes away the bits of a word from n < 64 on. */
+static inline void pm_class_word_keep(pm_class_word *w, unsigned n) {
+    uint64_t *fields = (uint64_t *)w, keep = (UINT64_C(1) << n) - 1;
+
+    for (size_t i = 0; i < sizeof *w / sizeof *fields; i++) {
+        fields[i] &= keep;
+    }
+}
+
+/* Where the rows of a code point's 128 neighbours are. */
+static inline const uint8_t *pm_rows_of(uint32_t cp) {
+    return pm_unicode_codes + ((size_t)pm_unicode_blocks[cp >> PM_UNICODE_SHIFT] << PM_UNICODE_SHIFT);
+}
+
+#endif
