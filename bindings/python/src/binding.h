@@ -92,41 +92,30 @@ int pmpy_special_tokens_init(pmpy_state *state, pmpy_special_tokens *special, Py
 
 /* ---- text.c ---- */
 
-typedef struct pmpy_chunk pmpy_chunk;
-
-/* Documents on their way from Python to the library: str, bytes, or any object with a contiguous buffer. ASCII str and
- * bytes are borrowed; other str are converted to UTF-8 in memory of this struct, so that no copy stays cached inside
- * the user's strings. Two steps: add (holding the GIL) notes where a document lies, convert (without it) makes UTF-8.
- */
+/* Documents on their way from Python to the library: str, bytes, or any object with a contiguous buffer, all borrowed
+ * where they lie. */
 typedef struct pmpy_texts {
-    pm_bytes *items; /* after pmpy_texts_convert: UTF-8 */
-    uint8_t *widths; /* 0: bytes; 1, 2, 4: units of a str still to be converted, items[i].len of them */
+    pm_text *items;
     PyObject **held; /* what must live as long as the items; entries may be NULL */
     size_t n, cap;
-    size_t total;  /* bytes and units added */
+    size_t total;  /* units added */
     size_t before; /* documents that pmpy_texts_clear has forgotten, for the number in a note on an exception */
     Py_buffer *buffers;
     size_t n_buffers, cap_buffers;
-    pmpy_chunk *chunks; /* memory for conversions, the newest first */
-    uint8_t *next;
-    size_t left;
-    pm_bytes item0; /* the arrays of a single document, so that a short call allocates nothing */
-    uint8_t width0;
+    pm_text item0; /* the arrays of a single document, so that a short call allocates nothing */
     PyObject *held0;
-    uint8_t small[512];
 } pmpy_texts;
 
 void pmpy_texts_init(pmpy_texts *texts);
 void pmpy_texts_release(pmpy_texts *texts);
 /* Forgets the documents and keeps the memory. */
 void pmpy_texts_clear(pmpy_texts *texts);
+/* Room for `cap` documents. -1: an exception was set. */
+int pmpy_texts_reserve(pmpy_texts *texts, size_t cap);
 /* hold: keep a reference to `document`; else the caller keeps it alive. -1: an exception was set. */
 int pmpy_texts_add(pmpy_texts *texts, PyObject *document, bool hold);
-/* Does not touch Python: call it with or without the GIL. -1: no memory, or *bad is the first str that holds a lone
- * surrogate. */
-int pmpy_texts_convert(pmpy_texts *texts, size_t *bad);
-/* The exception of a failed pmpy_texts_convert; `document` is the str at *bad. Returns NULL. */
-PyObject *pmpy_texts_raise(const pmpy_texts *texts, size_t bad, PyObject *document);
+/* The exception for document i, a str of which the library said PM_BAD_INPUT. Returns NULL. */
+PyObject *pmpy_texts_raise(const pmpy_texts *texts, size_t i, PyObject *document);
 
 /* ---- ids.c ---- */
 
@@ -152,11 +141,8 @@ PyObject *pmpy_batch_result(pmpy_state *state, pm_batch *batch);
 
 /* ---- tokenizer.c ---- */
 
-#define PMPY_N_IDLE 8 /* encoders kept, and so threads that need not make one */
-
 typedef struct pmpy_tokenizer {
     PyObject_HEAD pm_tokenizer *tok;
-    pm_encoder *idle[PMPY_N_IDLE]; /* exchanged atomically, see codec.c */
     pm_train_summary summary;
     bool trained;
     PyObject *weakrefs;

@@ -1,34 +1,9 @@
 /* codec.c - the methods of Tokenizer that encode and decode.
  *
- * pm_tokenizer may be used by any number of threads, a pm_encoder by one at a time and is worth keeping. A call takes
- * an idle encoder by an atomic exchange of its slot with NULL (or makes one when all slots are empty) and puts it back
- * the same way, so this needs neither the GIL nor a lock. Short texts are encoded into the stack and with the GIL held;
- * a longer one releases it. */
+ * pm_tokenizer may be used by any number of threads, a pm_encoder by one at a time: each call takes one, which the
+ * library keeps for the next when it is freed. Short texts are encoded into the stack and with the GIL held; a longer
+ * one releases it. */
 #include "binding.h"
-
-/* ---- idle encoders ---- */
-
-static pm_status take_encoder(pmpy_tokenizer *self, pm_encoder **encoder, pm_error *err) {
-    for (size_t i = 0; i < PMPY_N_IDLE; i++) {
-        if (__atomic_load_n(&self->idle[i], __ATOMIC_RELAXED)) {
-            *encoder = __atomic_exchange_n(&self->idle[i], NULL, __ATOMIC_ACQUIRE);
-            if (*encoder) {
-                return PM_OK;
-            }
-        }
-    }
-    return pm_encoder_new(encoder, self->tok, err);
-}
-
-static void give_encoder(pmpy_tokenizer *self, pm_encoder *encoder) {
-    for (size_t i = 0; encoder && i < PMPY_N_IDLE; i++) {
-        pm_encoder *empty = NULL;
-        if (__atomic_compare_exchange_n(&self->idle[i], &empty, encoder, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-            return;
-        }
-    }
-    pm_encoder_free(encoder);
-}
 
 /* ---- options of encoding ---- */
 
@@ -129,13 +104,17 @@ typedef struct result {
     pm_id few[768];
 } result;
 
+/* Bytes of UTF-8, and so ids, that a unit can give. */
+static size_t bytes_a_unit(pm_text_form form) {
+    return form == PM_TEXT_UTF8 ? 1 : form == PM_TEXT_LATIN1 ? 2 : form == PM_TEXT_UCS2 ? 3 : 4;
+}
+
 /* No Python inside: runs with or without the GIL. */
-static pm_status encode_into(pm_encoder *encoder, pm_bytes text, const pm_encode_options *options, result *r,
+static pm_status encode_into(pm_encoder *encoder, pm_text text, const pm_encode_options *options, result *r,
                              pm_error *err) {
     r->cap = sizeof r->few / sizeof r->few[0];
     r->ids = r->few;
-    r->own = NULL;
-    size_t want = text.len > SIZE_MAX / 8 ? SIZE_MAX / 8 : text.len + 2;
+    size_t want = text.len > SIZE_MAX / 32 ? SIZE_MAX / 8 : text.len * bytes_a_unit(text.form) + 2;
     for (;;) {
         if (want > r->cap) {
             free(r->own);
@@ -146,7 +125,7 @@ static pm_status encode_into(pm_encoder *encoder, pm_bytes text, const pm_encode
                 return PM_NO_MEMORY;
             }
         }
-        pm_status status = pm_encode(encoder, text, options, r->ids, r->cap, &r->n, err);
+        pm_status status = pm_encode_text(encoder, text, options, r->ids, r->cap, &r->n, err);
         if (status != PM_NO_SPACE || r->n <= r->cap) {
             return status;
         }
@@ -167,21 +146,15 @@ static PyObject *list_of_ids(const pm_id *ids, size_t n) {
     return list;
 }
 
-/* Converts the one document of `texts` (*converted tells whether that went well; if not, there is nothing else) and
- * encodes it. */
-static pm_status run_encode(pmpy_tokenizer *self, pmpy_texts *texts, bool *converted, size_t *bad,
-                            const pm_encode_options *options, result *r, pm_error *err) {
-    pm_encoder *encoder = NULL;
+static pm_status run_encode(const pm_tokenizer *tok, pm_text text, const pm_encode_options *options, result *r,
+                            pm_error *err) {
+    pm_encoder *encoder;
     r->own = NULL;
-    *converted = pmpy_texts_convert(texts, bad) == 0;
-    if (!*converted) {
-        return PM_OK;
-    }
-    pm_status status = take_encoder(self, &encoder, err);
+    pm_status status = pm_encoder_new(&encoder, tok, err);
     if (status == PM_OK) {
-        status = encode_into(encoder, texts->items[0], options, r, err);
+        status = encode_into(encoder, text, options, r, err);
+        pm_encoder_free(encoder);
     }
-    give_encoder(self, encoder);
     return status;
 }
 
@@ -219,20 +192,18 @@ PyObject *pmpy_encode(PyObject *op, PyObject *const *args, Py_ssize_t n_args, Py
         return NULL;
     }
     result r;
-    size_t bad;
-    bool converted;
     pm_error err = {0};
     pm_status status;
     if (texts.total < PMPY_RELEASE_ABOVE) {
-        status = run_encode(self, &texts, &converted, &bad, &a.options, &r, &err);
+        status = run_encode(self->tok, texts.items[0], &a.options, &r, &err);
     } else {
         PyThreadState *thread = PyEval_SaveThread();
-        status = run_encode(self, &texts, &converted, &bad, &a.options, &r, &err);
+        status = run_encode(self->tok, texts.items[0], &a.options, &r, &err);
         PyEval_RestoreThread(thread);
     }
-    PyObject *list = !converted        ? pmpy_texts_raise(&texts, bad, values[0])
-                     : status != PM_OK ? pmpy_raise(state, &err)
-                                       : list_of_ids(r.ids, r.n);
+    PyObject *list = status == PM_OK          ? list_of_ids(r.ids, r.n)
+                     : status == PM_BAD_INPUT ? pmpy_texts_raise(&texts, 0, values[0])
+                                              : pmpy_raise(state, &err);
     free(r.own);
     pmpy_texts_release(&texts);
     encode_arguments_release(&a);
@@ -252,22 +223,29 @@ const char pmpy_encode_batch_doc[] = PyDoc_STR(
     ">>> ids[:offsets[1]].tolist() == tok.encode('low')\n"
     "True\n");
 
-/* All documents of the tuple as UTF-8 in texts->items; holds the GIL on entry and exit. */
 static int read_documents(pmpy_texts *texts, PyObject *tuple) {
     Py_ssize_t n = PyTuple_Size(tuple);
+    if (pmpy_texts_reserve(texts, (size_t)n) < 0) {
+        return -1;
+    }
     for (Py_ssize_t i = 0; i < n; i++) {
         if (pmpy_texts_add(texts, PyTuple_GetItem(tuple, i), false) < 0) {
             return -1;
         }
     }
-    size_t bad;
-    PyThreadState *thread = PyEval_SaveThread();
-    int rc = pmpy_texts_convert(texts, &bad);
-    PyEval_RestoreThread(thread);
-    if (rc < 0) {
-        pmpy_texts_raise(texts, bad, bad < (size_t)n ? PyTuple_GetItem(tuple, (Py_ssize_t)bad) : NULL);
+    return 0;
+}
+
+/* The exception for the first document that has no UTF-8. */
+static PyObject *raise_surrogate(const pmpy_texts *texts, PyObject *tuple) {
+    for (size_t i = 0; i < texts->n; i++) {
+        size_t n;
+        if (pm_text_to_utf8(texts->items[i], NULL, 0, &n, NULL) != PM_OK) {
+            return pmpy_texts_raise(texts, i, PyTuple_GetItem(tuple, (Py_ssize_t)i));
+        }
     }
-    return rc;
+    PyErr_SetString(PyExc_UnicodeError, "a document changed while it was read");
+    return NULL;
 }
 
 static PyObject *batch_of_tuple(PyObject *op, PyObject *tuple, const pm_encode_options *options) {
@@ -280,9 +258,11 @@ static PyObject *batch_of_tuple(PyObject *op, PyObject *tuple, const pm_encode_o
         pm_batch batch = {0};
         pm_error err = {0};
         PyThreadState *thread = PyEval_SaveThread();
-        pm_status status = pm_encode_batch(self->tok, texts.items, texts.n, options, &batch, &err);
+        pm_status status = pm_encode_batch_texts(self->tok, texts.items, texts.n, options, &batch, &err);
         PyEval_RestoreThread(thread);
-        answer = status == PM_OK ? pmpy_batch_result(state, &batch) : pmpy_raise(state, &err);
+        answer = status == PM_OK          ? pmpy_batch_result(state, &batch)
+                 : status == PM_BAD_INPUT ? raise_surrogate(&texts, tuple)
+                                          : pmpy_raise(state, &err);
     }
     pmpy_texts_release(&texts);
     return answer;

@@ -1,6 +1,6 @@
 /* tokenizer.c - Tokenizer: its life, its files, its vocabulary. Encoding and decoding are in codec.c.
  *
- * A pm_tokenizer never changes; beside it the object has a few idle encoders (codec.c) and what its training saw. */
+ * A pm_tokenizer never changes; beside it the object has what its training saw. */
 #include "binding.h"
 
 /* ---- life ---- */
@@ -25,9 +25,6 @@ static void tokenizer_dealloc(PyObject *op) {
     PyTypeObject *type = Py_TYPE(op);
     if (self->weakrefs) {
         PyObject_ClearWeakRefs(op);
-    }
-    for (size_t i = 0; i < PMPY_N_IDLE; i++) {
-        pm_encoder_free(self->idle[i]);
     }
     pm_tokenizer_free(self->tok);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);

@@ -17,6 +17,8 @@ typedef struct run {
     PyObject *iterator;    /* documents, or NULL */
     pmpy_texts group;      /* documents taken from the iterator and not yet given */
     size_t next;
+    uint8_t *utf8; /* of the document given last, unless it was UTF-8 already */
+    size_t utf8_cap;
     bool ended;
 } run;
 
@@ -119,12 +121,41 @@ static int fill_group(run *r) {
             return -1;
         }
     }
-    size_t bad;
-    if (pmpy_texts_convert(&r->group, &bad) < 0) {
-        pmpy_texts_raise(&r->group, bad, bad < r->group.n ? r->group.held[bad] : NULL);
-        return -1;
-    }
     return 0;
+}
+
+/* The group's document i as UTF-8. Does not touch Python. */
+static pm_status document_utf8(run *r, size_t i, pm_bytes *document, pm_error *err) {
+    pm_text text = r->group.items[i];
+    size_t n;
+    pm_status status;
+    if (text.form == PM_TEXT_UTF8) {
+        *document = (pm_bytes){text.data, text.len};
+        return PM_OK;
+    }
+    while ((status = pm_text_to_utf8(text, r->utf8, r->utf8_cap, &n, err)) == PM_NO_SPACE || n > r->utf8_cap) {
+        free(r->utf8);
+        r->utf8_cap = n + n / 2;
+        r->utf8 = malloc(r->utf8_cap);
+        if (!r->utf8) {
+            r->utf8_cap = 0;
+            *err = (pm_error){.status = PM_NO_MEMORY, .offset = PM_NO_OFFSET, .message = "out of memory"};
+            return PM_NO_MEMORY;
+        }
+    }
+    *document = (pm_bytes){r->utf8, n};
+    return status;
+}
+
+/* Sets the exception for the group's document i, which could not be given. */
+static void refuse(run *r, size_t i, const pm_error *err) {
+    PyEval_RestoreThread(r->thread);
+    if (err->status == PM_BAD_INPUT) {
+        pmpy_texts_raise(&r->group, i, r->group.held[i]);
+    } else {
+        pmpy_raise(r->state, err);
+    }
+    r->thread = PyEval_SaveThread();
 }
 
 static int on_next(void *user, pm_bytes *document) {
@@ -140,7 +171,12 @@ static int on_next(void *user, pm_bytes *document) {
     if (r->next == r->group.n) {
         return 0;
     }
-    *document = r->group.items[r->next++];
+    pm_error err = {0};
+    if (document_utf8(r, r->next, document, &err) != PM_OK) {
+        refuse(r, r->next, &err);
+        return -1;
+    }
+    r->next++;
     return 1;
 }
 
@@ -415,6 +451,7 @@ PyObject *pmpy_train(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
     pmpy_texts_init(&r.group);
     PyObject *list = given(values[DOCUMENTS]) && !r.iterator ? NULL : run_train(&r, &a);
     pmpy_texts_release(&r.group);
+    free(r.utf8);
     Py_XDECREF(r.iterator);
     arguments_release(&a);
     return list;
