@@ -214,6 +214,8 @@ void pm_classes_portable(const uint8_t *text, size_t len, size_t readable, pm_cl
 pm_classes_fn pm_classes_for(pm_cpu cpu) {
     switch (cpu) {
 #if defined(__x86_64__)
+    case PM_CPU_AVX2:
+        return pm_classes_avx2;
     case PM_CPU_AVX512:
         return pm_classes_avx512;
 #endif
