@@ -395,17 +395,12 @@ static void bench_load(const plan *p) {
 
 /* ---- sample ---- */
 
-static double system_seconds(const struct rusage *usage) {
-    return (double)usage->ru_stime.tv_sec + 1e-6 * (double)usage->ru_stime.tv_usec;
-}
-
 static void bench_sample(const plan *p) {
     work w = work_of(p);
     const documents *docs = &w.docs;
     pm_tokenizer *tok = load(p, p->model);
     struct rusage before, after;
     times total = {0, 0};
-    double system = 0;
     long faults = 0;
     char hash[13];
     pm_batch out;
@@ -423,7 +418,6 @@ static void bench_sample(const plan *p) {
         times t = batch(p, tok, &w, &out);
         sample_stop();
         getrusage(RUSAGE_SELF, &after);
-        system += system_seconds(&after) - system_seconds(&before);
         faults += after.ru_minflt - before.ru_minflt;
         total.wall += t.wall;
         total.cpu += t.cpu;
@@ -439,7 +433,6 @@ static void bench_sample(const plan *p) {
     row_number("samples", (double)samples);
     row_number("ns_byte", total.wall / passes / (double)docs->bytes * 1e9);
     row_number("cpu_ns_byte", total.cpu / passes / (double)docs->bytes * 1e9);
-    row_number("system_ns_byte", system / passes / (double)docs->bytes * 1e9);
     row_number("page_faults", (double)faults / passes);
     row_end();
     pm_tokenizer_free(tok);

@@ -80,14 +80,14 @@ def frames_of(counts):
 
 
 class Profile:
-    """Samples of one text and pass, by phase and by function, in nanoseconds a byte."""
+    """Samples of one text and pass, by phase and by function, in nanoseconds of processor time a byte."""
 
     def __init__(self, counts, rows):
         frames = frames_of(counts)
         total = sum(counts.values()) or 1
         passes = sum(r["passes"] for r in rows)
         mean = lambda key: sum(r[key] * r["passes"] for r in rows) / passes
-        self.ns, self.system, self.faults, self.samples = mean("ns_byte"), mean("system_ns_byte"), mean("page_faults"), sum(counts.values())
+        self.ns, self.faults = mean("cpu_ns_byte"), mean("page_faults")
         self.phases, self.functions = collections.Counter(), collections.Counter()
         for place, count in counts.items():
             self.phases[phase_of(frames[place])] += count / total * self.ns
@@ -136,7 +136,6 @@ def report(name, cold, warm, python):
     cells = lambda profile, x: [f"{x:.3f}", f"{100 * x / profile.ns:.0f} %"]
     rows = [[p, *cells(cold, cold.phases[p]), *cells(warm, warm.phases[p])] for p in phases]
     rows.append(["together", *cells(cold, cold.ns), *cells(warm, warm.ns)])
-    rows.append(["of it in the kernel", *cells(cold, cold.system), *cells(warm, warm.system)])
     out = f"### {name}\n\n{1e3 / cold.ns:.0f} MB/s cold, {1e3 / warm.ns:.0f} warm; {cold.faults:.0f} page faults in the first pass, {warm.faults:.0f} in a later one"
     if python:
         out += f"; called from Python, warm, {python[0]:.2f} ns a byte from str, {python[1]:.2f} from bytes"
@@ -165,7 +164,7 @@ def main():
     a = ap.parse_args()
     model = bench.model(a.pattern)
     form = "the form of Python's str" if a.form == "str" else "bytes"
-    sections = [f"{a.pattern}, one thread, long documents, from {form}. {', '.join(bench.machine())}. Sampled every 250 microseconds.\n", limits(a.program)]
+    sections = [f"{a.pattern}, one thread, long documents, from {form}. {', '.join(bench.machine())}. Processor time, sampled every 250 microseconds.\n", limits(a.program)]
     with tempfile.TemporaryDirectory() as folder:
         for text in a.texts:
             path = text
