@@ -5,7 +5,8 @@
  * models' tokenizer.json (the carriage return and line feed in deepseek_v3's third are the characters themselves).
  * kimi_k2: `pat_str` of tokenization_kimi.py. tekken: `pattern` of Mistral's tekken.json, version 3.
  *
- * A regex is for people, files and the twin in tests; the scanner beside it does the work. */
+ * A regex is for people, files and the twin in tests; what does the work are the rules of rules.h, as a scanner (scan.c) and as a search of
+ * all starts in a stretch of text (starts.c). */
 #include "pretok/names.h"
 
 #include <string.h>
@@ -63,17 +64,17 @@ static const char *const deepseek_v3[] = {
 };
 
 const pm_named_pattern pm_named_patterns[] = {
-    {"gpt2", gpt2, pm_scan_gpt2},
-    {"r50k_base", gpt2, pm_scan_gpt2},
-    {"p50k_base", gpt2, pm_scan_gpt2},
-    {"cl100k_base", cl100k, pm_scan_cl100k},
-    {"o200k_base", o200k, pm_scan_o200k},
-    {"o200k_harmony", o200k, pm_scan_o200k},
-    {"llama3", cl100k, pm_scan_cl100k},
-    {"qwen2", qwen2, pm_scan_qwen2},
-    {"deepseek_v3", deepseek_v3, pm_scan_deepseek_v3},
-    {"kimi_k2", kimi_k2, pm_scan_kimi_k2},
-    {"tekken", tekken, pm_scan_tekken},
+    {"gpt2", gpt2, pm_scan_gpt2, pm_starts_gpt2},
+    {"r50k_base", gpt2, pm_scan_gpt2, pm_starts_gpt2},
+    {"p50k_base", gpt2, pm_scan_gpt2, pm_starts_gpt2},
+    {"cl100k_base", cl100k, pm_scan_cl100k, pm_starts_cl100k},
+    {"o200k_base", o200k, pm_scan_o200k, pm_starts_o200k},
+    {"o200k_harmony", o200k, pm_scan_o200k, pm_starts_o200k},
+    {"llama3", cl100k, pm_scan_cl100k, pm_starts_cl100k},
+    {"qwen2", qwen2, pm_scan_qwen2, pm_starts_qwen2},
+    {"deepseek_v3", deepseek_v3, pm_scan_deepseek_v3, pm_starts_deepseek_v3},
+    {"kimi_k2", kimi_k2, pm_scan_kimi_k2, pm_starts_kimi_k2},
+    {"tekken", tekken, pm_scan_tekken, pm_starts_tekken},
 };
 const size_t pm_n_named_patterns = sizeof pm_named_patterns / sizeof *pm_named_patterns;
 

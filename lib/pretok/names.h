@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pretok/starts.h"
+
 /* The end of the pre-token that begins at text[pos], pos < len. Pure: depends on text[pos..len) only. */
 typedef size_t (*pm_scan_fn)(const uint8_t *text, size_t len, size_t pos);
 
@@ -12,6 +14,7 @@ typedef struct pm_named_pattern {
     const char *name;
     const char *const *regexes; /* one or more, ended by NULL */
     pm_scan_fn scan;
+    pm_find_fn find; /* the same pre-tokens, many at a time */
 } pm_named_pattern;
 
 extern const pm_named_pattern pm_named_patterns[];

@@ -3,7 +3,7 @@
  * Idea. A backtracking engine tries a pattern's alternatives in turn at a position and takes the first that matches.
  * In these patterns each alternative is a few runs of character classes, so what the engine would find in the end can
  * be said directly: look at the class of the first character, walk one or two runs, done. The patterns of one family
- * differ in a handful of choices (`rules` below); one body serves the family and the compiler folds the choices into
+ * differ in a handful of choices (rules.h); one body serves the family and the compiler folds the choices into
  * one function a pattern.
  *
  * What backtracking comes to, case by case (X stands for a character of class X, X^n for n of them):
@@ -61,16 +61,6 @@ enum {
     LOWER = PM_CLASS_LL | PM_CLASS_LO | PM_CLASS_MARK,                               /* l and B */
     BOTH = PM_CLASS_LO | PM_CLASS_MARK                                               /* B */
 };
-
-/* What tells the patterns of the cl100k_base and o200k_base families apart. */
-typedef struct rules {
-    bool cased;             /* words are [UB]*[lB]+ or [UB]+[lB]*, else \p{L}+ */
-    bool contraction_first; /* an alternative of its own, before words */
-    bool contraction_after; /* an optional end of a word */
-    bool han_apart;         /* [\p{Han}]+ before all else, and no Han in words */
-    bool slash;             /* punctuation is followed by [\r\n/]*, else by [\r\n]* */
-    unsigned digits;        /* \p{N}{1,digits} */
-} rules;
 
 /* ---- characters and runs ---- */
 
@@ -154,28 +144,6 @@ INLINE size_t run(const uint8_t *text, size_t len, size_t pos, uint32_t set, boo
 
 /* ---- parts of patterns ---- */
 
-/* The end of a contraction that begins at pos, or pos. */
-INLINE size_t contraction(const uint8_t *text, size_t len, size_t pos, bool any_case) {
-    if (len - pos < 2 || text[pos] != '\'') {
-        return pos;
-    }
-    uint8_t fold = any_case ? 0x20 : 0;
-    uint8_t a = text[pos + 1] | fold;
-    if (a == 's' || a == 't' || a == 'm' || a == 'd') {
-        return pos + 2;
-    }
-    if (len - pos >= 3) {
-        uint8_t b = text[pos + 2] | fold;
-        if (((a == 'r' || a == 'v') && b == 'e') || (a == 'l' && b == 'l')) {
-            return pos + 3;
-        }
-        if (any_case && text[pos + 1] == 0xC5 && text[pos + 2] == 0xBF) { /* U+017F */
-            return pos + 3;
-        }
-    }
-    return pos;
-}
-
 /* The end of the white space that is a pre-token of its own, from white space at pos on:
  * [`\s*[\r\n]+|`]`\s+(?!\S)|\s+`. */
 INLINE size_t white_space(const uint8_t *text, size_t len, size_t pos, bool newline_rule) {
@@ -257,20 +225,20 @@ INLINE size_t cased_word(const uint8_t *text, size_t len, size_t pos, bool no_ha
 }
 
 /* The end of a word at pos, its contraction included, or pos when there is none. */
-INLINE size_t word(const uint8_t *text, size_t len, size_t pos, const rules *r, bool *only_upper) {
+INLINE size_t word(const uint8_t *text, size_t len, size_t pos, const pm_rules *r, bool *only_upper) {
     size_t end;
     if (r->cased) {
         end = cased_word(text, len, pos, r->han_apart, only_upper);
     } else {
         end = run(text, len, pos, PM_CLASS_LETTER, false);
     }
-    return r->contraction_after && end > pos ? contraction(text, len, end, true) : end;
+    return r->contraction == PM_CONTRACTION_AFTER && end > pos ? pm_contraction_end(text, len, end, true) : end;
 }
 
 /* ---- the families ---- */
 
 /* One pre-token of a pattern of the cl100k_base and o200k_base families. */
-INLINE size_t scan_family(const uint8_t *text, size_t len, size_t pos, const rules *r) {
+INLINE size_t scan_cl100k(const uint8_t *text, size_t len, size_t pos, const pm_rules *r) {
     unsigned n;
     bool only_upper = false;
     uint32_t class = class_at(text, len, pos, &n);
@@ -288,15 +256,15 @@ INLINE size_t scan_family(const uint8_t *text, size_t len, size_t pos, const rul
     if ((class & PM_CLASS_NEWLINE) != 0) {
         return white_space(text, len, pos, true);
     }
-    if (r->contraction_first && text[pos] == '\'') {
-        size_t end = contraction(text, len, pos, true);
+    if (r->contraction == PM_CONTRACTION_FIRST && text[pos] == '\'') {
+        size_t end = pm_contraction_end(text, len, pos, true);
         if (end > pos) {
             return end;
         }
     }
     size_t end = word(text, len, next, r, &only_upper); /* the character at pos is its prefix */
     if (r->cased && (class & PM_CLASS_MARK) != 0 && (end == next || only_upper)) {
-        return r->contraction_after ? contraction(text, len, next, true) : next; /* the mark is the word */
+        return r->contraction == PM_CONTRACTION_AFTER ? pm_contraction_end(text, len, next, true) : next; /* the mark is the word */
     }
     if (end > next) {
         return end;
@@ -309,39 +277,14 @@ INLINE size_t scan_family(const uint8_t *text, size_t len, size_t pos, const rul
     return line_ends(text, len, run(text, len, next, PUNCTUATION, false), r->slash);
 }
 
-size_t pm_scan_cl100k(const uint8_t *text, size_t len, size_t pos) {
-    static const rules r = {.contraction_first = true, .digits = 3};
-    return scan_family(text, len, pos, &r);
-}
-
-size_t pm_scan_qwen2(const uint8_t *text, size_t len, size_t pos) {
-    static const rules r = {.contraction_first = true, .digits = 1};
-    return scan_family(text, len, pos, &r);
-}
-
-size_t pm_scan_o200k(const uint8_t *text, size_t len, size_t pos) {
-    static const rules r = {.cased = true, .contraction_after = true, .slash = true, .digits = 3};
-    return scan_family(text, len, pos, &r);
-}
-
-size_t pm_scan_tekken(const uint8_t *text, size_t len, size_t pos) {
-    static const rules r = {.cased = true, .slash = true, .digits = 1};
-    return scan_family(text, len, pos, &r);
-}
-
-size_t pm_scan_kimi_k2(const uint8_t *text, size_t len, size_t pos) {
-    static const rules r = {.cased = true, .contraction_after = true, .han_apart = true, .digits = 3};
-    return scan_family(text, len, pos, &r);
-}
-
 /* gpt2: an optional space, then a run of letters, of numbers or of the rest. */
-size_t pm_scan_gpt2(const uint8_t *text, size_t len, size_t pos) {
+INLINE size_t scan_gpt2(const uint8_t *text, size_t len, size_t pos) {
     unsigned n;
     uint32_t class = class_at(text, len, pos, &n);
     size_t next = pos + n;
 
     if (text[pos] == '\'') {
-        size_t end = contraction(text, len, pos, false);
+        size_t end = pm_contraction_end(text, len, pos, false);
         if (end > pos) {
             return end;
         }
@@ -368,9 +311,6 @@ size_t pm_scan_gpt2(const uint8_t *text, size_t len, size_t pos) {
 
 enum { PUNCT_SYMBOL = PM_CLASS_PUNCT | PM_CLASS_SYMBOL, LETTER_MARK = PM_CLASS_LETTER | PM_CLASS_MARK };
 
-/* The range of the second regex. */
-INLINE bool in_cjk_zone(uint32_t cp) { return (cp >= 0x4E00 && cp <= 0x9FA5) || (cp >= 0x3040 && cp <= 0x30FF); }
-
 /* The class of the character at pos if it belongs to this zone (CJK or other); 0 where the zone or the text ends.
  * Numbers end both. */
 INLINE uint32_t class_in_zone(const uint8_t *text, size_t len, size_t pos, bool cjk, unsigned *n) {
@@ -384,7 +324,7 @@ INLINE uint32_t class_in_zone(const uint8_t *text, size_t len, size_t pos, bool 
         class = cjk ? 0 : ascii_class((uint8_t)cp);
     } else {
         cp = pm_utf8_read(text + pos, text + len, n);
-        class = in_cjk_zone(cp) == cjk ? pm_class(cp) : 0;
+        class = pm_is_cjk(cp) == cjk ? pm_class(cp) : 0;
     }
     return (class & PM_CLASS_NUMBER) != 0 ? 0 : class;
 }
@@ -445,11 +385,12 @@ INLINE size_t unmatched_in_zone(const uint8_t *text, size_t len, size_t pos, boo
     return (class & LETTER_MARK) != 0 ? last : end;
 }
 
-size_t pm_scan_deepseek_v3(const uint8_t *text, size_t len, size_t pos) {
+/* All three regexes: groups of numbers, and zones (in each of which the third is at work). */
+INLINE size_t scan_deepseek(const uint8_t *text, size_t len, size_t pos) {
     unsigned n;
     uint32_t cp = pm_utf8_read(text + pos, text + len, &n);
     uint32_t class = pm_class(cp);
-    bool cjk = in_cjk_zone(cp);
+    bool cjk = pm_is_cjk(cp);
     size_t next = pos + n;
 
     if ((class & PM_CLASS_NUMBER) != 0) {
@@ -479,3 +420,20 @@ size_t pm_scan_deepseek_v3(const uint8_t *text, size_t len, size_t pos) {
     }
     return unmatched_in_zone(text, len, pos, cjk);
 }
+
+/* ---- the named patterns ---- */
+
+INLINE size_t scan(const uint8_t *text, size_t len, size_t pos, const pm_rules *r) {
+    switch (r->family) {
+    case PM_FAMILY_GPT2: return scan_gpt2(text, len, pos);
+    case PM_FAMILY_DEEPSEEK: return scan_deepseek(text, len, pos);
+    default: return scan_cl100k(text, len, pos, r);
+    }
+}
+
+#define DEFINE_SCAN(name, ...)                                                                                         \
+    size_t pm_scan_##name(const uint8_t *text, size_t len, size_t pos) {                                               \
+        static const pm_rules r = {__VA_ARGS__};                                                                       \
+        return scan(text, len, pos, &r);                                                                               \
+    }
+PM_RULES(DEFINE_SCAN)

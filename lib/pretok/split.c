@@ -1,6 +1,6 @@
 /* split.c - see split.h.
  *
- * A splitter is a chain of stages: a scanner, or one or more regexes applied in turn to the pieces of the former. Every
+ * A named pattern alone is starts.c's. Else a splitter is a chain of stages: a name's scanner, or a regex, each applied to the pieces of the former. Every
  * stage knows the piece it works on and how far it is; the next pre-token comes from the last stage whose piece is not
  * used up, and each piece that a stage gives is handed down to the next. So stages advance lazily, nothing is stored
  * per piece, and a stage sees its piece as a text of its own: lookaheads end and lookbehinds begin with it.
@@ -25,7 +25,7 @@
 #include "text/utf8.h"
 
 typedef struct stage_plan {
-    pm_scan_fn scan; /* NULL: regex */
+    const pm_named_pattern *named; /* NULL: regex */
     pm_regex *regex;
 } stage_plan;
 
@@ -53,13 +53,13 @@ static pm_status add_regex_text(pm_splitter *s, const char *regex, pm_error *err
     return PM_OK;
 }
 
-static pm_status add_stage(pm_splitter *s, pm_scan_fn scan, pm_regex *regex, pm_error *err) {
+static pm_status add_stage(pm_splitter *s, const pm_named_pattern *named, pm_regex *regex, pm_error *err) {
     pm_status status = pm_grow((void **)&s->stages, &s->cap_stages, s->n_stages + 1, sizeof *s->stages, err);
     if (status != PM_OK) {
         pm_regex_free(regex);
         return status;
     }
-    s->stages[s->n_stages++] = (stage_plan){scan, regex};
+    s->stages[s->n_stages++] = (stage_plan){named, regex};
     s->has_regex |= regex != NULL;
     return PM_OK;
 }
@@ -98,7 +98,7 @@ static pm_status add_named(pm_splitter *s, const pm_named_pattern *named, bool s
             PM_TRY(add_regex_stage(s, true, i, n, err));
         }
     }
-    return scanners ? add_stage(s, named->scan, NULL, err) : PM_OK;
+    return scanners ? add_stage(s, named, NULL, err) : PM_OK;
 }
 
 /* The name, or the pattern whose regexes these are; NULL if neither. Of several names for the same regexes, the first.
@@ -211,6 +211,7 @@ struct pm_split_scratch {
     bool ready;
     bool whole_left; /* without stages: the document is still to be given */
     stage *stages;
+    pm_starts *starts;       /* a named pattern alone, else NULL */
     pm_regex_scratch *regex; /* NULL when no stage is a regex */
     uint64_t budget;
 
@@ -219,6 +220,8 @@ struct pm_split_scratch {
     size_t document_len;
     size_t text_at, document_at; /* the same place in both */
 };
+
+static bool is_named_alone(const pm_splitter *s) { return s->n_stages == 1 && s->stages[0].named; }
 
 pm_status pm_split_scratch_new(pm_split_scratch **out, const pm_splitter *splitter, pm_error *err) {
     pm_split_scratch *s = pm_calloc(1, sizeof *s);
@@ -229,10 +232,16 @@ pm_status pm_split_scratch_new(pm_split_scratch **out, const pm_splitter *splitt
         status = pm_fail_memory(err);
     } else if (splitter->has_regex) {
         status = pm_regex_scratch_new(&s->regex, err);
+    } else if (is_named_alone(splitter)) {
+        s->starts = pm_alloc(1, sizeof *s->starts);
+        status = s->starts ? PM_OK : pm_fail_memory(err);
     }
     if (status != PM_OK) {
         pm_split_scratch_free(s);
         return status;
+    }
+    if (s->starts) {
+        pm_starts_init(s->starts, splitter->stages[0].named->find, splitter->cpu);
     }
     s->splitter = splitter;
     *out = s;
@@ -243,12 +252,17 @@ void pm_split_scratch_free(pm_split_scratch *s) {
     if (s) {
         pm_regex_scratch_free(s->regex);
         pm_buf_release(&s->copy);
+        pm_free(s->starts);
         pm_free(s->stages);
         pm_free(s);
     }
 }
 
 void pm_split_begin(pm_split_scratch *s, const uint8_t *text, size_t len) {
+    if (s->starts) {
+        pm_starts_begin(s->starts, text, len);
+        return;
+    }
     s->text = text;
     s->len = len;
     s->ready = false;
@@ -374,10 +388,10 @@ static pm_status advance(pm_split_scratch *s, size_t k, pm_error *err) {
     stage *st = &s->stages[k];
     const stage_plan *plan = &s->splitter->stages[k];
 
-    if (!plan->scan) {
+    if (!plan->named) {
         return advance_regex(s, plan->regex, st, err);
     }
-    st->pos = st->begin + plan->scan(s->text + st->begin, st->end - st->begin, st->pos - st->begin);
+    st->pos = st->begin + plan->named->scan(s->text + st->begin, st->end - st->begin, st->pos - st->begin);
     return PM_OK;
 }
 
@@ -406,21 +420,13 @@ static pm_status next_of_chain(pm_split_scratch *s, size_t *end, pm_error *err) 
     }
 }
 
-static size_t fill_by_scanner(pm_split_scratch *s, pm_scan_fn scan, size_t *ends, size_t cap) {
-    const uint8_t *text = s->text;
-    size_t len = s->len, pos = s->stages[0].pos, n = 0;
-
-    while (n < cap && pos < len) {
-        pos = scan(text, len, pos);
-        ends[n++] = pos;
-    }
-    s->stages[0].pos = pos;
-    return n;
-}
-
 pm_status pm_split_next(pm_split_scratch *s, size_t *ends, size_t cap, size_t *n, pm_error *err) {
     const pm_splitter *splitter = s->splitter;
 
+    if (s->starts) {
+        *n = pm_starts_next(s->starts, ends, cap);
+        return PM_OK;
+    }
     *n = 0;
     if (!s->ready) {
         PM_TRY(get_ready(s, err));
@@ -430,10 +436,6 @@ pm_status pm_split_next(pm_split_scratch *s, size_t *ends, size_t cap, size_t *n
             ends[(*n)++] = s->len;
             s->whole_left = false;
         }
-        return PM_OK;
-    }
-    if (splitter->n_stages == 1 && splitter->stages[0].scan) {
-        *n = fill_by_scanner(s, splitter->stages[0].scan, ends, cap);
         return PM_OK;
     }
     for (size_t i = 0; i < cap; i++) {

@@ -1,6 +1,6 @@
-/* fuzz_split.c - the scanners of the named patterns against the slow twin and PCRE2, on the input's bytes as they are
- * and on the text that its bytes spell in the alphabet of tricky characters. A scanner must also look at the rest of
- * the text only: each is run on a copy of it. */
+/* fuzz_split.c - the scanners of the named patterns against the slow twin and PCRE2, and the search of starts against
+ * the scanners, on the input's bytes as they are and on the text that its bytes spell in the alphabet of tricky
+ * characters. A scanner must also look at the rest of the text only: each is run on a copy of it. */
 #include <stdio.h>
 
 #include "../oracle/split_regex.h"
@@ -69,11 +69,33 @@ static size_t by_scanner(int p, const uint8_t *text, size_t len, size_t *ends) {
     return n;
 }
 
+/* The search of starts, with smallest and with usual windows, must end pre-tokens where the scanner does. */
+static void check_starts(int p, pm_cpu cpu, const uint8_t *text, size_t len, const size_t *want, size_t n) {
+    static pm_starts starts;
+    static size_t got[MAX_TEXT + 1];
+    for (size_t window = 64; window <= PM_WINDOW; window *= PM_WINDOW / 64) {
+        pm_starts_init(&starts, pm_named_pattern_find(names[p])->find, cpu);
+        starts.window = window;
+        pm_starts_begin(&starts, text, len);
+        size_t n_got = pm_starts_next(&starts, got, MAX_TEXT + 1);
+        for (size_t i = 0; i < n || i < n_got; i++) {
+            if (i >= n || i >= n_got || got[i] != want[i]) {
+                differ(p, "the search of starts", i < n ? want[i] : len);
+            }
+        }
+    }
+}
+
 static void compare(const uint8_t *text, size_t len) {
     static size_t got[MAX_TEXT], want[2][MAX_TEXT];
     static const char *const ways[2] = {"the oracle", "PCRE2"};
     for (int p = 0; p < N_SCANNERS; p++) {
         size_t n = by_scanner(p, text, len, got);
+        for (int cpu = 0; cpu < PM_N_CPUS; cpu++) {
+            if (pm_cpu_has((pm_cpu)cpu)) {
+                check_starts(p, (pm_cpu)cpu, text, len, got, n);
+            }
+        }
         size_t n_want[2] = {by_oracle(p, text, len, want[0]), by_pcre2(p, text, len, want[1])};
         for (int w = 0; w < 2; w++) {
             for (size_t i = 0; i < n || i < n_want[w]; i++) {

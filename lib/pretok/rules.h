@@ -1,0 +1,67 @@
+/* rules.h - the named patterns as rules: one row a pattern, for the scanner (scan.c) and for the search of starts (starts.c).
+ *
+ * A row's regexes stand in names.c. Both files compile one body with each row as a constant, so the compiler folds the choices into one
+ * function a pattern. A next model's pattern of these families is a row here and one in names.c. */
+#ifndef PM_PRETOK_RULES_H
+#define PM_PRETOK_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum pm_family {
+    PM_FAMILY_GPT2,    /* a blank is the prefix of words, of numbers and of punctuation; line ends are white space as any other */
+    PM_FAMILY_CL100K,  /* any character but CR, LF, letters and numbers is the prefix of words; line ends end a pre-token of white space */
+    PM_FAMILY_DEEPSEEK /* three regexes in turn, so zones; words are [\p{L}\p{M}]+ */
+} pm_family;
+
+typedef enum pm_contraction {
+    PM_CONTRACTION_NONE,
+    PM_CONTRACTION_FIRST, /* an alternative of its own, before words */
+    PM_CONTRACTION_AFTER  /* an optional end of a word */
+} pm_contraction;
+
+typedef struct pm_rules {
+    pm_family family;
+    pm_contraction contraction; /* in gpt2 lower case only */
+    unsigned digits;            /* \p{N}{1,digits}; 0: \p{N}+ */
+    bool cased;                 /* words are [UB]*[lB]+ or [UB]+[lB]* (see scan.c), else \p{L}+ */
+    bool han_apart;             /* [\p{Han}]+ before all else, and no Han in words */
+    bool slash;                 /* punctuation is followed by [\r\n/]*, else by [\r\n]* */
+} pm_rules;
+
+/* clang-format off */
+#define PM_RULES(ROW) \
+    ROW(gpt2,        .family = PM_FAMILY_GPT2,     .contraction = PM_CONTRACTION_FIRST) \
+    ROW(cl100k,      .family = PM_FAMILY_CL100K,   .contraction = PM_CONTRACTION_FIRST, .digits = 3) \
+    ROW(qwen2,       .family = PM_FAMILY_CL100K,   .contraction = PM_CONTRACTION_FIRST, .digits = 1) \
+    ROW(o200k,       .family = PM_FAMILY_CL100K,   .contraction = PM_CONTRACTION_AFTER, .digits = 3, .cased = true, .slash = true) \
+    ROW(tekken,      .family = PM_FAMILY_CL100K,                                        .digits = 1, .cased = true, .slash = true) \
+    ROW(kimi_k2,     .family = PM_FAMILY_CL100K,   .contraction = PM_CONTRACTION_AFTER, .digits = 3, .cased = true, .han_apart = true) \
+    ROW(deepseek_v3, .family = PM_FAMILY_DEEPSEEK,                                      .digits = 3)
+/* clang-format on */
+
+/* Where the contraction `(?i:'s|'t|'re|'ve|'m|'ll|'d)` that begins at text[pos], pos < len, ends; pos: there is none.
+ * Without any_case, in lower case only. (?i) folds U+017F (long s) to s. */
+static inline size_t pm_contraction_end(const uint8_t *text, size_t len, size_t pos, bool any_case) {
+    if (len - pos < 2 || text[pos] != '\'') {
+        return pos;
+    }
+    uint8_t fold = any_case ? 0x20 : 0;
+    uint8_t a = text[pos + 1] | fold;
+    if (a == 's' || a == 't' || a == 'm' || a == 'd') {
+        return pos + 2;
+    }
+    if (len - pos >= 3) {
+        uint8_t b = text[pos + 2] | fold;
+        if (((a == 'r' || a == 'v') && b == 'e') || (a == 'l' && b == 'l')) {
+            return pos + 3;
+        }
+        if (any_case && text[pos + 1] == 0xC5 && text[pos + 2] == 0xBF) { /* U+017F */
+            return pos + 3;
+        }
+    }
+    return pos;
+}
+
+#endif
