@@ -218,6 +218,9 @@ pm_classes_fn pm_classes_for(pm_cpu cpu) {
         return pm_classes_avx2;
     case PM_CPU_AVX512:
         return pm_classes_avx512;
+#elif defined(PM_HAVE_NEON)
+    case PM_CPU_NEON:
+        return pm_classes_neon;
 #endif
     default:
         return pm_classes_portable;

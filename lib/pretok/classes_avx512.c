@@ -10,38 +10,13 @@
 
 #define TARGET PM_TARGET_AVX512
 #define INLINE PM_TARGET_AVX512 static inline __attribute__((always_inline))
-#define ALIGNED __attribute__((aligned(64)))
 
 /* ---- tables ---- */
 
-static const uint8_t ascii_flags[128] ALIGNED = {
-    ['A' ... 'Z'] = FLAG_UPPER, ['a' ... 'z'] = FLAG_LOWER, ['0' ... '9'] = FLAG_NUMBER, ['!' ... '/'] = FLAG_PUNCT,
-    [':' ... '@'] = FLAG_PUNCT, ['[' ... '`'] = FLAG_PUNCT, ['{' ... '~'] = FLAG_PUNCT,  ['\t'] = FLAG_SPACE,
-    ['\v' ... '\f'] = FLAG_SPACE, [' '] = FLAG_SPACE,       ['\n'] = FLAG_TOP,           ['\r'] = FLAG_TOP,
-};
-
-static const uint8_t flags_by_code[64] ALIGNED = {FLAGS_BY_CODE(0), FLAGS_BY_CODE(FLAG_TOP)};
-
-/* What second bytes can be, by their low six bits; and, by those of first bytes of two or three, what they ask of the
- * second to be well-formed, to be an ideograph or a hangul syllable. */
-enum { ANY = 1, BELOW_A0 = 2, FROM_A0 = 4, FROM_B8 = 8, TO_BD = 16, FROM_B0 = 32, BELOW_9E = 64, FROM_81_TO_83 = 128 };
-static const uint8_t seconds[64] ALIGNED = {
-    [0x00] = ANY | BELOW_A0 | TO_BD | BELOW_9E,
-    [0x01 ... 0x03] = ANY | BELOW_A0 | TO_BD | BELOW_9E | FROM_81_TO_83,
-    [0x04 ... 0x1D] = ANY | BELOW_A0 | TO_BD | BELOW_9E,
-    [0x1E ... 0x1F] = ANY | BELOW_A0 | TO_BD,
-    [0x20 ... 0x2F] = ANY | FROM_A0 | TO_BD,
-    [0x30 ... 0x37] = ANY | FROM_A0 | TO_BD | FROM_B0,
-    [0x38 ... 0x3D] = ANY | FROM_A0 | TO_BD | FROM_B0 | FROM_B8,
-    [0x3E ... 0x3F] = ANY | FROM_A0 | FROM_B0 | FROM_B8,
-};
-static const uint8_t well_formed[64] ALIGNED = {
-    [0x02 ... 0x1F] = ANY, [0x20] = FROM_A0, [0x21 ... 0x2C] = ANY, [0x2D] = BELOW_A0, [0x2E ... 0x2F] = ANY};
-static const uint8_t ideographs[64] ALIGNED = {[0x24] = FROM_B8, [0x25 ... 0x28] = ANY, [0x29] = TO_BD};
-static const uint8_t hangul[64] ALIGNED = {[0x2A] = FROM_B0, [0x2B ... 0x2C] = ANY, [0x2D] = BELOW_9E};
+static const uint8_t flags_by_code[64] PM_BLOCK_TABLE = {FLAGS_BY_CODE(0), FLAGS_BY_CODE(FLAG_TOP)};
 
 /* Index of the byte n before each, among the block before (0..63) and this one (64..127): from 64 - n on. */
-static const uint8_t places[128] ALIGNED = {
+static const uint8_t places[128] PM_BLOCK_TABLE = {
     0,   1,   2,   3,   4,   5,   6,   7,   8,   9,   10,  11,  12,  13,  14,  15,  16,  17,  18,  19,  20,  21,
     22,  23,  24,  25,  26,  27,  28,  29,  30,  31,  32,  33,  34,  35,  36,  37,  38,  39,  40,  41,  42,  43,
     44,  45,  46,  47,  48,  49,  50,  51,  52,  53,  54,  55,  56,  57,  58,  59,  60,  61,  62,  63,  64,  65,
@@ -100,7 +75,7 @@ INLINE void find_two(const uint8_t *p, __m512i v, __m512i v1, found *f) {
 
 /* Characters of three bytes. */
 INLINE void find_three(const uint8_t *p, __m512i v, __m512i v1, __m512i v2, __m512i second, found *f) {
-    uint64_t rest = f->three & _mm512_test_epi8_mask(second, _mm512_permutexvar_epi8(v, _mm512_load_si512(ideographs)));
+    uint64_t rest = f->three & _mm512_test_epi8_mask(second, _mm512_permutexvar_epi8(v, _mm512_load_si512(pm_ideographs)));
     uint64_t e3 = f->three & equal(v, 0xE3);
 
     f->codes = _mm512_mask_mov_epi8(f->codes, rest, all(CODE_IDEOGRAPH));
@@ -119,7 +94,7 @@ INLINE void find_three(const uint8_t *p, __m512i v, __m512i v1, __m512i v2, __m5
     if (!rest) {
         return;
     }
-    same = rest & _mm512_test_epi8_mask(second, _mm512_permutexvar_epi8(v, _mm512_load_si512(hangul)));
+    same = rest & _mm512_test_epi8_mask(second, _mm512_permutexvar_epi8(v, _mm512_load_si512(pm_hangul)));
     f->codes = _mm512_mask_mov_epi8(f->codes, same, all(CODE_LETTER));
     rest &= ~same;
     while (rest) {
@@ -154,8 +129,8 @@ TARGET static __attribute__((noinline)) void find_four(const uint8_t *p, uint64_
 /* A block that is not all ASCII: `flags` has those of its ASCII, `high` are the others. */
 INLINE void other_block(const uint8_t *p, __m512i v, __m512i flags, uint64_t high, before *b, pm_class_word *w) {
     __m512i v1 = _mm512_loadu_si512(p + 1), v2 = _mm512_loadu_si512(p + 2);
-    __m512i second = _mm512_maskz_permutexvar_epi8(continues(v1), v1, _mm512_load_si512(seconds));
-    __m512i first = _mm512_maskz_permutexvar_epi8(from(v, 0xC0), v, _mm512_load_si512(well_formed));
+    __m512i second = _mm512_maskz_permutexvar_epi8(continues(v1), v1, _mm512_load_si512(pm_seconds));
+    __m512i first = _mm512_maskz_permutexvar_epi8(from(v, 0xC0), v, _mm512_load_si512(pm_well_formed));
     uint64_t formed = _mm512_test_epi8_mask(first, second), above = from(v, 0xE0), f0 = from(v, 0xF0);
     found f = {all(CODE_OTHER), formed & ~above, formed & above & continues(v2), 0, 0};
 
@@ -206,8 +181,8 @@ INLINE void other_block(const uint8_t *p, __m512i v, __m512i flags, uint64_t hig
 INLINE void block(const uint8_t *p, before *b, pm_class_word *w) {
     __m512i v = _mm512_loadu_si512(p);
     uint64_t high = _mm512_movepi8_mask(v);
-    __m512i flags = _mm512_maskz_permutex2var_epi8(~high, _mm512_load_si512(ascii_flags), v,
-                                                   _mm512_load_si512(ascii_flags + 64));
+    __m512i flags = _mm512_maskz_permutex2var_epi8(~high, _mm512_load_si512(pm_ascii_flags), v,
+                                                   _mm512_load_si512(pm_ascii_flags + 64));
 
     w->blank = equal(v, ' ');
     w->apostrophe = equal(v, '\'');

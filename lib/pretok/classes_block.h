@@ -62,6 +62,36 @@ enum { CODE_LETTER = 2, CODE_PUNCT = 7, CODE_OTHER = 9, CODE_HAN = 16, CODE_IDEO
     FLAG_UPPER | (top), FLAG_LOWER | (top), FLAG_LETTER | (top), FLAG_MARK | (top), FLAG_NUMBER | (top),               \
         FLAG_SPACE | (top), (top), FLAG_PUNCT | (top), FLAG_PUNCT | (top), (top), 0, 0, 0, 0, 0, 0
 
+/* ---- tables for processors that look up 64 bytes at once ---- */
+
+#define PM_BLOCK_TABLE __attribute__((aligned(64)))
+
+static const uint8_t pm_ascii_flags[128] PM_BLOCK_TABLE = {
+    ['A' ... 'Z'] = FLAG_UPPER, ['a' ... 'z'] = FLAG_LOWER, ['0' ... '9'] = FLAG_NUMBER, ['!' ... '/'] = FLAG_PUNCT,
+    [':' ... '@'] = FLAG_PUNCT, ['[' ... '`'] = FLAG_PUNCT, ['{' ... '~'] = FLAG_PUNCT,  ['\t'] = FLAG_SPACE,
+    ['\v' ... '\f'] = FLAG_SPACE, [' '] = FLAG_SPACE,       ['\n'] = FLAG_TOP,           ['\r'] = FLAG_TOP,
+};
+
+/* What a second byte can be, by its low six bits; and what the first byte of two or three (its low six bits again) asks
+ * of the second, for the character to be well-formed, an ideograph or a hangul syllable. */
+enum { ANY = 1, BELOW_A0 = 2, FROM_A0 = 4, FROM_B8 = 8, TO_BD = 16, FROM_B0 = 32, BELOW_9E = 64, FROM_81_TO_83 = 128 };
+static const uint8_t pm_seconds[64] PM_BLOCK_TABLE = {
+    [0x00] = ANY | BELOW_A0 | TO_BD | BELOW_9E,
+    [0x01 ... 0x03] = ANY | BELOW_A0 | TO_BD | BELOW_9E | FROM_81_TO_83,
+    [0x04 ... 0x1D] = ANY | BELOW_A0 | TO_BD | BELOW_9E,
+    [0x1E ... 0x1F] = ANY | BELOW_A0 | TO_BD,
+    [0x20 ... 0x2F] = ANY | FROM_A0 | TO_BD,
+    [0x30 ... 0x37] = ANY | FROM_A0 | TO_BD | FROM_B0,
+    [0x38 ... 0x3D] = ANY | FROM_A0 | TO_BD | FROM_B0 | FROM_B8,
+    [0x3E ... 0x3F] = ANY | FROM_A0 | FROM_B0 | FROM_B8,
+};
+static const uint8_t pm_well_formed[64] PM_BLOCK_TABLE = {
+    [0x02 ... 0x1F] = ANY, [0x20] = FROM_A0, [0x21 ... 0x2C] = ANY, [0x2D] = BELOW_A0, [0x2E ... 0x2F] = ANY};
+static const uint8_t pm_ideographs[64] PM_BLOCK_TABLE = {[0x24] = FROM_B8, [0x25 ... 0x28] = ANY, [0x29] = TO_BD};
+static const uint8_t pm_hangul[64] PM_BLOCK_TABLE = {[0x2A] = FROM_B0, [0x2B ... 0x2C] = ANY, [0x2D] = BELOW_9E};
+
+/* ---- small helps ---- */
+
 /* The 64 bytes at text, or copies of the `left` that can be read, with zeros behind; 67 can be read at the result. */
 static inline const uint8_t *pm_block_at(const uint8_t *text, size_t left, uint8_t padded[128]) {
     if (left >= 67) {
