@@ -26,53 +26,63 @@
 #include "base/hash.h"
 #include "encode/breaks.h"
 #include "encode/merge.h"
-#include "encode/words.h"
+#include "encode/memo.h"
 
-enum { GROUP = 64 /* bits of `parts` */, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
-enum { CACHE_LINES = 1 << 16, CACHE_IDS = 11, CACHE_AFTER = 256 /* merged words */ };
+enum { GROUP = 64, NEW_UNITS = 64, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
 
 struct pm_bpe {
     const pm_tokenizer *tok;
     pm_words words;
     pm_pairs pairs;
-    uint64_t *byte_pairs; /* the answer for bytes a, b at [a << 8 | b] */
+    uint32_t *byte_pairs; /* the rank of the merge of bytes a, b at [a << 8 | b] */
     pm_breaks *breaks;
     uint8_t *unreachable; /* a bit for each id: merging does not lead to this piece; NULL: to all */
     uint8_t *long_filter; /* a bit for each hash (long_hash) of a piece longer than PM_WORD_MAX */
     size_t longest;       /* piece */
 };
 
-/* A short word that is no piece, and its ids: one cache line. */
-typedef struct cached {
-    pm_word_key key; /* {0, 0}: none */
-    uint32_t n;
-    pm_id ids[CACHE_IDS];
-} cached;
+/* A unit that the memo does not hold, of at most PM_MERGE_SHORT bytes. */
+typedef struct new_unit {
+    pm_word_key key;
+    const uint8_t *text;
+    size_t len, readable;
+    size_t place; /* where in the output its ids belong, those of other new units not counted */
+    size_t n;
+    pm_id ids[PM_MERGE_SHORT];
+} new_unit;
 
 struct pm_bpe_scratch {
     pm_merge_scratch merge;
-    cached *cache;   /* CACHE_LINES of them, or NULL */
-    unsigned merged; /* words, until there is a cache */
+    pm_memo memo;
+    pm_id *spare; /* for the ids of a long unit that are only counted */
+    size_t spare_cap;
+    size_t n_new;
+    new_unit new_units[NEW_UNITS];
+    pm_merge_lane lanes[PM_MERGE_LANES];
+    new_unit *merged[PM_MERGE_LANES]; /* whose the lanes are */
 };
 
-/* ---------------------------------------------------------------- merging ---- */
+/* ---------------------------------------------------------------- one unit ---- */
 
-static pm_status merge_bytes(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
-                             size_t *n_ids, pm_error *err) {
-    uint64_t few[PM_MERGE_SHORT];
-    uint64_t *answers = few;
+/* A unit of at most PM_MERGE_SHORT bytes, as bytes. */
+static void begin_merge(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_merge_lane *lane) {
+    const pm_id *byte_id = bpe->tok->byte_id;
 
-    if (len > PM_MERGE_SHORT) {
-        PM_TRY(pm_merge_reserve(&scratch->merge, len, err));
-        answers = scratch->merge.answers;
+    pm_merge_lane_begin(lane, len);
+    for (size_t i = 0; i + 1 < len; i++) {
+        pm_merge_lane_set(lane, i, byte_id[unit[i]], bpe->byte_pairs[(unsigned)unit[i] << 8 | unit[i + 1]]);
     }
-    ids[0] = bpe->tok->byte_id[word[0]];
+    pm_merge_lane_set(lane, len - 1, byte_id[unit[len - 1]], PM_NO_RANK);
+}
+
+static pm_status merge_long(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
+    PM_TRY(pm_merge_reserve(scratch, len, err));
+    ids[0] = bpe->tok->byte_id[unit[0]];
     for (size_t i = 1; i < len; i++) {
-        ids[i] = bpe->tok->byte_id[word[i]];
-        answers[i - 1] = bpe->byte_pairs[(unsigned)word[i - 1] << 8 | word[i]];
+        ids[i] = bpe->tok->byte_id[unit[i]];
+        scratch->ranks[i - 1] = bpe->byte_pairs[(unsigned)unit[i - 1] << 8 | unit[i]];
     }
-    *n_ids = len > PM_MERGE_SHORT ? pm_merge_long(&bpe->pairs, &scratch->merge, ids, len)
-                                  : pm_merge_short(&bpe->pairs, ids, answers, len);
+    *n_ids = pm_merge_long(&bpe->pairs, scratch, ids, len);
     return PM_OK;
 }
 
@@ -104,80 +114,29 @@ static pm_id find_long(const pm_bpe *bpe, const uint8_t *word, size_t len, bool 
     return id != PM_ID_NONE && may_look_up(bpe, id, part) ? id : PM_ID_NONE;
 }
 
-/* A word longer than PM_WORD_MAX. */
-static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, bool part, pm_id *ids,
-                              size_t *n_ids, pm_error *err) {
-    pm_id id = find_long(bpe, word, len, part);
-    if (id != PM_ID_NONE) {
-        ids[0] = id;
-        *n_ids = 1;
-        return PM_OK;
+/* The id of a unit that is a piece and may be found as such, or PM_ID_NONE. */
+static pm_id find_piece(const pm_bpe *bpe, const uint8_t *unit, size_t len, size_t readable, bool part) {
+    if (len > PM_WORD_MAX) {
+        return find_long(bpe, unit, len, part);
     }
-    return merge_bytes(bpe, scratch, word, len, ids, n_ids, err);
+    pm_word_key key = pm_word_key_of(unit, len, readable);
+    pm_id id = pm_words_find(&bpe->words, key, pm_words_bucket(&bpe->words, key));
+    return id != PM_ID_NONE && may_look_up(bpe, id, part) ? id : PM_ID_NONE;
 }
 
-/* The place of a short word in the cache; NULL while there is none. A cache is made when an encoder has work; without memory for it, all
- * goes on without. */
-static cached *cache_line(pm_bpe_scratch *scratch, size_t bucket) {
-    if (!scratch->cache && scratch->merged < CACHE_AFTER && ++scratch->merged == CACHE_AFTER) {
-        scratch->cache = pm_pages_alloc(CACHE_LINES * sizeof *scratch->cache);
+static bool is_ascii(const uint8_t *text, size_t len) {
+    uint64_t all = 0, word;
+    for (; len >= sizeof word; text += sizeof word, len -= sizeof word) {
+        memcpy(&word, text, sizeof word);
+        all |= word;
     }
-    return scratch->cache ? &scratch->cache[bucket & (CACHE_LINES - 1)] : NULL;
-}
-
-/* The id of a short unit, or PM_ID_NONE. */
-static inline pm_id find_short(const pm_bpe *bpe, pm_word_key key, size_t bucket, bool part) {
-    pm_id id = pm_words_find(&bpe->words, key, bucket);
-    return bpe->unreachable && id != PM_ID_NONE && !may_look_up(bpe, id, part) ? PM_ID_NONE : id;
-}
-
-/* A short pre-token that was not cut before. */
-static pm_status cut_and_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
-                                size_t *n_ids, pm_error *err) {
-    size_t ends[PM_WORD_MAX + 1], start = 0;
-    size_t n = pm_breaks_cut(bpe->breaks, word, len, 0, len, ends, PM_WORD_MAX);
-    pm_id *out = ids;
-
-    for (size_t i = 0; i < n; i++) {
-        size_t size = ends[i] - start, more = 1;
-        pm_word_key key = pm_word_key_of(word + start, size, len - start);
-        *out = n > 1 ? find_short(bpe, key, pm_words_bucket(&bpe->words, key), true) : PM_ID_NONE;
-        if (*out == PM_ID_NONE) {
-            PM_TRY(merge_bytes(bpe, scratch, word + start, size, out, &more, err));
-        }
-        out += more;
-        start = ends[i];
+    for (; len > 0; text++, len--) {
+        all |= (uint64_t)*text;
     }
-    *n_ids = (size_t)(out - ids);
-    return PM_OK;
+    return (all & UINT64_C(0x8080808080808080)) == 0;
 }
 
-static bool is_ascii(pm_word_key key) { return ((key.low | key.high) & UINT64_C(0x8080808080808080)) == 0; }
-
-/* A short unit that is not in the table. Letters of ASCII nearly all stand together in some piece: cutting between them costs more than it saves. */
-static pm_status encode_short(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key, size_t bucket, const uint8_t *word,
-                              size_t len, bool part, pm_id *ids, size_t *n_ids, pm_error *err) {
-    cached *line = cache_line(scratch, bucket);
-    if (line && line->key.low == key.low && line->key.high == key.high) {
-        *n_ids = line->n;
-        for (size_t i = 0; i < line->n; i++) {
-            ids[i] = line->ids[i];
-        }
-        return PM_OK;
-    }
-    PM_TRY((part || is_ascii(key) ? merge_bytes : cut_and_encode)(bpe, scratch, word, len, ids, n_ids, err));
-    if (line && *n_ids <= CACHE_IDS) {
-        line->key = key;
-        line->n = (uint32_t)*n_ids;
-        memcpy(line->ids, ids, *n_ids * sizeof *ids);
-    }
-    return PM_OK;
-}
-
-pm_status pm_bpe_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids,
-                        size_t *n_ids, pm_error *err) {
-    return pm_bpe_encode_words(bpe, scratch, word, len, 0, &len, 1, ids, n_ids, err);
-}
+/* ---------------------------------------------------------------- many ---- */
 
 /* Pre-tokens that are not yet encoded. */
 typedef struct source {
@@ -187,77 +146,86 @@ typedef struct source {
     bool part; /* something of the first one is encoded */
 } source;
 
-/* What is looked up: pre-tokens and segments of some. */
+/* Units: pre-tokens and segments of some. */
 typedef struct group {
     size_t n, start;
-    uint64_t parts; /* a bit for each unit: a segment */
     size_t ends[GROUP + 1];
-    pm_word_key keys[GROUP]; /* of the short ones; NO_WORD for the long ones */
-    size_t buckets[GROUP];
-    pm_id found[GROUP];
+    uint64_t low[GROUP], high[GROUP]; /* the keys; NO_KEY: too long to be kept */
+    uint64_t hashes[GROUP];
 } group;
 
-static const pm_word_key NO_WORD = {UINT64_MAX, UINT64_MAX};
-
-static bool is_part(const group *g, size_t i) { return g->parts >> i & 1; }
-
-static bool is_ascii_text(const uint8_t *text, size_t len) {
-    unsigned all = 0;
-    for (size_t i = 0; i < len; i++) {
-        all |= text[i];
-    }
-    return all < 0x80;
-}
-
-/* Whether a pre-token is looked up before it is cut. Short ones are mostly in the table as they are, except runs of ideographs and kana: their
- * first or second byte would be E3 to E9. Of long ones only those of ASCII are not cut, while merging them is cheap. */
-static inline bool is_likely_whole(const uint8_t *word, size_t len) {
-    if (len <= PM_WORD_MAX) {
-        return len <= 3 || ((uint8_t)(word[0] - 0xE3) > 6 && (uint8_t)(word[1] - 0xE3) > 6);
-    }
-    return len <= PM_MERGE_SHORT && is_ascii_text(word, len);
-}
+static const pm_word_key NO_KEY = {0, UINT64_MAX};
 
 /* Computes the key of unit i and asks for its cache line. */
-static inline void prepare(const pm_bpe *bpe, group *g, size_t i, const uint8_t *word, size_t len, size_t readable) {
-    if (len > PM_WORD_MAX) {
-        g->keys[i] = NO_WORD;
-        g->buckets[i] = 0;
-        return;
-    }
-    g->keys[i] = pm_word_key_of(word, len, readable);
-    g->buckets[i] = pm_words_bucket(&bpe->words, g->keys[i]);
-    __builtin_prefetch(&bpe->words.buckets[g->buckets[i]]);
+static inline void prepare(const pm_bpe_scratch *scratch, group *g, size_t i, pm_word_key key) {
+    g->low[i] = key.low;
+    g->high[i] = key.high;
+    g->hashes[i] = pm_memo_hash(key);
+    pm_memo_prefetch(&scratch->memo, g->hashes[i]);
 }
 
-/* Cuts the first pre-token, or as much of it as there is room for. */
-static void add_segments(const pm_bpe *bpe, group *g, source *s) {
-    size_t end = *s->ends, first = g->n, start = s->start;
+static inline pm_word_key key_of(const uint8_t *unit, size_t len, size_t readable) {
+    if (__builtin_expect(len > PM_WORD_MAX, 0)) {
+        return len > PM_MEMO_LONGEST ? NO_KEY : pm_memo_long_key(unit, len);
+    }
+    return pm_word_key_of(unit, len, readable);
+}
 
-    g->n += pm_breaks_cut(bpe->breaks, s->text, s->len, start, end, g->ends + first, GROUP - first);
+/* Where a segment may have other ids than a pre-token, the keys tell. */
+static void add_marked(const pm_bpe_scratch *scratch, group *g, size_t first, const source *s) {
+    const size_t *word = s->ends;
+    size_t start = s->start;
+    bool part = s->part; /* the unit begins inside a pre-token */
+
     for (size_t i = first; i < g->n; i++) {
-        prepare(bpe, g, i, s->text + start, g->ends[i] - start, s->len - start);
+        bool ends_word = g->ends[i] == *word;
+        pm_word_key key = key_of(s->text + start, g->ends[i] - start, s->len - start);
+        prepare(scratch, g, i, part || !ends_word ? pm_memo_segment_key(key) : key);
+        part = !ends_word;
+        word += ends_word;
         start = g->ends[i];
     }
-    if (s->part || g->ends[first] < end) {
-        g->parts |= (UINT64_MAX << first) & (UINT64_MAX >> (GROUP - g->n)); /* bits first to n - 1 */
+}
+
+/* Cuts the first pre-token and those like it, as much of them as there is room for. */
+static void add_segments(const pm_bpe *bpe, const pm_bpe_scratch *scratch, group *g, source *s) {
+    size_t first = g->n, start = s->start, len = s->len, done;
+    const uint8_t *text = s->text;
+
+    g->n += pm_breaks_cut(bpe->breaks, text, len, start, s->ends, (size_t)(s->ends_end - s->ends), &done, g->ends + first, GROUP - first);
+    if (__builtin_expect(bpe->unreachable != NULL, 0)) {
+        add_marked(scratch, g, first, s);
+    } else {
+        for (size_t i = first; i < g->n; i++) {
+            prepare(scratch, g, i, key_of(text + start, g->ends[i] - start, len - start));
+            start = g->ends[i];
+        }
     }
-    s->part = start < end;
-    s->ends += start == end;
-    s->start = start;
+    s->start = g->ends[g->n - 1];
+    s->part = done == 0 || s->start > s->ends[done - 1];
+    s->ends += done;
+}
+
+/* Whether a pre-token is looked up before it is cut. Short ones are mostly known as they are, except runs of ideographs and kana: their
+ * first or second byte would be E3 to E9. Of long ones only those of ASCII are not cut, while merging them is cheap. */
+static inline bool is_likely_whole(const uint8_t *word, size_t len, size_t readable) {
+    unsigned first = pm_breaks_cuts_first(word[0]) | (readable > 1 && pm_breaks_cuts_first(word[1]));
+    return !first && (len <= PM_WORD_MAX || (len <= PM_MEMO_LONGEST && is_ascii(word, len)));
 }
 
 /* Adds pre-tokens that are not cut, up to one that is. */
-static void add_whole(const pm_bpe *bpe, group *g, source *s) {
+static void add_whole(const pm_bpe_scratch *scratch, group *g, source *s) {
     size_t n = g->n, start = s->start;
     const size_t *ends = s->ends, *ends_end = s->ends_end;
+    const uint8_t *text = s->text;
+    size_t len = s->len;
 
     for (; ends < ends_end && n < GROUP; ends++) {
         size_t end = *ends, size = end - start;
-        if (!is_likely_whole(s->text + start, size)) {
+        if (!is_likely_whole(text + start, size, len - start)) {
             break;
         }
-        prepare(bpe, g, n, s->text + start, size, s->len - start);
+        prepare(scratch, g, n, key_of(text + start, size, len - start));
         g->ends[n++] = end;
         start = end;
     }
@@ -267,59 +235,163 @@ static void add_whole(const pm_bpe *bpe, group *g, source *s) {
 }
 
 /* Fills a group with units, so that their cache lines come together. */
-static void fill_group(const pm_bpe *bpe, group *g, source *s) {
+static void fill_group(const pm_bpe *bpe, const pm_bpe_scratch *scratch, group *g, source *s) {
     g->n = 0;
-    g->parts = 0;
     g->start = s->start;
     while (s->ends < s->ends_end && g->n < GROUP) {
         if (!s->part) {
-            add_whole(bpe, g, s);
+            add_whole(scratch, g, s);
         }
         if (s->ends < s->ends_end && g->n < GROUP) {
-            add_segments(bpe, g, s);
+            add_segments(bpe, scratch, g, s);
         }
     }
 }
 
-/* Looks the short units up; what is not found may be in the cache, whose lines are asked for. */
-static void find_group(const pm_bpe *bpe, const pm_bpe_scratch *scratch, group *g) {
-    for (size_t i = 0; i < g->n; i++) {
-        pm_id id = find_short(bpe, g->keys[i], g->buckets[i], is_part(g, i));
-        g->found[i] = id;
-        if (id == PM_ID_NONE && scratch->cache) {
-            __builtin_prefetch(&scratch->cache[g->buckets[i] & (CACHE_LINES - 1)]);
+/* ---------------------------------------------------------------- new units ---- */
+
+static void end_merges(const pm_bpe *bpe, pm_bpe_scratch *scratch, size_t n_lanes) {
+    pm_merge_lanes(&bpe->pairs, scratch->lanes, n_lanes);
+    for (size_t i = 0; i < n_lanes; i++) {
+        new_unit *u = scratch->merged[i];
+        u->n = pm_merge_lane_end(&scratch->lanes[i], u->ids);
+    }
+}
+
+/* Encodes the new units, several at once, and keeps them. */
+static void encode_new(const pm_bpe *bpe, pm_bpe_scratch *scratch) {
+    size_t n_lanes = 0;
+
+    for (size_t i = 0; i < scratch->n_new; i++) {
+        new_unit *u = &scratch->new_units[i];
+        u->ids[0] = find_piece(bpe, u->text, u->len, u->readable, u->key.high >> 63);
+        u->n = 1;
+        if (u->ids[0] == PM_ID_NONE) {
+            begin_merge(bpe, u->text, u->len, &scratch->lanes[n_lanes]);
+            scratch->merged[n_lanes++] = u;
+        }
+        if (n_lanes == PM_MERGE_LANES) {
+            end_merges(bpe, scratch, n_lanes);
+            n_lanes = 0;
+        }
+    }
+    end_merges(bpe, scratch, n_lanes);
+    for (size_t i = 0; i < scratch->n_new; i++) {
+        const new_unit *u = &scratch->new_units[i];
+        if (!pm_memo_find(&scratch->memo, u->key, pm_memo_hash(u->key))) { /* it may stand twice in the list */
+            pm_memo_add(&scratch->memo, u->key, u->text, u->len, u->ids, u->n);
         }
     }
 }
 
-/* Unit i was not found. */
-static pm_status encode_unit(const pm_bpe *bpe, pm_bpe_scratch *scratch, const group *g, size_t i, const uint8_t *text, pm_id *ids,
-                             size_t *n_ids, pm_error *err) {
-    size_t start = i > 0 ? g->ends[i - 1] : g->start, size = g->ends[i] - start;
-    return size > PM_WORD_MAX
-               ? encode_long(bpe, scratch, text + start, size, is_part(g, i), ids, n_ids, err)
-               : encode_short(bpe, scratch, g->keys[i], g->buckets[i], text + start, size, is_part(g, i), ids, n_ids, err);
+/* Puts the ids of the new units to their places among the n ids that are there (NULL: they are counted); returns how many there are then. */
+static size_t insert_new(pm_bpe_scratch *scratch, pm_id *ids, size_t n) {
+    size_t from = n, to;
+
+    for (size_t i = 0; i < scratch->n_new; i++) {
+        n += scratch->new_units[i].n;
+    }
+    to = n;
+    for (size_t i = ids ? scratch->n_new : 0; i-- > 0;) { /* from behind, since all moves to higher places */
+        const new_unit *u = &scratch->new_units[i];
+        size_t behind = from - u->place;
+        to -= behind;
+        memmove(ids + to, ids + u->place, behind * sizeof *ids);
+        from = u->place;
+        to -= u->n;
+        memcpy(ids + to, u->ids, u->n * sizeof *ids);
+    }
+    scratch->n_new = 0;
+    return n;
+}
+
+/* A unit longer than PM_MERGE_SHORT that the memo does not hold. */
+static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key, const uint8_t *unit, size_t len, size_t readable,
+                             pm_id *ids, size_t *n_ids, pm_error *err) {
+    ids[0] = find_piece(bpe, unit, len, readable, key.high >> 63);
+    *n_ids = 1;
+    if (ids[0] == PM_ID_NONE) {
+        PM_TRY(merge_long(bpe, &scratch->merge, unit, len, ids, n_ids, err));
+    }
+    if (len <= PM_MEMO_LONGEST) {
+        pm_memo_add(&scratch->memo, key, unit, len, ids, *n_ids);
+    }
+    return PM_OK;
+}
+
+/* A unit that the memo does not hold: a long one is encoded, others wait for more of their kind. */
+static __attribute__((noinline)) pm_status take_new(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key, const uint8_t *unit, size_t len,
+                                                    size_t readable, pm_id *ids, size_t *n_ids, pm_error *err) {
+    if (len > PM_MERGE_SHORT) {
+        size_t more;
+        if (!ids) {
+            PM_TRY(pm_grow((void **)&scratch->spare, &scratch->spare_cap, len, sizeof *scratch->spare, err));
+        }
+        PM_TRY(encode_long(bpe, scratch, key, unit, len, readable, ids ? ids + *n_ids : scratch->spare, &more, err));
+        *n_ids += more;
+        return PM_OK;
+    }
+    if (scratch->n_new == NEW_UNITS) {
+        encode_new(bpe, scratch);
+        *n_ids = insert_new(scratch, ids, *n_ids);
+    }
+    new_unit *u = &scratch->new_units[scratch->n_new++];
+    *u = (new_unit){.key = key, .text = unit, .len = len, .readable = readable, .place = *n_ids};
+    if (len <= PM_WORD_MAX) {
+        __builtin_prefetch(&bpe->words.buckets[pm_words_bucket(&bpe->words, key)]);
+    }
+    return PM_OK;
+}
+
+/* A unit whose slot does not hold its ids, or has none. */
+static __attribute__((noinline)) pm_status encode_far(const pm_bpe *bpe, pm_bpe_scratch *scratch, const pm_memo_slot *slot, pm_word_key key,
+                                                      const uint8_t *unit, size_t len, size_t readable, pm_id *ids, size_t *n_ids, pm_error *err) {
+    const pm_memo *memo = &scratch->memo;
+    if (!slot || (pm_memo_key_is_long(key) && !pm_memo_is(memo, slot, unit, len))) {
+        return take_new(bpe, scratch, key, unit, len, readable, ids, n_ids, err);
+    }
+    if (ids) {
+        memcpy(ids + *n_ids, memo->store + slot->ids[0], slot->ids[1] * sizeof *ids);
+    }
+    *n_ids += slot->ids[1];
+    return PM_OK;
+}
+
+/* As pm_bpe_encode_words; `write`: ids is not NULL. */
+static inline __attribute__((always_inline)) pm_status encode_units(const pm_bpe *bpe, pm_bpe_scratch *scratch, source s, pm_id *ids, size_t *n_ids,
+                                                                    bool write, pm_error *err) {
+    group g;
+    size_t out = 0;
+
+    scratch->n_new = 0;
+    for (fill_group(bpe, scratch, &g, &s); g.n > 0; fill_group(bpe, scratch, &g, &s)) {
+        size_t from = g.start;
+        for (size_t i = 0; i < g.n; i++) {
+            pm_word_key key = {g.low[i], g.high[i]};
+            const pm_memo_slot *slot = pm_memo_find(&scratch->memo, key, g.hashes[i]);
+            if (__builtin_expect(slot != NULL && slot->n <= PM_MEMO_NEAR, 1)) {
+                if (write) {
+                    memcpy(ids + out, slot->ids, sizeof *ids * (PM_MEMO_NEAR + 1)); /* the number behind the ids as well: PM_BPE_SLACK */
+                }
+                out += slot->n;
+            } else {
+                PM_TRY(encode_far(bpe, scratch, slot, key, s.text + from, g.ends[i] - from, s.len - from, write ? ids : NULL, &out, err));
+            }
+            from = g.ends[i];
+        }
+    }
+    if (scratch->n_new) {
+        encode_new(bpe, scratch);
+        out = insert_new(scratch, write ? ids : NULL, out);
+    }
+    *n_ids = out;
+    return PM_OK;
 }
 
 pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *text, size_t len, size_t start,
                               const size_t *ends, size_t n, pm_id *ids, size_t *n_ids, pm_error *err) {
     source s = {text, len, start, ends, ends + n, false};
-    group g;
-    pm_id *out = ids;
-
-    for (fill_group(bpe, &g, &s); g.n > 0; fill_group(bpe, &g, &s)) {
-        find_group(bpe, scratch, &g);
-        for (size_t i = 0; i < g.n; i++) {
-            size_t more = 1;
-            *out = g.found[i];
-            if (*out == PM_ID_NONE) {
-                PM_TRY(encode_unit(bpe, scratch, &g, i, text, out, &more, err));
-            }
-            out += more;
-        }
-    }
-    *n_ids = (size_t)(out - ids);
-    return PM_OK;
+    return ids ? encode_units(bpe, scratch, s, ids, n_ids, true, err) : encode_units(bpe, scratch, s, NULL, n_ids, false, err);
 }
 
 /* ---------------------------------------------------------------- building ---- */
@@ -327,10 +399,12 @@ pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const 
 static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
 
-    PM_TRY(pm_pairs_init(&bpe->pairs, model->n_merges, err));
-    if (model->n_merges >= UINT32_MAX) {
-        return pm_fail(err, PM_LIMIT, "%zu merges are too many", model->n_merges);
+    for (pm_id id = PM_PAIR_LIMIT; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE) {
+            return pm_fail(err, PM_LIMIT, "a piece has the id %u: BPE has room for ids below %u", id, (unsigned)PM_PAIR_LIMIT);
+        }
     }
+    PM_TRY(pm_pairs_init(&bpe->pairs, model->n_merges, model->n_merges, err));
     for (size_t i = 0; i < model->n_merges; i++) {
         const pm_merge *m = &model->merges[i];
         pm_pairs_add(&bpe->pairs, m->left, m->right, (uint32_t)i, m->result);
@@ -348,10 +422,17 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
 
 static void mark_unreachable(pm_bpe *bpe, pm_id id) { bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7)); }
 
+static pm_status merge_bytes(const pm_bpe *bpe, pm_merge_scratch *scratch, pm_bytes piece, pm_id *ids, size_t *n_ids, pm_error *err) {
+    for (size_t i = 0; i < piece.len; i++) {
+        ids[i] = bpe->tok->byte_id[piece.data[i]];
+    }
+    return pm_merge_word(&bpe->pairs, scratch, ids, piece.len, n_ids, err);
+}
+
 /* By merging each piece. */
 static pm_status merge_each(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
-    pm_bpe_scratch scratch = {0};
+    pm_merge_scratch scratch = {0};
     pm_id *ids = pm_alloc(bpe->longest, sizeof *ids);
     pm_status status = PM_OK;
 
@@ -361,14 +442,14 @@ static pm_status merge_each(pm_bpe *bpe, pm_error *err) {
     for (pm_id id = 0; id < model->vocab_size && status == PM_OK; id++) {
         if (model->kinds[id] == PM_KIND_PIECE) {
             size_t n;
-            status = merge_bytes(bpe, &scratch, model->pieces[id].data, model->pieces[id].len, ids, &n, err);
+            status = merge_bytes(bpe, &scratch, model->pieces[id], ids, &n, err);
             if (status == PM_OK && (n != 1 || ids[0] != id)) {
                 mark_unreachable(bpe, id);
             }
         }
     }
     pm_free(ids);
-    pm_merge_scratch_release(&scratch.merge);
+    pm_merge_scratch_release(&scratch);
     return status;
 }
 
@@ -497,13 +578,22 @@ void pm_bpe_free(pm_bpe *bpe) {
 
 pm_status pm_bpe_scratch_new(pm_bpe_scratch **out, pm_error *err) {
     *out = pm_calloc(1, sizeof **out);
-    return *out ? PM_OK : pm_fail_memory(err);
+    if (!*out) {
+        return pm_fail_memory(err);
+    }
+    pm_status status = pm_memo_init(&(*out)->memo, err);
+    if (status != PM_OK) {
+        pm_free(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 void pm_bpe_scratch_free(pm_bpe_scratch *scratch) {
     if (scratch) {
         pm_merge_scratch_release(&scratch->merge);
-        pm_pages_free(scratch->cache, CACHE_LINES * sizeof *scratch->cache);
+        pm_free(scratch->spare);
+        pm_memo_release(&scratch->memo);
         pm_free(scratch);
     }
 }

@@ -12,11 +12,12 @@ void pm_bpe_free(pm_bpe *bpe);
 pm_status pm_bpe_scratch_new(pm_bpe_scratch **out, pm_error *err);
 void pm_bpe_scratch_free(pm_bpe_scratch *scratch);
 
-/* The ids of one pre-token of len > 0 bytes, at most len of them, into ids. O(len log len). Errors: PM_NO_MEMORY, PM_LIMIT (4 GiB or more). */
-pm_status pm_bpe_encode(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *word, size_t len, pm_id *ids, size_t *n_ids, pm_error *err);
+/* More ids than there are may be written: so many behind the most there can be. */
+enum { PM_BPE_SLACK = 4 };
 
 /* The ids of the n pre-tokens text[start..ends[0]), text[ends[0]..ends[1]), ..., one after another, into ids, which has room for ends[n - 1] - start
- * of them. All of text[0..len) may be read. */
+ * + PM_BPE_SLACK of them; NULL: they are counted. At most as many ids as bytes. O(len log len). All of text[0..len) may be read.
+ * Errors: PM_NO_MEMORY, PM_LIMIT (a pre-token of 4 GiB or more). */
 pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *text, size_t len, size_t start,
                               const size_t *ends, size_t n, pm_id *ids, size_t *n_ids, pm_error *err);
 

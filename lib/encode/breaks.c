@@ -44,21 +44,40 @@ static inline size_t hash_two(uint32_t a, uint32_t b, unsigned bits) {
 
 static inline size_t hash_one(uint32_t x) { return (uint32_t)(x * UINT32_C(0x9E3779B1)) >> (32 - PM_BREAKS_FLAG_BITS); }
 
+/* The sixteen bits of a character of three bytes: its number, if it is well-formed. */
+static inline uint32_t wide_bits(uint32_t code) { return (code & 0xF) << 12 | (code >> 2 & 0xFC0) | (code >> 16 & 0x3F); }
+
+static inline bool is_wide(uint32_t code) { return (code & 0xC0C0F0) == 0x8080E0; }
+
+/* As hash_two, of two characters of three bytes by their bits. */
+static inline size_t hash_wide(uint32_t x, uint32_t y) { return (uint32_t)((x << 16 | y) * UINT32_C(0x9E3779B1)) >> (32 - PM_BREAKS_PAIR_BITS); }
+
+/* Of two characters. */
+static inline size_t hash_pair(uint32_t x, uint32_t y) {
+    return is_wide(x) && is_wide(y) ? hash_wide(wide_bits(x), wide_bits(y)) : hash_two(x, y, PM_BREAKS_PAIR_BITS);
+}
+
 static inline unsigned has(const uint64_t *bits, size_t i) { return (unsigned)(bits[i >> 6] >> (i & 63)) & 1; }
 
 static inline void add(uint64_t *bits, size_t i) { bits[i >> 6] |= UINT64_C(1) << (i & 63); }
 
 static inline bool is_inside(uint8_t byte) { return (byte & 0xC0) == 0x80; }
 
+static inline uint32_t read_word(const uint8_t *p) {
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap32(w);
+#endif
+    return w;
+}
+
 /* The character at p, of which `left` > 0 bytes may be read: its bytes in *code, the first lowest; returns how many, 0: there is none. */
 static inline unsigned read_character(const uint8_t *p, size_t left, uint32_t *code) {
     uint32_t w;
 
     if (left >= sizeof w) {
-        memcpy(&w, p, sizeof w);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        w = __builtin_bswap32(w);
-#endif
+        w = read_word(p);
     } else {
         w = (uint32_t)(p[0] | (left > 1 ? p[1] << 8 : 0) | (left > 2 ? p[2] << 16 : 0)); /* 0 is no byte inside a character */
     }
@@ -83,6 +102,17 @@ static inline uint8_t last_byte(uint32_t code, unsigned len) { return (uint8_t)(
 
 /* ---------------------------------------------------------------- building ---- */
 
+/* Notes that the last byte of any character and the first of one of three bytes may be joined. */
+static void add_end(pm_breaks *b, uint8_t last, uint8_t first) {
+    uint64_t bit = UINT64_C(1) << (first & 63);
+    if (!(b->ends[last & 63] & bit) && (first & 0xF0) == 0xE0) {
+        for (size_t i = 0; i < 1 << 12; i++) {
+            b->wide[(size_t)(first & 0xF) << 12 | i].before |= UINT64_C(1) << (last & 63);
+        }
+    }
+    b->ends[last & 63] |= bit;
+}
+
 /* Notes the place p of a piece; its character before p begins at `before`, or the piece begins inside it. */
 static void add_place(pm_breaks *b, const uint8_t *piece, size_t len, size_t before, size_t p) {
     uint32_t x = 0, y;
@@ -94,15 +124,21 @@ static void add_place(pm_breaks *b, const uint8_t *piece, size_t len, size_t bef
     }
     bool part_y = !read_character(piece + p, len - p, &y);
     if (part_x && part_y) {
-        b->ends[last & 63] |= UINT64_C(1) << (first & 63);
+        add_end(b, last, first);
     } else if (part_x) {
         add(b->parts, hash_two(last, y, PM_BREAKS_PART_BITS));
         b->flags[hash_one(y)] |= PM_BREAKS_ON_THE_RIGHT;
+        if (is_wide(y)) {
+            b->wide[wide_bits(y)].before |= UINT64_C(1) << (last & 63);
+        }
     } else if (part_y) {
         add(b->parts, hash_two(x, first, PM_BREAKS_PART_BITS));
         b->flags[hash_one(x)] |= PM_BREAKS_ON_THE_LEFT;
+        if (is_wide(x)) {
+            b->wide[wide_bits(x)].after |= (uint16_t)(1u << (first & 15));
+        }
     } else {
-        add(b->pairs, hash_two(x, y, PM_BREAKS_PAIR_BITS));
+        add(b->pairs, hash_pair(x, y));
     }
 }
 
@@ -130,7 +166,7 @@ static inline character look(const pm_breaks *b, uint32_t code, unsigned len) {
 
 /* 1: the place between x and y is certainly a break. */
 static inline unsigned is_certain(const pm_breaks *b, character x, character y) {
-    unsigned joined = has(b->pairs, hash_two(x.code, y.code, PM_BREAKS_PAIR_BITS)) |
+    unsigned joined = has(b->pairs, hash_pair(x.code, y.code)) |
                       ((unsigned)(b->ends[x.last & 63] >> (y.code & 63)) & 1);
     if (__builtin_expect((x.flags & PM_BREAKS_ON_THE_LEFT) | (y.flags & PM_BREAKS_ON_THE_RIGHT), 0)) {
         joined |= has(b->parts, hash_two(x.code, y.code & 0xFF, PM_BREAKS_PART_BITS)) |
@@ -139,30 +175,91 @@ static inline unsigned is_certain(const pm_breaks *b, character x, character y) 
     return joined ^ 1;
 }
 
-size_t pm_breaks_cut(const pm_breaks *b, const uint8_t *text, size_t len, size_t start, size_t end, size_t *ends, size_t room) {
-    character x = {0, 0, 0}, y;
-    uint32_t code;
-    size_t n = 0, at = start;
-    bool whole = false; /* before `at` stands a character, x */
+/* Segments of pre-tokens. */
+typedef struct cut {
+    const uint8_t *text;
+    size_t len, at;
+    const size_t *word, *words_end; /* the ends of the pre-token at hand and those behind it */
+    size_t *ends, n, room;
+} cut;
 
-    while (at < end && n < room) {
-        unsigned size = read_character(text + at, len - at, &code);
-        if (size == 0 || size > end - at) {
-            whole = false;
-            at++;
+/* A code point of three bytes in well-formed UTF-8. */
+static inline bool is_scalar(uint32_t x) { return x >= 0x800 && (x & 0xF800) != 0xD800; }
+
+/* Behind a character of three bytes, `code`: goes on, from pre-token to pre-token, to the first character of another length. The end of a pre-token is a break like
+ * others here, so that nothing has to be guessed. Returns the last character. */
+static inline uint32_t cut_wide(const pm_breaks *b, cut *c, uint32_t code) {
+    const uint8_t *text = c->text;
+    const size_t *word = c->word;
+    size_t *ends = c->ends;
+    size_t at = c->at, n = c->n, end = c->words_end[-1], left = c->room - n;
+    size_t limit = c->len >= 4 && c->len - 3 < end ? c->len - 3 : end; /* where four bytes may be read */
+    uint32_t x = wide_bits(code), y, w;
+    uint64_t after = b->wide[x].after;
+
+    if (limit > at && (limit - at) / 3 >= left) {
+        limit = at + left * 3;
+    }
+    while (at < limit && is_wide(w = read_word(text + at)) && is_scalar(y = wide_bits(w))) {
+        const pm_breaks_wide *right = &b->wide[y];
+        uint64_t joined = has(b->pairs, hash_wide(x, y)) | (right->before >> (x & 63)) | (after >> (y >> 12));
+        unsigned ends_word = at == *word;
+        word += ends_word;
+        after = right->after;
+        ends[n] = at;
+        if (__builtin_expect(*word - at < 3, 0)) { /* the pre-token ends inside the character */
+            n += ends_word;
+            break;
+        }
+        n += (~joined & 1) | ends_word;
+        x = y;
+        at += 3;
+        code = w;
+    }
+    c->at = at;
+    c->n = n;
+    c->word = word;
+    return code & 0xFFFFFF;
+}
+
+/* Goes on with a pre-token, or what is left of it. */
+static inline void cut_word(const pm_breaks *b, cut *c) {
+    uint32_t x = 0, y;
+    unsigned before = 0; /* bytes of the character x before `at`, 0: there is none */
+
+    while (c->at < *c->word && c->n < c->room) {
+        unsigned size = read_character(c->text + c->at, c->len - c->at, &y);
+        if (size == 0 || size > *c->word - c->at) {
+            before = 0;
+            c->at++;
             continue;
         }
-        y = look(b, code, size);
-        if (whole) {
-            ends[n] = at;
-            n += is_certain(b, x, y);
+        if (before && (x | y) >= 0x80) { /* letters of ASCII nearly all stand together in some piece */
+            c->ends[c->n] = c->at;
+            c->n += is_certain(b, look(b, x, before), look(b, y, size));
         }
-        x = y;
-        whole = true;
-        at += size;
+        c->at += size;
+        before = size;
+        x = size == 3 && c->len >= 4 && is_scalar(wide_bits(y)) ? cut_wide(b, c, y) : y;
     }
-    if (n < room) {
-        ends[n++] = end;
+    if (c->n < c->room && c->at == *c->word) {
+        c->ends[c->n++] = c->at;
+        c->word++;
     }
-    return n;
+}
+
+/* Whether a pre-token that begins at `at` is cut before it is looked up. */
+static inline bool cuts_first(const cut *c, size_t at) {
+    return pm_breaks_cuts_first(c->text[at]) || (at + 1 < c->len && pm_breaks_cuts_first(c->text[at + 1]));
+}
+
+size_t pm_breaks_cut(const pm_breaks *b, const uint8_t *text, size_t len, size_t start, const size_t *words, size_t n_words, size_t *n_done,
+                     size_t *ends, size_t room) {
+    cut c = {text, len, start, words, words + n_words, ends, 0, room};
+
+    do {
+        cut_word(b, &c);
+    } while (c.n < room && c.word < c.words_end && cuts_first(&c, c.at));
+    *n_done = (size_t)(c.word - words);
+    return c.n;
 }

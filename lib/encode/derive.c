@@ -122,7 +122,7 @@ static pm_status derive_all(derivation *d, pm_error *err) {
 
     PM_TRY(find_bytes(d, err));
     PM_TRY(sort_by_length(d, err));
-    PM_TRY(pm_pairs_init(&d->pairs, d->n, err));
+    PM_TRY(pm_pairs_init(&d->pairs, d->n, model->vocab_size, err));
     d->of = pm_alloc(model->vocab_size, sizeof *d->of);
     d->ids = pm_alloc(d->longest, sizeof *d->ids);
     if (!d->of || !d->ids) {

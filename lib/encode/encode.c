@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "encode/inside.h"
 
-enum { BLOCK = 256 }; /* pre-tokens */
+enum { BLOCK = 1024 }; /* pre-tokens */
 
 /* ---------------------------------------------------------------- output ---- */
 
@@ -29,12 +29,13 @@ static pm_status encode_block(pm_encoder *enc, const uint8_t *text, size_t len, 
                               pm_out *out, pm_error *err) {
     size_t most = ends[n - 1] - start, n_ids;
 
-    if (most <= room(out)) {
-        PM_TRY(pm_bpe_encode_words(enc->engine->bpe, enc->bpe, text, len, start, ends, n, out->ids + out->n, &n_ids, err));
+    if (out->cap == 0 || most + PM_BPE_SLACK <= room(out)) {
+        pm_id *ids = out->cap ? out->ids + out->n : NULL;
+        PM_TRY(pm_bpe_encode_words(enc->engine->bpe, enc->bpe, text, len, start, ends, n, ids, &n_ids, err));
         out->n += n_ids;
         return PM_OK;
     }
-    PM_TRY(pm_grow((void **)&enc->spill, &enc->spill_cap, most, sizeof *enc->spill, err));
+    PM_TRY(pm_grow((void **)&enc->spill, &enc->spill_cap, most + PM_BPE_SLACK, sizeof *enc->spill, err));
     PM_TRY(pm_bpe_encode_words(enc->engine->bpe, enc->bpe, text, len, start, ends, n, enc->spill, &n_ids, err));
     put(out, enc->spill, n_ids);
     return PM_OK;

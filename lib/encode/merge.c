@@ -37,11 +37,11 @@ pm_status pm_merge_reserve(pm_merge_scratch *scratch, size_t n, pm_error *err) {
         return pm_fail(err, PM_LIMIT, "a pre-token of %zu bytes is too long: 4 GiB is the limit", n);
     }
     pm_merge_scratch_release(scratch);
-    scratch->answers = pm_alloc(n, sizeof *scratch->answers);
+    scratch->ranks = pm_alloc(n, sizeof *scratch->ranks);
     scratch->next = pm_alloc(n, sizeof *scratch->next);
     scratch->previous = pm_alloc(n, sizeof *scratch->previous);
     scratch->heap = pm_alloc(n, 2 * sizeof *scratch->heap);
-    if (!scratch->answers || !scratch->next || !scratch->previous || !scratch->heap) {
+    if (!scratch->ranks || !scratch->next || !scratch->previous || !scratch->heap) {
         pm_merge_scratch_release(scratch);
         return pm_fail_memory(err);
     }
@@ -50,7 +50,7 @@ pm_status pm_merge_reserve(pm_merge_scratch *scratch, size_t n, pm_error *err) {
 }
 
 void pm_merge_scratch_release(pm_merge_scratch *scratch) {
-    pm_free(scratch->answers);
+    pm_free(scratch->ranks);
     pm_free(scratch->next);
     pm_free(scratch->previous);
     pm_free(scratch->heap);
@@ -59,46 +59,79 @@ void pm_merge_scratch_release(pm_merge_scratch *scratch) {
 
 /* ---------------------------------------------------------------- short words ---- */
 
-/* Where the leftmost of the lowest answers is; equal ranks are equal answers. Written so that it compiles to conditional moves: where the
- * minimum is cannot be predicted. */
-static size_t lowest(const uint64_t *answers, size_t n) {
-    uint64_t best = answers[0];
-    size_t at = 0;
-    for (size_t i = 1; i < n; i++) {
-        uint64_t answer = answers[i];
-        at = answer < best ? i : at;
-        best = answer < best ? answer : best;
+static inline uint32_t lower(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+/* The lowest of order[0..n), which goes on with three times PM_NO_RANK. Four at once: where the minimum is cannot be predicted, and one chain of
+ * comparisons would be waited for. */
+static inline uint32_t lowest(const uint32_t *order, size_t n) {
+    uint32_t a = order[0], b = order[1], c = order[2], d = order[3];
+    for (size_t i = 4; i < n; i += 4) {
+        a = lower(a, order[i]);
+        b = lower(b, order[i + 1]);
+        c = lower(c, order[i + 2]);
+        d = lower(d, order[i + 3]);
     }
-    return at;
+    return lower(lower(a, b), lower(c, d));
 }
 
-size_t pm_merge_short(const pm_pairs *pairs, pm_id *ids, uint64_t *answers, size_t n) {
-    answers[n - 1] = PM_NO_MERGE;
-    while (n > 1) {
-        size_t at = lowest(answers, n - 1);
-        if (answers[at] == PM_NO_MERGE) {
-            break;
+/* Does the next merge and asks for the cache lines of the pairs it made; false: there is none. */
+static inline bool begin_step(const pm_pairs *pairs, pm_merge_lane *lane) {
+    uint32_t best = lowest(lane->order, lane->n);
+
+    if (best == PM_NO_RANK) {
+        return false;
+    }
+    unsigned at = best % PM_MERGE_SHORT;
+    uint64_t behind = lane->alive & (UINT64_MAX - 1) << at, ahead = lane->alive & ~(UINT64_MAX << at);
+    unsigned dead = (unsigned)__builtin_ctzll(behind);
+    behind &= behind - 1;
+    lane->alive ^= UINT64_C(1) << dead;
+    lane->order[dead] = PM_NO_RANK;
+    pm_id joined = pm_pairs_result(pairs, best / PM_MERGE_SHORT);
+    lane->ids[at] = joined;
+    lane->at = at;
+    uint64_t here = UINT64_C(1) << at; /* stands in where there is no neighbour, so that nothing branches on it */
+    lane->before = 63 - (unsigned)__builtin_clzll(ahead ? ahead : here);
+    lane->left = pm_pairs_key(lane->ids[lane->before], joined);
+    lane->right = pm_pairs_key(joined, lane->ids[__builtin_ctzll(behind ? behind : here)]);
+    lane->left_bucket = pm_pairs_bucket(pairs, lane->left, ahead);
+    lane->right_bucket = pm_pairs_bucket(pairs, lane->right, behind);
+    return true;
+}
+
+static inline void set_rank(pm_merge_lane *lane, size_t at, uint32_t rank) {
+    lane->order[at] = rank == PM_NO_RANK ? PM_NO_RANK : rank << 6 | (uint32_t)at;
+}
+
+static inline void end_step(const pm_pairs *pairs, pm_merge_lane *lane) {
+    set_rank(lane, lane->before, pm_pairs_look_up(pairs, lane->left_bucket, lane->left));
+    set_rank(lane, lane->at, pm_pairs_look_up(pairs, lane->right_bucket, lane->right)); /* last: without a token before, both are of one place */
+}
+
+void pm_merge_lanes(const pm_pairs *pairs, pm_merge_lane *lanes, size_t n_lanes) {
+    pm_merge_lane *active[PM_MERGE_LANES];
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_lanes; i++) {
+        active[n++] = &lanes[i];
+    }
+    while (n > 0) {
+        size_t left = 0;
+        for (size_t i = 0; i < n; i++) {
+            active[left] = active[i];
+            left += begin_step(pairs, active[i]);
         }
-        pm_id joined = (pm_id)answers[at];
-        uint64_t left = at > 0 ? pm_pairs_key(ids[at - 1], joined) : PM_NO_PAIR;
-        uint64_t right = at + 2 < n ? pm_pairs_key(joined, ids[at + 2]) : PM_NO_PAIR;
-        bool left_there = pm_pairs_may_hold(pairs, left), right_there = pm_pairs_may_hold(pairs, right);
-        if (left_there) {
-            pm_pairs_prefetch(pairs, left);
+        n = left;
+        for (size_t i = 0; i < n; i++) {
+            end_step(pairs, active[i]);
         }
-        if (right_there) {
-            pm_pairs_prefetch(pairs, right);
-        }
-        n--;
-        for (size_t i = at + 1; i < n; i++) { /* ids[at + 1] and the pair that began there are gone */
-            ids[i] = ids[i + 1];
-            answers[i] = answers[i + 1];
-        }
-        ids[at] = joined;
-        answers[at] = right_there ? pm_pairs_look_up(pairs, right) : PM_NO_MERGE;
-        if (at > 0) {
-            answers[at - 1] = left_there ? pm_pairs_look_up(pairs, left) : PM_NO_MERGE;
-        }
+    }
+}
+
+size_t pm_merge_lane_end(const pm_merge_lane *lane, pm_id *ids) {
+    size_t n = 0;
+    for (uint64_t alive = lane->alive; alive; alive &= alive - 1) {
+        ids[n++] = lane->ids[__builtin_ctzll(alive)];
     }
     return n;
 }
@@ -132,12 +165,12 @@ static void sift_up(uint64_t *heap, size_t i, uint64_t item) {
     heap[i] = item;
 }
 
-/* The pair at a place has a new answer. */
+/* The pair at a place has a new rank. */
 static size_t renew(const pm_pairs *pairs, pm_merge_scratch *s, const pm_id *ids, size_t n_heap, uint32_t place) {
-    uint64_t answer = pm_pairs_find(pairs, ids[place], ids[s->next[place]]);
-    s->answers[place] = answer;
-    if (answer != PM_NO_MERGE) {
-        sift_up(s->heap, n_heap++, (answer & ~(uint64_t)UINT32_MAX) | place);
+    uint32_t rank = pm_pairs_find(pairs, ids[place], ids[s->next[place]]);
+    s->ranks[place] = rank;
+    if (rank != PM_NO_RANK) {
+        sift_up(s->heap, n_heap++, (uint64_t)rank << 32 | place);
     }
     return n_heap;
 }
@@ -145,8 +178,8 @@ static size_t renew(const pm_pairs *pairs, pm_merge_scratch *s, const pm_id *ids
 static size_t fill_heap(pm_merge_scratch *s, size_t n) {
     size_t n_heap = 0;
     for (size_t i = 0; i + 1 < n; i++) {
-        if (s->answers[i] != PM_NO_MERGE) {
-            s->heap[n_heap++] = (s->answers[i] & ~(uint64_t)UINT32_MAX) | i;
+        if (s->ranks[i] != PM_NO_RANK) {
+            s->heap[n_heap++] = (uint64_t)s->ranks[i] << 32 | i;
         }
     }
     for (size_t i = n_heap > 1 ? (n_heap - 2) / ARITY + 1 : 0; i-- > 0;) {
@@ -160,7 +193,7 @@ size_t pm_merge_long(const pm_pairs *pairs, pm_merge_scratch *s, pm_id *ids, siz
         s->next[i] = i + 1 < n ? i + 1 : NOWHERE;
         s->previous[i] = i - 1; /* NOWHERE for the first */
     }
-    s->answers[n - 1] = PM_NO_MERGE;
+    s->ranks[n - 1] = PM_NO_RANK;
     size_t n_heap = fill_heap(s, n);
     while (n_heap > 0) {
         uint64_t top = s->heap[0];
@@ -169,14 +202,14 @@ size_t pm_merge_long(const pm_pairs *pairs, pm_merge_scratch *s, pm_id *ids, siz
             sift_down(s->heap, n_heap, 0, last);
         }
         uint32_t at = (uint32_t)top;
-        if (s->answers[at] >> 32 != top >> 32) {
+        if (s->ranks[at] != top >> 32) {
             continue;
         }
         uint32_t dead = s->next[at], after = s->next[dead], before = s->previous[at];
-        ids[at] = (pm_id)s->answers[at];
+        ids[at] = pm_pairs_result(pairs, (uint32_t)(top >> 32));
         s->next[at] = after;
-        s->answers[dead] = PM_NO_MERGE;
-        s->answers[at] = PM_NO_MERGE;
+        s->ranks[dead] = PM_NO_RANK;
+        s->ranks[at] = PM_NO_RANK;
         if (after != NOWHERE) {
             s->previous[after] = at;
             n_heap = renew(pairs, s, ids, n_heap, at);
@@ -192,17 +225,26 @@ size_t pm_merge_long(const pm_pairs *pairs, pm_merge_scratch *s, pm_id *ids, siz
     return n_ids;
 }
 
-pm_status pm_merge_word(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, size_t *n_ids, pm_error *err) {
-    uint64_t few[PM_MERGE_SHORT];
-    uint64_t *answers = few;
+static size_t merge_short(const pm_pairs *pairs, pm_id *ids, size_t n) {
+    pm_merge_lane lane;
 
-    if (n > PM_MERGE_SHORT) {
-        PM_TRY(pm_merge_reserve(scratch, n, err));
-        answers = scratch->answers;
+    pm_merge_lane_begin(&lane, n);
+    for (size_t i = 0; i < n; i++) {
+        pm_merge_lane_set(&lane, i, ids[i], i + 1 < n ? pm_pairs_find(pairs, ids[i], ids[i + 1]) : PM_NO_RANK);
     }
+    pm_merge_lanes(pairs, &lane, 1);
+    return pm_merge_lane_end(&lane, ids);
+}
+
+pm_status pm_merge_word(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, size_t *n_ids, pm_error *err) {
+    if (n <= PM_MERGE_SHORT) {
+        *n_ids = merge_short(pairs, ids, n);
+        return PM_OK;
+    }
+    PM_TRY(pm_merge_reserve(scratch, n, err));
     for (size_t i = 0; i + 1 < n; i++) {
-        answers[i] = pm_pairs_find(pairs, ids[i], ids[i + 1]);
+        scratch->ranks[i] = pm_pairs_find(pairs, ids[i], ids[i + 1]);
     }
-    *n_ids = n > PM_MERGE_SHORT ? pm_merge_long(pairs, scratch, ids, n) : pm_merge_short(pairs, ids, answers, n);
+    *n_ids = pm_merge_long(pairs, scratch, ids, n);
     return PM_OK;
 }

@@ -8,7 +8,7 @@ enum { PM_MERGE_SHORT = 64 }; /* words of at most this many tokens are merged by
 
 /* One thread's memory for words longer than that. {0} is an empty one. */
 typedef struct pm_merge_scratch {
-    uint64_t *answers; /* of the pair that begins at each token */
+    uint32_t *ranks; /* of the merge of the pair that begins at each token, PM_NO_RANK: none */
     uint32_t *next, *previous;
     uint64_t *heap;
     size_t cap; /* tokens that the arrays have room for (the heap: twice that) */
@@ -18,9 +18,39 @@ typedef struct pm_merge_scratch {
 pm_status pm_merge_reserve(pm_merge_scratch *scratch, size_t n, pm_error *err);
 void pm_merge_scratch_release(pm_merge_scratch *scratch);
 
-/* Both merge ids[0..n) in place by "repeat: join the leftmost pair of lowest rank" and return how many ids are left. answers[i], i < n - 1, holds
- * pm_pairs_find(ids[i], ids[i + 1]) on entry and has room for n words; pm_merge_long takes scratch->answers for it. */
-size_t pm_merge_short(const pm_pairs *pairs, pm_id *ids, uint64_t *answers, size_t n);
+/* A short word that is merged beside others. Tokens stay at the place of their first byte; `alive` has a bit for each. */
+typedef struct pm_merge_lane {
+    uint64_t alive;
+    size_t n;                           /* places: 1 to PM_MERGE_SHORT */
+    pm_id ids[PM_MERGE_SHORT];          /* of the token at each place */
+    uint32_t order[PM_MERGE_SHORT + 4]; /* rank of the merge with the next token << 6 | place; PM_NO_RANK: none */
+    size_t at, before;                  /* the places whose pairs the last merge made, those pairs, and where to look for them */
+    uint64_t left, right;
+    const uint64_t *left_bucket, *right_bucket;
+} pm_merge_lane;
+
+/* Begins a word of n tokens, 1 to PM_MERGE_SHORT; then each token and the rank of the merge with the one behind it, PM_NO_RANK for the last. */
+static inline void pm_merge_lane_begin(pm_merge_lane *lane, size_t n) {
+    lane->n = n;
+    lane->alive = UINT64_MAX >> (PM_MERGE_SHORT - n);
+    for (size_t i = n; i < n + 4; i++) {
+        lane->order[i] = PM_NO_RANK;
+    }
+}
+
+static inline void pm_merge_lane_set(pm_merge_lane *lane, size_t i, pm_id id, uint32_t rank) {
+    lane->ids[i] = id;
+    lane->order[i] = rank == PM_NO_RANK ? PM_NO_RANK : rank << 6 | (uint32_t)i;
+}
+
+/* Merges by "repeat: join the leftmost pair of lowest rank". Up to PM_MERGE_LANES words in turn, so that their cache misses overlap. */
+enum { PM_MERGE_LANES = 8 };
+void pm_merge_lanes(const pm_pairs *pairs, pm_merge_lane *lanes, size_t n_lanes);
+
+/* Copies what is left; returns how many. */
+size_t pm_merge_lane_end(const pm_merge_lane *lane, pm_id *ids);
+
+/* One word, of more than PM_MERGE_SHORT tokens; their ranks are in scratch->ranks. Returns how many ids are left. */
 size_t pm_merge_long(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n);
 
 /* Looks the pairs up, then one of the two above. */

@@ -1,42 +1,58 @@
 /* pairs.c - see pairs.h. */
 #include "encode/pairs.h"
 
-pm_status pm_pairs_init(pm_pairs *pairs, size_t n, pm_error *err) {
-    unsigned bits = 5; /* so that filter_shift stays below 64 */
-    while (bits < 40 && ((size_t)1 << bits) < 2 * n) {
+static size_t table_bytes(const pm_pairs *pairs) { return (pairs->mask + 2) * PM_PAIRS_IN_BUCKET * sizeof *pairs->slots; }
+
+pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err) {
+    unsigned bits = 2;
+
+    *pairs = (pm_pairs){0};
+    if (n_ranks > PM_PAIR_LIMIT) {
+        return pm_fail(err, PM_LIMIT, "%zu merges are too many: %u is the limit", n_ranks, (unsigned)PM_PAIR_LIMIT);
+    }
+    while (((size_t)4 << bits) < n) { /* four pairs a bucket at most */
         bits++;
     }
-    size_t slots = (size_t)1 << bits;
-    *pairs = (pm_pairs){.mask = slots - 1, .shift = 64 - bits};
-    pairs->slots = pm_pages_alloc(slots * sizeof *pairs->slots);
-    /* A word of the filter for 16 slots: 21 to 10 bits a pair, of 100 absent pairs 1 to 5 pass. */
-    pairs->filter_shift = pairs->shift + 4;
-    pairs->filter = pm_calloc(slots >> 4, sizeof *pairs->filter);
-    if (!pairs->slots || !pairs->filter) {
+    pairs->mask = ((size_t)1 << bits) - 1;
+    pairs->shift = 64 - bits;
+    pairs->filter_shift = pairs->shift + 1; /* a word for two buckets: 8 to 16 bits a pair, of 100 absent pairs 1 to 5 pass */
+    pairs->slots = pm_pages_alloc(table_bytes(pairs));
+    pairs->filter = pm_calloc((pairs->mask + 1) / 2, sizeof *pairs->filter);
+    pairs->results = pm_alloc(n_ranks, sizeof *pairs->results);
+    if (!pairs->slots || !pairs->filter || !pairs->results) {
         pm_pairs_release(pairs);
         return pm_fail_memory(err);
     }
-    memset(pairs->slots, 0xFF, slots * sizeof *pairs->slots);
+    memset(pairs->slots, 0xFF, table_bytes(pairs));
     return PM_OK;
 }
 
 void pm_pairs_release(pm_pairs *pairs) {
     pm_free(pairs->filter);
-    pm_pages_free(pairs->slots, (pairs->mask + 1) * sizeof *pairs->slots);
+    pm_free(pairs->results);
+    pm_pages_free(pairs->slots, table_bytes(pairs));
     *pairs = (pm_pairs){0};
 }
 
 void pm_pairs_add(pm_pairs *pairs, pm_id left, pm_id right, uint32_t rank, pm_id result) {
-    uint64_t key = pm_pairs_key(left, right);
-    uint64_t hash = pm_pairs_hash(key);
-    size_t i = (size_t)(hash >> pairs->shift);
-    while (pairs->slots[i].key != PM_NO_PAIR) {
-        if (pairs->slots[i].key == key) {
-            return;
+    uint64_t key = pm_pairs_key(left, right), hash = pm_pairs_hash(key);
+    size_t bucket = (size_t)(hash >> pairs->shift);
+
+    for (;; bucket = (bucket + 1) & pairs->mask) {
+        uint64_t *slots = &pairs->slots[bucket * PM_PAIRS_IN_BUCKET];
+        for (int i = 0; i < PM_PAIRS_IN_BUCKET; i++) {
+            if (slots[i] - key < PM_PAIR_LIMIT) {
+                return;
+            }
+            if (slots[i] == PM_NO_PAIR) {
+                slots[i] = key | rank;
+                pairs->base = pairs->n ? pairs->base : result - rank;
+                pairs->is_plain = (pairs->n == 0 || pairs->is_plain) && result - rank == pairs->base;
+                pairs->results[rank] = result;
+                pairs->filter[hash >> pairs->filter_shift] |= pm_pairs_bits(hash);
+                pairs->n++;
+                return;
+            }
         }
-        i = (i + 1) & pairs->mask;
     }
-    pairs->slots[i] = (pm_pair_slot){key, (uint64_t)rank << 32 | result};
-    pairs->filter[hash >> pairs->filter_shift] |= pm_pairs_bits(hash);
-    pairs->n++;
 }

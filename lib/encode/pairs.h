@@ -1,37 +1,43 @@
-/* pairs.h - which two tokens merge, at what rank, into what: one hash table, one cache line a question.
+/* pairs.h - which two tokens merge, and at what rank: one hash table, one cache line a question, no branch on the answer.
  *
- * A pair is the 64-bit word left << 32 | right, its answer the 64-bit word rank << 32 | result, so that the lower of two
- * answers is the merge that goes first. Open addressing, at most half full, the slot found by one multiplication.
+ * A slot is a 64-bit word: the left token, the right token and the rank of their merge, 21 bits each. A bucket is a cache line of eight, filled from
+ * its first on, three on average, so that the last slot of nearly all is free; what does not fit goes to the next bucket. A slot less the pair looked
+ * for is the rank, if it is that pair's slot, and else, since it is unsigned, at least 2^21: the lowest of the eight differences is the answer.
  *
- * Most pairs that merging asks for are no merge, and the table of a large vocabulary (8 MB) is larger than the cache that is near. So a
- * filter of 1/32 of its size is asked first: two bits of one word for each pair. It turned 16 MB/s of Chinese into 26. */
+ * Most pairs that merging asks for are no merge, and the table of a large vocabulary (4 MB) is larger than the cache that is near. So a
+ * filter of 1/16 of its size is asked first: two bits of one word for each pair. Where it says no, an empty bucket stands in for the pair's. */
 #ifndef PM_ENCODE_PAIRS_H
 #define PM_ENCODE_PAIRS_H
 
 #include "base/alloc.h"
 
-#define PM_NO_MERGE UINT64_MAX /* above every answer */
-#define PM_NO_PAIR UINT64_MAX  /* no two tokens, PM_ID_NONE is none: an empty slot's key */
-
-typedef struct pm_pair_slot {
-    uint64_t key, answer;
-} pm_pair_slot;
+enum { PM_PAIR_BITS = 21, PM_PAIRS_IN_BUCKET = 8 };
+#define PM_PAIR_LIMIT (UINT32_C(1) << PM_PAIR_BITS) /* tokens and ranks are below */
+#define PM_NO_RANK UINT32_MAX                       /* above every rank: no merge */
+#define PM_NO_PAIR UINT64_MAX                       /* no two tokens; an empty slot */
 
 typedef struct pm_pairs {
-    pm_pair_slot *slots;
-    size_t mask;
+    uint64_t *slots; /* the bucket behind the others stays empty */
+    size_t mask;     /* buckets - 1 */
     unsigned shift;
     uint64_t *filter;      /* of a pair in the table, both bits are set in its word */
     unsigned filter_shift; /* the word is the hash's bits from here up */
+    pm_id *results;        /* of the merge of each rank; not asked when all are rank + base */
+    pm_id base;
+    bool is_plain; /* they are: so with nearly every vocabulary */
     size_t n;
 } pm_pairs;
 
-/* An empty table for at most n pairs. */
-pm_status pm_pairs_init(pm_pairs *pairs, size_t n, pm_error *err);
+/* An empty table for at most n pairs of ranks below n_ranks. Errors: PM_LIMIT (n_ranks above PM_PAIR_LIMIT), PM_NO_MEMORY. */
+pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err);
 void pm_pairs_release(pm_pairs *pairs);
 
-/* Adds a pair unless it is there already (the first one, of lower rank, stays). */
+/* Adds a pair of tokens below PM_PAIR_LIMIT unless it is there already (the first one, of lower rank, stays). */
 void pm_pairs_add(pm_pairs *pairs, pm_id left, pm_id right, uint32_t rank, pm_id result);
+
+static inline uint64_t pm_pairs_key(pm_id left, pm_id right) {
+    return (uint64_t)left << 2 * PM_PAIR_BITS | (uint64_t)right << PM_PAIR_BITS;
+}
 
 static inline uint64_t pm_pairs_hash(uint64_t key) { return (key ^ key >> 32) * UINT64_C(0x9E3779B97F4A7C15); }
 
@@ -39,31 +45,38 @@ static inline uint64_t pm_pairs_bits(uint64_t hash) {
     return UINT64_C(1) << (hash >> 32 & 63) | UINT64_C(1) << (hash >> 26 & 63);
 }
 
-static inline uint64_t pm_pairs_key(pm_id left, pm_id right) { return (uint64_t)left << 32 | right; }
-
-/* false: the pair is not in the table. */
-static inline bool pm_pairs_may_hold(const pm_pairs *pairs, uint64_t key) {
+/* The bucket of a pair, asked for: its own or, if the filter knows better or `wanted` is 0, the empty one. */
+static inline const uint64_t *pm_pairs_bucket(const pm_pairs *pairs, uint64_t key, uint64_t wanted) {
     uint64_t hash = pm_pairs_hash(key), bits = pm_pairs_bits(hash);
-    return (pairs->filter[hash >> pairs->filter_shift] & bits) == bits;
+    size_t own = (size_t)(hash >> pairs->shift), empty = pairs->mask + 1;
+    size_t held = (size_t)0 - (((bits & ~pairs->filter[hash >> pairs->filter_shift]) == 0) & (wanted != 0)); /* all bits or none: no branch, half would be guessed wrong */
+    const uint64_t *slots = &pairs->slots[((own & held) | (empty & ~held)) * PM_PAIRS_IN_BUCKET];
+    __builtin_prefetch(slots);
+    return slots;
 }
 
-static inline void pm_pairs_prefetch(const pm_pairs *pairs, uint64_t key) {
-    __builtin_prefetch(&pairs->slots[pm_pairs_hash(key) >> pairs->shift]);
-}
+/* What the merge of a rank gives. */
+static inline pm_id pm_pairs_result(const pm_pairs *pairs, uint32_t rank) { return pairs->is_plain ? rank + pairs->base : pairs->results[rank]; }
 
-/* Looks into the table without asking the filter: rank << 32 | result, or PM_NO_MERGE. */
-static inline uint64_t pm_pairs_look_up(const pm_pairs *pairs, uint64_t key) {
-    for (size_t i = (size_t)(pm_pairs_hash(key) >> pairs->shift);; i = (i + 1) & pairs->mask) {
-        const pm_pair_slot *slot = &pairs->slots[i];
-        if (slot->key == key || slot->key == PM_NO_PAIR) {
-            return slot->answer; /* an empty slot's is PM_NO_MERGE */
+/* The rank of a pair's merge, or PM_NO_RANK. */
+static inline uint32_t pm_pairs_look_up(const pm_pairs *pairs, const uint64_t *bucket, uint64_t key) {
+    for (;;) {
+        uint64_t best = bucket[0] - key;
+        for (int i = 1; i < PM_PAIRS_IN_BUCKET; i++) {
+            uint64_t other = bucket[i] - key;
+            best = other < best ? other : best;
         }
+        if (__builtin_expect(bucket[PM_PAIRS_IN_BUCKET - 1] == PM_NO_PAIR || best < PM_PAIR_LIMIT, 1)) {
+            return best < PM_PAIR_LIMIT ? (uint32_t)best : PM_NO_RANK;
+        }
+        bucket += PM_PAIRS_IN_BUCKET;
+        bucket = bucket == &pairs->slots[(pairs->mask + 1) * PM_PAIRS_IN_BUCKET] ? pairs->slots : bucket;
     }
 }
 
-static inline uint64_t pm_pairs_find(const pm_pairs *pairs, pm_id left, pm_id right) {
+static inline uint32_t pm_pairs_find(const pm_pairs *pairs, pm_id left, pm_id right) {
     uint64_t key = pm_pairs_key(left, right);
-    return pm_pairs_may_hold(pairs, key) ? pm_pairs_look_up(pairs, key) : PM_NO_MERGE;
+    return pm_pairs_look_up(pairs, pm_pairs_bucket(pairs, key, 1), key);
 }
 
 #endif

@@ -1,6 +1,13 @@
 /* words.c - see words.h. */
 #include "encode/words.h"
 
+#define FIRST(n) (UINT64_MAX >> (64 - 8 * (n))) /* 0 < n <= 8 bytes */
+const pm_word_key pm_word_masks[PM_WORD_MAX + 1] = {
+    {0, 0},
+    {FIRST(1), 0}, {FIRST(2), 0}, {FIRST(3), 0}, {FIRST(4), 0}, {FIRST(5), 0}, {FIRST(6), 0}, {FIRST(7), 0}, {FIRST(8), 0},
+    {FIRST(8), FIRST(1)}, {FIRST(8), FIRST(2)}, {FIRST(8), FIRST(3)}, {FIRST(8), FIRST(4)}, {FIRST(8), FIRST(5)}, {FIRST(8), FIRST(6)}, {FIRST(8), FIRST(7)},
+};
+
 pm_status pm_words_init(pm_words *words, size_t n, pm_error *err) {
     unsigned bits = 1;
     while (bits < 40 && (size_t)2 << bits < n + n / 4) { /* 1.6 words a bucket at most */

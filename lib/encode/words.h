@@ -38,23 +38,27 @@ static inline uint64_t pm_little_endian(uint64_t x) {
 #endif
 }
 
-/* The key of word[0..len), 0 < len <= PM_WORD_MAX, of which `readable` >= len bytes may be read. */
-static inline pm_word_key pm_word_key_of(const uint8_t *word, size_t len, size_t readable) {
-    uint64_t part[2] = {0, 0};
+/* What of two 64-bit words belongs to a word of a length: a table, since a comparison with 8 would be guessed wrong as often as right. */
+extern const pm_word_key pm_word_masks[PM_WORD_MAX + 1];
 
-    if (readable >= sizeof part) {
-        memcpy(part, word, sizeof part);
-    } else {
-        memcpy(part, word, len);
+/* The key of word[0..len), 0 < len <= PM_WORD_MAX; 16 bytes may be read. */
+static inline pm_word_key pm_word_key_near(const uint8_t *word, size_t len) {
+    uint64_t low, high;
+    memcpy(&low, word, sizeof low);
+    memcpy(&high, word + sizeof low, sizeof high);
+    return (pm_word_key){pm_little_endian(low) & pm_word_masks[len].low,
+                         (pm_little_endian(high) & pm_word_masks[len].high) | (uint64_t)len << 56};
+}
+
+/* The same where `readable` >= len bytes may be read. */
+static inline pm_word_key pm_word_key_of(const uint8_t *word, size_t len, size_t readable) {
+    uint8_t copy[16] = {0};
+
+    if (__builtin_expect(readable >= sizeof copy, 1)) {
+        return pm_word_key_near(word, len);
     }
-    uint64_t low = pm_little_endian(part[0]), high = pm_little_endian(part[1]);
-    if (len < 8) {
-        low &= (UINT64_C(1) << 8 * len) - 1;
-        high = 0;
-    } else {
-        high &= (UINT64_C(1) << 8 * (len - 8)) - 1;
-    }
-    return (pm_word_key){low, high | (uint64_t)len << 56};
+    memcpy(copy, word, len);
+    return pm_word_key_near(copy, len);
 }
 
 static inline size_t pm_words_bucket(const pm_words *words, pm_word_key key) {

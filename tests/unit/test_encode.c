@@ -218,7 +218,8 @@ START_TEST(cuts_are_where_no_piece_reaches_across) {
             pm_breaks_add(breaks, p.model.pieces[id].data, p.model.pieces[id].len);
         }
         uint8_t *copy = exact_copy(text, len);
-        size_t n = pm_breaks_cut(breaks, copy, len, 0, len, ends, sizeof text);
+        size_t done, n = pm_breaks_cut(breaks, copy, len, 0, &len, 1, &done, ends, sizeof text);
+        ck_assert_uint_eq(done, 1);
         ck_assert_uint_eq(ends[n - 1], len);
         for (size_t i = 0; i + 1 < n; i++) {
             ck_assert(!some_piece_reaches_across(&p.model, text, len, ends[i]));
@@ -228,7 +229,7 @@ START_TEST(cuts_are_where_no_piece_reaches_across) {
             left_out += ends[i] != at && (text[at] & 0xC0) != 0x80 && !some_piece_reaches_across(&p.model, text, len, at);
         }
         for (size_t start = 0; start < len; start = ends[k - 1]) {
-            size_t m = pm_breaks_cut(breaks, copy, len, start, len, some, 1 + random_word(&state) % 7);
+            size_t m = pm_breaks_cut(breaks, copy, len, start, &len, 1, &done, some, 1 + random_word(&state) % 7);
             for (size_t i = 0; i < m; i++) {
                 ck_assert_uint_eq(some[i], ends[k++]);
             }
@@ -241,6 +242,46 @@ START_TEST(cuts_are_where_no_piece_reaches_across) {
     }
     ck_assert_uint_gt(cuts, 600); /* the test is about these */
     ck_assert_uint_gt(cuts, left_out);
+}
+END_TEST
+
+/* Several pre-tokens at once are cut as each alone; those that are not done are what the next call begins with. */
+START_TEST(pre_tokens_are_cut_together_as_alone) {
+    uint64_t state = 23;
+    size_t together = 0;
+    for (int round = 0; round < 400; round++) {
+        pair p = make_pair_of_characters(random_word(&state), round % 2, false);
+        pm_breaks *breaks = calloc(1, sizeof *breaks);
+        uint8_t text[200];
+        size_t ends[sizeof text + 1], words[sizeof text], some[8], len = random_characters(text, sizeof text, &state), n_words = 0, n = 0, k = 0;
+        for (size_t at = 1; at < len; at++) {
+            if ((text[at] & 0xC0) != 0x80 && random_word(&state) % 4 == 0) {
+                words[n_words++] = at;
+            }
+        }
+        words[n_words++] = len;
+        for (pm_id id = 0; id < p.model.vocab_size; id++) {
+            pm_breaks_add(breaks, p.model.pieces[id].data, p.model.pieces[id].len);
+        }
+        uint8_t *copy = exact_copy(text, len);
+        for (size_t i = 0, start = 0, done; i < n_words; start = words[i++]) {
+            n += pm_breaks_cut(breaks, copy, len, start, &words[i], 1, &done, ends + n, sizeof text);
+        }
+        for (size_t i = 0, start = 0, done; i < n_words; i += done) {
+            size_t m = pm_breaks_cut(breaks, copy, len, start, words + i, n_words - i, &done, some, 1 + random_word(&state) % 7);
+            for (size_t j = 0; j < m; j++) {
+                ck_assert_uint_eq(some[j], ends[k++]);
+            }
+            start = some[m - 1];
+            ck_assert(done < 2 || words[i + done - 1] <= start);
+            together += done > 1;
+        }
+        ck_assert_uint_eq(k, n);
+        free(copy);
+        free(breaks);
+        free_pair(&p);
+    }
+    ck_assert_uint_gt(together, 600); /* the test is about these */
 }
 END_TEST
 
@@ -281,7 +322,7 @@ START_TEST(words_of_a_block_of_characters_are_encoded_one_by_one) {
         pm_bpe_scratch *scratch;
         uint8_t text[3000];
         size_t len = random_characters(text, sizeof text, &state), ends[sizeof text], n = 0, n_ids, n_wanted = 0;
-        pm_id ids[sizeof text], wanted[sizeof text];
+        pm_id ids[sizeof text + PM_BPE_SLACK], wanted[sizeof text];
         assert_ok(pm_bpe_scratch_new(&scratch, &err));
         for (size_t start = 0; start < len; start = ends[n - 1]) {
             pm_bytes piece = p.model.pieces[random_word(&state) % p.model.vocab_size];
@@ -1033,6 +1074,7 @@ Suite *suite_encode(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, ids_equal_the_definition);
     tcase_add_test(tc, ids_equal_the_definition_with_whole_words_first);
+    tcase_add_test(tc, pre_tokens_are_cut_together_as_alone);
     tcase_add_test(tc, pieces_are_found_exactly_when_they_are_reachable);
     tcase_add_test(tc, words_of_a_block_are_encoded_one_by_one);
     tcase_add_test(tc, cuts_are_where_no_piece_reaches_across);
