@@ -510,6 +510,8 @@ def main():
     ap.add_argument("--program", default=os.path.join(ROOT, "build", "bench_c"))
     ap.add_argument("--mb", type=int, default=0)
     a = ap.parse_args()
+    if a.record and a.mb:
+        ap.error("--record is not for trial runs (--mb)")
     what = set(a.what or ["encode", "c", "bytepiece", "bpe"])
     if not os.path.isdir(os.path.join(SHARED, "referee")):
         sys.exit(f"bench.py: {SHARED}/referee is not here: nothing can be measured")
