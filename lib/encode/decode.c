@@ -1,20 +1,34 @@
 /* decode.c - ids to bytes.
  *
- * The engine holds a 16-byte word for each id: up to 15 bytes and their number. As long as the output has 16 bytes left, all of
- * the word is stored and the position moves on by the number: no loop, no call, one cache line read an id. */
+ * The engine holds a 16-byte word for each id: up to 15 bytes and their number; behind the last there is one more, a hole, which every id past
+ * the end is read as. As long as the output has room for 16 bytes an id, all of the word is stored and the position moves on by the number: no loop, no
+ * call, one cache line read an id, and one branch, which an id that is long or a hole takes:
+ *
+ *     id       464          3290              out  t h e . . . . . . . . . . . . .      n = 3
+ *     word     t h e 3      _ c a t 4                    _ c a t . . . . . . . . .      n = 7
+ *
+ * Those, and the last ids, go one at a time with every check. Measuring adds up the numbers alone.
+ *
+ * Cost: about 1 ns an id, most of it for words that are not in the nearest cache. */
 #include "encode/inside.h"
 
-/* The bytes of an id that is no short piece, or near the end of the output. Returns false for a hole. */
-static bool put_piece(const pm_tokenizer *tok, pm_id id, uint8_t *out, size_t cap, size_t *n) {
-    const pm_engine *engine = tok->engine;
+enum { BLOCK = 16 }; /* ids */
 
-    if (id >= tok->vocab_size || engine->decoded[id].len == PM_NO_PIECE) {
+/* The words, copied out of the tokenizer: to the compiler, a byte stored into the output might change what lies there. */
+typedef struct words {
+    const pm_decoded *all;
+    pm_id n; /* the hole behind the last */
+} words;
+
+static inline const pm_decoded *word_of(words w, pm_id id) { return &w.all[id < w.n ? id : w.n]; }
+
+/* One id, whatever it is: writes of its bytes what fits. False for a hole. */
+static bool put_piece(const pm_tokenizer *tok, words w, pm_id id, uint8_t *out, size_t cap, size_t *n) {
+    const pm_decoded *word = word_of(w, id);
+    if (word->len == PM_NO_PIECE) {
         return false;
     }
-    pm_bytes piece = {engine->decoded[id].bytes, engine->decoded[id].len};
-    if (piece.len == PM_LONG_PIECE) {
-        piece = tok->model.pieces[id];
-    }
+    pm_bytes piece = word->len == PM_LONG_PIECE ? tok->model.pieces[id] : (pm_bytes){word->bytes, word->len};
     size_t room = *n < cap ? cap - *n : 0, fits = piece.len < room ? piece.len : room;
     if (fits) {
         memcpy(out + *n, piece.data, fits);
@@ -23,20 +37,65 @@ static bool put_piece(const pm_tokenizer *tok, pm_id id, uint8_t *out, size_t ca
     return true;
 }
 
+/* Writes the bytes of up to BLOCK short ids; returns how many ids that were. There is room for a word each. */
+static inline size_t put_block(words w, const pm_id *ids, uint8_t *out, size_t *n) {
+    uint8_t *at = out + *n;
+    size_t i = 0;
+    for (; i < BLOCK; i++) {
+        const pm_decoded *word = word_of(w, ids[i]);
+        if (word->len > PM_SHORT_PIECE) {
+            break;
+        }
+        memcpy(at, word, sizeof *word);
+        at += word->len;
+    }
+    *n = (size_t)(at - out);
+    return i;
+}
+
+/* Adds up the lengths of up to BLOCK short ids; returns how many ids that were. */
+static inline size_t measure_block(words w, const pm_id *ids, size_t *n) {
+    size_t i = 0;
+    for (; i < BLOCK; i++) {
+        const pm_decoded *word = word_of(w, ids[i]);
+        if (word->len > PM_SHORT_PIECE) {
+            break;
+        }
+        *n += word->len;
+    }
+    return i;
+}
+
+/* As many whole blocks as there are and as fit; returns how many ids that were. */
+static size_t put_blocks(words w, const pm_id *ids, size_t n_ids, uint8_t *out, size_t cap, size_t *n) {
+    size_t i = 0, done = BLOCK;
+    while (done == BLOCK && n_ids - i >= BLOCK && *n <= cap && cap - *n >= BLOCK * sizeof(pm_decoded)) {
+        done = put_block(w, ids + i, out, n);
+        i += done;
+    }
+    return i;
+}
+
+static size_t measure_blocks(words w, const pm_id *ids, size_t n_ids, size_t *n) {
+    size_t i = 0, done = BLOCK;
+    while (done == BLOCK && n_ids - i >= BLOCK) {
+        done = measure_block(w, ids + i, n);
+        i += done;
+    }
+    return i;
+}
+
 pm_status pm_decode(const pm_tokenizer *tok, const pm_id *ids, size_t n_ids, uint8_t *out, size_t cap, size_t *n_out,
                     pm_error *err) {
-    const pm_decoded *decoded = ((const pm_engine *)tok->engine)->decoded;
+    const words w = {((const pm_engine *)tok->engine)->decoded, tok->vocab_size};
     size_t n = 0;
 
     *n_out = 0;
     cap = out ? cap : 0;
     for (size_t i = 0; i < n_ids; i++) {
-        pm_id id = ids[i];
-        if (id < tok->vocab_size && decoded[id].len <= PM_SHORT_PIECE && n + sizeof *decoded <= cap) {
-            memcpy(out + n, &decoded[id], sizeof *decoded);
-            n += decoded[id].len;
-        } else if (!put_piece(tok, id, out, cap, &n)) {
-            return pm_fail_at(err, PM_BAD_ID, i, "id %u is not in the vocabulary", id);
+        i += out ? put_blocks(w, ids + i, n_ids - i, out, cap, &n) : measure_blocks(w, ids + i, n_ids - i, &n);
+        if (i < n_ids && !put_piece(tok, w, ids[i], out, cap, &n)) {
+            return pm_fail_at(err, PM_BAD_ID, i, "id %u is not in the vocabulary", ids[i]);
         }
     }
     *n_out = n;

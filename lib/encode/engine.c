@@ -89,10 +89,11 @@ static pm_status make_lattice(pm_engine *engine, const pm_tokenizer *tok, pm_err
 /* ---------------------------------------------------------------- both ---- */
 
 static pm_status fill_decoded(pm_engine *engine, const pm_model *model, pm_error *err) {
-    engine->decoded = pm_calloc(model->vocab_size, sizeof *engine->decoded);
+    engine->decoded = pm_calloc((size_t)model->vocab_size + 1, sizeof *engine->decoded);
     if (!engine->decoded) {
         return pm_fail_memory(err);
     }
+    engine->decoded[model->vocab_size].len = PM_NO_PIECE;
     for (pm_id id = 0; id < model->vocab_size; id++) {
         pm_decoded *d = &engine->decoded[id];
         pm_bytes piece = model->pieces[id];

@@ -34,7 +34,7 @@ typedef struct pm_engine {
     pm_id *lattice_ids;    /* the id of the lattice's piece i */
     pm_id bos, eos;        /* BytePiece; PM_ID_NONE where there is none */
     pm_specials *specials; /* NULL: there are none */
-    pm_decoded *decoded;   /* for each id */
+    pm_decoded *decoded;   /* for each id, and a hole behind the last */
     pm_cpu cpu;            /* what converts texts */
     pm_idle idle;
 } pm_engine;

@@ -298,34 +298,49 @@ PyObject *pmpy_encode_batch(PyObject *op, PyObject *const *args, Py_ssize_t n_ar
 
 /* ---- decode ---- */
 
-/* The bytes of ids, in memory that the caller frees unless it is `few`. */
+/* The bytes of ids: in `few`, or in an object of their own that is exactly as large. */
 typedef struct decoded {
-    uint8_t *data, *own;
-    size_t n, cap;
+    PyObject *bytes; /* NULL: few has them */
+    size_t n;
     uint8_t few[1024];
 } decoded;
 
-static pm_status decode_into(const pm_tokenizer *tok, const pmpy_ids *ids, decoded *d, pm_error *err) {
-    d->data = d->few;
-    d->cap = sizeof d->few;
-    d->own = NULL;
-    size_t want = ids->n > SIZE_MAX / 16 ? SIZE_MAX / 2 : ids->n * 6; /* a guess that usually spares the second pass */
-    for (;;) {
-        if (want > d->cap) {
-            free(d->own);
-            d->data = d->own = malloc(want);
-            d->cap = want;
-            if (!d->own) {
-                *err = (pm_error){.status = PM_NO_MEMORY, .offset = PM_NO_OFFSET, .message = "out of memory"};
-                return PM_NO_MEMORY;
-            }
-        }
-        pm_status status = pm_decode(tok, ids->data, ids->n, d->data, d->cap, &d->n, err);
-        if (status != PM_NO_SPACE || d->n <= d->cap) {
-            return status;
-        }
-        want = d->n;
+/* pm_decode, without the GIL where that is worth it. */
+static pm_status decode_ids(const pm_tokenizer *tok, const pmpy_ids *ids, uint8_t *out, size_t cap, size_t *n, pm_error *err) {
+    if (ids->n < PMPY_RELEASE_ABOVE / 4) {
+        return pm_decode(tok, ids->data, ids->n, out, cap, n, err);
     }
+    PyThreadState *thread = PyEval_SaveThread();
+    pm_status status = pm_decode(tok, ids->data, ids->n, out, cap, n, err);
+    PyEval_RestoreThread(thread);
+    return status;
+}
+
+/* Into d->few when they fit. Else the number of bytes is known after the first look, for which nothing is written when
+ * there are surely too many, and they are written where they stay. */
+static pm_status decode_into(const pm_tokenizer *tok, const pmpy_ids *ids, decoded *d, pm_error *err) {
+    size_t cap = ids->n <= sizeof d->few ? sizeof d->few : 0;
+    d->bytes = NULL;
+    pm_status status = decode_ids(tok, ids, cap ? d->few : NULL, cap, &d->n, err);
+    if ((status != PM_OK && status != PM_NO_SPACE) || d->n <= cap) {
+        return status;
+    }
+    d->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)d->n);
+    if (!d->bytes) {
+        PyErr_Clear();
+        *err = (pm_error){.status = PM_NO_MEMORY, .offset = PM_NO_OFFSET, .message = "out of memory"};
+        return PM_NO_MEMORY;
+    }
+    size_t room = d->n;
+    status = decode_ids(tok, ids, (uint8_t *)PyBytes_AsString(d->bytes), room, &d->n, err);
+    if (status == PM_NO_SPACE || (status == PM_OK && d->n != room)) {
+        *err = (pm_error){.status = PM_INVALID_ARGUMENT, .offset = PM_NO_OFFSET, .message = "the ids changed while they were read"};
+        status = PM_INVALID_ARGUMENT;
+    }
+    if (status != PM_OK) {
+        Py_CLEAR(d->bytes);
+    }
+    return status;
 }
 
 /* Decodes the ids in `value` into *d; -1: an exception was set, nothing to free. */
@@ -337,17 +352,9 @@ static int decode_value(PyObject *op, PyObject *value, decoded *d) {
         return -1;
     }
     pm_error err = {0};
-    pm_status status;
-    if (ids.n < PMPY_RELEASE_ABOVE / 4) {
-        status = decode_into(self->tok, &ids, d, &err);
-    } else {
-        PyThreadState *thread = PyEval_SaveThread();
-        status = decode_into(self->tok, &ids, d, &err);
-        PyEval_RestoreThread(thread);
-    }
+    pm_status status = decode_into(self->tok, &ids, d, &err);
     pmpy_ids_release(&ids);
     if (status != PM_OK) {
-        free(d->own);
         pmpy_raise(state, &err);
         return -1;
     }
@@ -375,8 +382,9 @@ PyObject *pmpy_decode(PyObject *op, PyObject *const *args, Py_ssize_t n_args, Py
     }
     PyObject *text = NULL;
     if (decode_value(op, values[0], &d) == 0) {
-        text = PyUnicode_DecodeUTF8((const char *)d.data, (Py_ssize_t)d.n, errors.n ? errors.c[0] : "replace");
-        free(d.own);
+        const char *data = d.bytes ? PyBytes_AsString(d.bytes) : (const char *)d.few;
+        text = PyUnicode_DecodeUTF8(data, (Py_ssize_t)d.n, errors.n ? errors.c[0] : "replace");
+        Py_XDECREF(d.bytes);
     }
     pmpy_strings_release(&errors);
     return text;
@@ -392,7 +400,5 @@ PyObject *pmpy_decode_bytes(PyObject *op, PyObject *value) {
     if (decode_value(op, value, &d) < 0) {
         return NULL;
     }
-    PyObject *bytes = PyBytes_FromStringAndSize((const char *)d.data, (Py_ssize_t)d.n);
-    free(d.own);
-    return bytes;
+    return d.bytes ? d.bytes : PyBytes_FromStringAndSize((const char *)d.few, (Py_ssize_t)d.n);
 }
