@@ -99,7 +99,7 @@ static void work_free(work *w) {
         free((void *)(uintptr_t)w->str[i].data);
     }
     free(w->str);
-    free(w->docs.each);
+    documents_release(&w->docs);
 }
 
 /* ---- rows ---- */
@@ -271,7 +271,7 @@ static void bench_single(const plan *p) {
     free(ends);
     free(counted);
     free(text);
-    free(docs.each);
+    documents_release(&docs);
     pm_encoder_free(enc);
     pm_tokenizer_free(tok);
 }
@@ -342,7 +342,7 @@ static void bench_calls(const plan *p) {
     row_number("different_ns", call_time(enc, strings, n)); /* n strings in turn */
     row_number("repeated_ns", call_time(enc, repeated, n)); /* one string again and again */
     row_end();
-    free(docs.each);
+    documents_release(&docs);
     pm_encoder_free(enc);
     pm_tokenizer_free(tok);
 }

@@ -155,7 +155,7 @@ static void cut_short(pm_bytes text, documents *docs, size_t *room) {
 }
 
 documents cut(pm_bytes text, const char *kind) {
-    documents docs = {NULL, 0, 0};
+    documents docs = {.text = text};
     size_t room = 0;
     if (strcmp(kind, "long") == 0) {
         cut_long(text, &docs, &room);
@@ -167,6 +167,11 @@ documents cut(pm_bytes text, const char *kind) {
         die("unknown kind of documents '%s' (long, short, one)", kind);
     }
     return docs;
+}
+
+void documents_release(documents *docs) {
+    free((void *)(uintptr_t)docs->text.data);
+    free(docs->each);
 }
 
 /* ---- Python's str ---- */

@@ -29,10 +29,12 @@ pm_bytes read_text(const char *path);
 typedef struct documents {
     pm_bytes *each;
     size_t n, bytes; /* bytes: the sum of their lengths */
+    pm_bytes text;   /* in which they lie; it is theirs */
 } documents;
 /* "long": as the referee cuts them, at a blank line behind more than 4,000 characters. "short": 200 bytes each, up to
  * the next character. "one": the whole text. */
 documents cut(pm_bytes text, const char *kind);
+void documents_release(documents *docs);
 
 /* The documents in the form in which Python holds a str: Latin-1, 16 or 32 bits a character, the narrowest that fits.
  * They must be well-formed UTF-8. */
