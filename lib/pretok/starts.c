@@ -2,6 +2,9 @@
 #include "pretok/starts.h"
 
 #include <string.h>
+#ifdef PM_TARGET_AVX512
+#include <immintrin.h>
+#endif
 
 #include "pretok/scan.h"
 
@@ -368,11 +371,20 @@ INLINE size_t find_window(pm_starts *s, const pm_rules *r, scan_fn scan) {
     return stop;
 }
 
+/* One function a row of the rules; on x86-64 a second one with the bit instructions that came with AVX2. */
+#ifdef PM_TARGET_AVX2
 #define DEFINE_STARTS(name, ...)                                                                                       \
+    static const pm_rules rules_##name = {__VA_ARGS__};                                                                \
+    PM_TARGET_AVX2 static size_t avx2_##name(pm_starts *s) { return find_window(s, &rules_##name, pm_scan_##name); }   \
     size_t pm_starts_##name(pm_starts *s) {                                                                            \
-        static const pm_rules r = {__VA_ARGS__};                                                                       \
-        return find_window(s, &r, pm_scan_##name);                                                                            \
+        bool portable = s->cpu == PM_CPU_PORTABLE;                                                                     \
+        return portable ? find_window(s, &rules_##name, pm_scan_##name) : avx2_##name(s);                              \
     }
+#else
+#define DEFINE_STARTS(name, ...)                                                                                       \
+    static const pm_rules rules_##name = {__VA_ARGS__};                                                                \
+    size_t pm_starts_##name(pm_starts *s) { return find_window(s, &rules_##name, pm_scan_##name); }
+#endif
 PM_RULES(DEFINE_STARTS)
 
 /* ---- a document ---- */
@@ -414,26 +426,84 @@ static bool next_window(pm_starts *s) {
     return true;
 }
 
-/* Writes base + i for each bit i, and up to three more numbers; returns the number of bits. */
+INLINE size_t count_bits(uint64_t x) {
+#ifdef __POPCNT__
+    return (size_t)__builtin_popcountll(x);
+#else
+    x -= x >> 1 & UINT64_C(0x5555555555555555);
+    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+    x = (x + (x >> 4)) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    return x * UINT64_C(0x0101010101010101) >> 56;
+#endif
+}
+
+/* Writes base + i for each bit i, and what comes up to 64 numbers; returns the number of bits. A fixed number first: a loop whose end is not
+ * foreseen costs more than numbers that nobody needs. */
 INLINE size_t write_ends(size_t *ends, uint64_t bits, size_t base) {
-    size_t n = (size_t)__builtin_popcountll(bits);
-    for (size_t i = 0; i < n; i += 4) {
-        for (size_t j = 0; j < 4; j++) {
-            ends[i + j] = base + (size_t)__builtin_ctzll(bits | bit(63));
+    size_t n = count_bits(bits), i = 0;
+    do {
+#pragma GCC unroll 16
+        for (size_t stop = i + 16; i < stop; i++) {
+            ends[i] = base + (size_t)__builtin_ctzll(bits | bit(63));
             bits &= bits - 1;
         }
+    } while (i < n);
+    return n;
+}
+
+/* Gives whole words while there is room for 64 ends; returns the number of ends. */
+INLINE size_t give_words(pm_starts *s, size_t *ends, size_t cap) {
+    size_t n = 0;
+    for (; s->word < s->n_words && cap - n >= 64; s->word++) {
+        n += write_ends(ends + n, s->bits[s->word + 1], s->at + 64 * s->word);
     }
     return n;
+}
+
+#ifdef PM_TARGET_AVX2
+PM_TARGET_AVX2 static size_t give_words_avx2(pm_starts *s, size_t *ends, size_t cap) { return give_words(s, ends, cap); }
+
+/* The numbers of the bits as bytes, then eight of them at a time as 64 bits. */
+PM_TARGET_AVX512 static size_t give_words_avx512(pm_starts *s, size_t *ends, size_t cap) {
+    uint8_t order[64];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < 64; i++) {
+        order[i] = (uint8_t)i;
+    }
+    const __m512i places = _mm512_loadu_si512(order);
+    for (; s->word < s->n_words && cap - n >= 64; s->word++) {
+        uint64_t bits = s->bits[s->word + 1];
+        size_t more = (size_t)__builtin_popcountll(bits), i = 0;
+        __m512i base = _mm512_set1_epi64((long long)(s->at + 64 * s->word)), found = _mm512_maskz_compress_epi8(bits, places);
+        do {
+            __m128i sixteen = _mm512_castsi512_si128(found);
+            _mm512_storeu_si512(ends + n + i, _mm512_add_epi64(base, _mm512_cvtepu8_epi64(sixteen)));
+            _mm512_storeu_si512(ends + n + i + 8, _mm512_add_epi64(base, _mm512_cvtepu8_epi64(_mm_srli_si128(sixteen, 8))));
+            found = _mm512_alignr_epi32(_mm512_setzero_si512(), found, 4);
+            i += 16;
+        } while (i < more);
+        n += more;
+    }
+    return n;
+}
+#endif
+
+static size_t give_words_by(pm_starts *s, size_t *ends, size_t cap) {
+    switch (s->cpu) {
+#ifdef PM_TARGET_AVX2
+    case PM_CPU_AVX512: return give_words_avx512(s, ends, cap);
+    case PM_CPU_AVX2: return give_words_avx2(s, ends, cap);
+#endif
+    default: return give_words(s, ends, cap);
+    }
 }
 
 size_t pm_starts_next(pm_starts *s, size_t *ends, size_t cap) {
     size_t n = 0;
 
     for (;;) {
-        while (s->word < s->n_words && cap - n >= 64) {
-            n += write_ends(ends + n, s->bits[s->word + 1], s->at + 64 * s->word);
-            s->word++;
-        }
+        n += give_words_by(s, ends + n, cap - n);
         while (s->word < s->n_words) {
             uint64_t *bits = &s->bits[s->word + 1];
             for (; *bits; *bits &= *bits - 1) {
