@@ -30,7 +30,8 @@ static int help(void) {
 }
 
 static int version(void) {
-    printf("piecemill %s (%s)\n", pm_version(), pm_features());
+    const char *cpu = pm_processor();
+    printf("piecemill %s (%s cpu=%s)\n", pm_version(), pm_features(), cpu ? cpu : "?");
     return CLI_OK;
 }
 

@@ -70,3 +70,8 @@ pm_status pm_cpu_choose(pm_cpu *cpu, pm_error *err) {
     list_names(list, sizeof list, true);
     return pm_fail(err, PM_INVALID_ARGUMENT, "PIECEMILL_CPU=%.40s: it must be one of %s", wish, list);
 }
+
+const char *pm_processor(void) {
+    pm_cpu cpu;
+    return pm_cpu_choose(&cpu, NULL) == PM_OK ? names[cpu] : NULL;
+}

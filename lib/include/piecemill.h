@@ -49,6 +49,12 @@ PM_API const char *pm_version(void);
 /* What was compiled in, as a static string of words separated by spaces: "pcre2 zlib zstd yajl threads". */
 PM_API const char *pm_features(void);
 
+/* Whose code encodes on this machine: "avx512", "avx2", "neon" or "portable", the best that the processor can unless the
+ * environment variable PIECEMILL_CPU names another; it is read each time a tokenizer is loaded or trained. The results are the same.
+ * NULL where PIECEMILL_CPU is not one of these or not on this machine: then loading and training fail with PM_INVALID_ARGUMENT
+ * or PM_UNSUPPORTED and a sentence. A static string. */
+PM_API const char *pm_processor(void);
+
 /* ---------------------------------------------------------------- errors ---------------------------------------------- */
 
 /* The numbers are pinned: they never change and are never reused. */

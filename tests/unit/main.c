@@ -40,6 +40,8 @@ void skipped(const char *reason) {
     close(fd);
 }
 
+bool quick(void) { return getenv("PM_QUICK") != NULL; }
+
 const char *source_path(const char *name) {
     static char path[4096];
     const char *base = getenv("PM_SOURCE");

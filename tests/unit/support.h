@@ -27,6 +27,9 @@ const char *temporary_file(const char *name, const void *data, size_t len);
 /* Whole file, to be freed with pm_buf_release; fails the test when it cannot be read. */
 pm_buf read_file(const char *path);
 
+/* PM_QUICK is set: a part of the cases is enough, as under an emulator. */
+bool quick(void);
+
 /* Small deterministic random numbers (splitmix64). */
 uint64_t random_word(uint64_t *state);
 

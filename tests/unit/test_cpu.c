@@ -15,7 +15,9 @@ START_TEST(each_name_is_forced_or_refused) {
         if (pm_cpu_has(wish)) {
             assert_ok(pm_cpu_choose(&cpu, &err));
             ck_assert_int_eq(cpu, wish);
+            ck_assert_str_eq(pm_processor(), pm_cpu_name(wish));
         } else {
+            ck_assert_ptr_null(pm_processor());
             assert_fails(pm_cpu_choose(&cpu, &err), PM_UNSUPPORTED, "this machine has portable");
             ck_assert_ptr_nonnull(strstr(err.message, "PIECEMILL_CPU"));
             ck_assert_ptr_nonnull(strstr(err.message, pm_cpu_name(wish)));

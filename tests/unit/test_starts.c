@@ -85,7 +85,7 @@ static size_t sequence(size_t x, unsigned length, uint8_t *out) {
 /* All of up to four characters; PM_LONG=1: five. */
 START_TEST(all_short_sequences) {
     const char *more = getenv("PM_LONG");
-    unsigned longest = more && strcmp(more, "1") == 0 ? 5 : 4;
+    unsigned longest = more && strcmp(more, "1") == 0 ? 5 : quick() ? 2 : 4;
     size_t number = 1;
     for (unsigned length = 1; length <= longest; length++) {
         number *= N_ALPHABET;
@@ -103,7 +103,7 @@ START_TEST(triples_across_the_ends_of_words_and_windows) {
     enum { N_FILLS = sizeof fills / sizeof *fills };
     size_t number = (size_t)N_ALPHABET * N_ALPHABET * N_ALPHABET;
     uint64_t state = 5;
-    for (size_t x = 0; x < number; x++) {
+    for (size_t x = 0; x < number; x += quick() ? 41 : 1) {
         for (size_t begin = 52; begin < 68; begin++) {
             uint8_t text[256];
             const char *fill = fills[random_word(&state) % N_FILLS];
@@ -143,7 +143,7 @@ static size_t random_text(uint64_t *state, uint8_t *text, size_t room) {
 /* Windows of all sizes, portions of all sizes, texts in memory of their exact size. */
 START_TEST(random_texts) {
     uint64_t state = 1 + (uint64_t)_i;
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < (quick() ? 500 : 20000); i++) {
         uint8_t text[6000];
         size_t n = random_text(&state, text, sizeof text);
         uint8_t *exact = pm_alloc(n, 1);
@@ -164,7 +164,7 @@ START_TEST(every_code_point) {
     enum { N_BETWEEN = sizeof between / sizeof *between };
     uint8_t text[64 * 8];
     for (size_t shift = 0; shift < N_BETWEEN; shift++) {
-        for (uint32_t first = 0; first < 0x110000; first += 64) {
+        for (uint32_t first = 0; first < 0x110000; first += quick() ? 13 * 64 : 64) {
             size_t n = 0;
             for (uint32_t cp = first; cp < first + 64; cp++) {
                 n = append(text, n, between[(cp * 7 + first / 64 + shift) % N_BETWEEN]);
@@ -200,7 +200,8 @@ START_TEST(long_runs_take_linear_time) {
     static const char *const units[] = {" ", "\n", "a", "A", "1", "'", "!", "/", "\x01", "\xFF", "\xCC\x81", "中", "中A", "あ", "・", "\xE3\x80\x80", "\xEF\xBC\x91",
                                         "\xCC\x81\x41", "'s", "\xE2\x9D\xA4\xEF\xB8\x8F", "\n "};
     static const char *const around[] = {"\n", "中", "\xCC\x81", "a", "!", "'", " ", "1"};
-    enum { LEN = 1 << 20, N_AROUND = sizeof around / sizeof *around };
+    enum { N_AROUND = sizeof around / sizeof *around };
+    const size_t LEN = quick() ? 1 << 12 : 1 << 20;
     uint8_t *text = pm_alloc(LEN + 64, 1);
     ck_assert_ptr_nonnull(text);
     for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
