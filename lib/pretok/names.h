@@ -7,9 +7,6 @@
 
 #include "pretok/starts.h"
 
-/* The end of the pre-token that begins at text[pos], pos < len. Pure: depends on text[pos..len) only. */
-typedef size_t (*pm_scan_fn)(const uint8_t *text, size_t len, size_t pos);
-
 typedef struct pm_named_pattern {
     const char *name;
     const char *const *regexes; /* one or more, ended by NULL */

@@ -42,26 +42,22 @@ typedef struct pm_rules {
 /* clang-format on */
 
 /* Where the contraction `(?i:'s|'t|'re|'ve|'m|'ll|'d)` that begins at text[pos], pos < len, ends; pos: there is none.
- * Without any_case, in lower case only. (?i) folds U+017F (long s) to s. */
+ * Without any_case, in lower case only. (?i) folds U+017F (long s) to s. Which one it is takes no branch: nobody can foresee it. */
 static inline size_t pm_contraction_end(const uint8_t *text, size_t len, size_t pos, bool any_case) {
+    const uint32_t one_letter = 1u << ('s' - 'a') | 1u << ('t' - 'a') | 1u << ('m' - 'a') | 1u << ('d' - 'a');
+    const uint32_t before_e = 1u << ('r' - 'a') | 1u << ('v' - 'a'), before_l = 1u << ('l' - 'a');
+
     if (len - pos < 2 || text[pos] != '\'') {
         return pos;
     }
-    uint8_t fold = any_case ? 0x20 : 0;
-    uint8_t a = text[pos + 1] | fold;
-    if (a == 's' || a == 't' || a == 'm' || a == 'd') {
-        return pos + 2;
+    uint8_t fold = any_case ? 0x20 : 0, second = len - pos > 2 ? text[pos + 2] : 0;
+    unsigned letter = (text[pos + 1] | fold) - (unsigned)'a';
+    if (letter >= 26) {
+        return any_case && text[pos + 1] == 0xC5 && second == 0xBF ? pos + 3 : pos; /* U+017F */
     }
-    if (len - pos >= 3) {
-        uint8_t b = text[pos + 2] | fold;
-        if (((a == 'r' || a == 'v') && b == 'e') || (a == 'l' && b == 'l')) {
-            return pos + 3;
-        }
-        if (any_case && text[pos + 1] == 0xC5 && text[pos + 2] == 0xBF) { /* U+017F */
-            return pos + 3;
-        }
-    }
-    return pos;
+    second |= fold;
+    uint32_t two_letters = (second == 'e' ? before_e : 0) | (second == 'l' ? before_l : 0);
+    return pos + 2 * (one_letter >> letter & 1) + 3 * (two_letters >> letter & 1);
 }
 
 #endif

@@ -1,8 +1,11 @@
-/* scan.h - the scanners of the named patterns; their type and contract are in names.h. */
+/* scan.h - the scanners of the named patterns; one pre-token at a time. */
 #ifndef PM_PRETOK_SCAN_H
 #define PM_PRETOK_SCAN_H
 
 #include "pretok/rules.h"
+
+/* The end of the pre-token that begins at text[pos], pos < len. Pure: depends on text[pos..len) only. */
+typedef size_t (*pm_scan_fn)(const uint8_t *text, size_t len, size_t pos);
 
 /* pm_scan_gpt2() and so on: one a row. */
 #define DECLARE_SCAN(name, ...) size_t pm_scan_##name(const uint8_t *text, size_t len, size_t pos);

@@ -3,10 +3,19 @@
 #define PM_PRETOK_STARTS_H
 
 #include "pretok/classes.h"
-#include "pretok/rules.h"
+#include "pretok/scan.h"
 
 /* Bytes looked at in one go: what belongs to them stays in the first cache. */
-enum { PM_WINDOW = 4096, PM_WINDOW_WORDS = PM_WINDOW / 64 + 1 };
+enum { PM_WINDOW = 4096, PM_WINDOW_WORDS = PM_WINDOW / 64 + 8 };
+
+/* Rare things that are put right one by one. The bits stand at... */
+enum {
+    PM_RARE_BACK,       /* ... what follows a character of several bytes that is a start */
+    PM_RARE_TAIL,       /* ... a line end behind white space that is no start after all */
+    PM_RARE_UPPER,      /* ... what follows a word's last run of upper case, which is a start */
+    PM_RARE_APOSTROPHE, /* ... an apostrophe that may begin a contraction */
+    PM_N_RARE
+};
 
 /* A document at work: a window of it, which begins with a pre-token, and where pre-tokens start in it. */
 typedef struct pm_starts pm_starts;
@@ -15,15 +24,18 @@ struct pm_starts {
     pm_find_fn find; /* the pattern's search */
     pm_cpu cpu;
     pm_classes_fn classes;
-    size_t window;       /* bytes a window: 64 to PM_WINDOW; small ones are for tests */
-    const uint8_t *text; /* the rest of the document, from the window on */
-    size_t len, at;      /* its length and its place in the document */
-    size_t stop;         /* where the window's last pre-token ends, from text on */
-    bool told;           /* that was given to the caller */
+    size_t window;        /* bytes a window: 64 to PM_WINDOW; small ones are for tests */
+    const uint8_t *text;  /* the rest of the document, from the window on */
+    size_t len, at;       /* its length and its place in the document */
+    size_t stop;          /* where the window's last pre-token ends, from text on */
+    bool told;            /* that was given to the caller */
     size_t word, n_words; /* the bits still to be given are in these words */
     size_t n_hard;        /* places that took the scanner, since pm_starts_begin */
-    uint64_t bits[PM_WINDOW_WORDS + 1]; /* bit i of bits[k + 1]: a pre-token starts at byte 64 k + i; bits[0] is room for what moves back */
-    uint64_t hard[PM_WINDOW_WORDS];     /* places that the scanner settles */
+
+    /* Bit i of word k is byte 64 k + i of the window. */
+    uint64_t bits[1 + PM_WINDOW_WORDS]; /* a pre-token starts there; bits[0] is room for what moves back, word k is bits[k + 1] */
+    uint64_t rare[PM_N_RARE][PM_WINDOW_WORDS];
+    uint64_t hard[PM_WINDOW_WORDS]; /* a place that the scanner settles */
     pm_class_word words[PM_WINDOW_WORDS];
 };
 
@@ -40,5 +52,25 @@ void pm_starts_begin(pm_starts *s, const uint8_t *text, size_t len);
 
 /* The ends of the next pre-tokens, at most cap; returns their number, 0 at the end of the document (or when cap is 0). */
 size_t pm_starts_next(pm_starts *s, size_t *ends, size_t cap);
+
+/* ---- between starts.c and starts_avx512.c ---- */
+
+/* What the algebra leaves open in a window. */
+typedef struct pm_unsettled {
+    size_t len, n_words; /* of the window */
+    bool last;  /* the document ends with it */
+    bool rare[PM_N_RARE], hard; /* there are some */
+    bool tail_open, upper_open; /* its last byte is in a run whose end decides whether the run's begin is a start */
+} pm_unsettled;
+
+/* Puts right what is rare and hard; returns s->stop. */
+size_t pm_starts_settle(pm_starts *s, pm_unsettled *u, const pm_rules *r, pm_scan_fn scan);
+
+#if defined(__x86_64__)
+#define DECLARE_STARTS(name, ...) size_t pm_starts_avx512_##name(pm_starts *s);
+PM_RULES(DECLARE_STARTS)
+#undef DECLARE_STARTS
+size_t pm_starts_give_avx512(pm_starts *s, size_t *ends, size_t cap);
+#endif
 
 #endif
