@@ -164,3 +164,22 @@ def test_every_file_of_encoding_has_a_phase():
     for room in ("pretok", "encode"):
         for name in set(os.listdir(os.path.join(ROOT, "lib", room))) - not_encoding:
             assert phases.phase_of([("anything", f"/x/lib/{room}/{name}")]) != "other", name
+
+
+def test_a_program_that_fails_leaves_no_row_and_is_told(tmp_path, capsys):
+    program = tmp_path / "bench_c"
+    program.write_text("#!/bin/sh\necho 'bench_c: no luck' >&2\nexit 1\n")
+    program.chmod(0o755)
+    measuring = bench.Bench.__new__(bench.Bench)
+    measuring.program = str(program)
+    assert measuring.run_c("encode", "a.tiktoken", "b.txt") == []
+    assert "# bench_c encode a.tiktoken b.txt: ends with 1, bench_c: no luck" in capsys.readouterr().out
+
+
+def test_the_choice_of_the_processor_reaches_the_program(tmp_path):
+    program = tmp_path / "bench_c"
+    program.write_text('#!/bin/sh\necho "{\\"cpu\\": \\"$PIECEMILL_CPU\\"}"\n')
+    program.chmod(0o755)
+    measuring = bench.Bench.__new__(bench.Bench)
+    measuring.program = str(program)
+    assert measuring.run_c("encode", cpu="portable") == [{"cpu": "portable"}]
