@@ -142,6 +142,14 @@ static void add_place(pm_breaks *b, const uint8_t *piece, size_t len, size_t bef
     }
 }
 
+/* A huge page, since all of it is read here and there. */
+enum { MEMORY = 1 << 21 };
+_Static_assert(sizeof(pm_breaks) <= MEMORY, "the tables fit");
+
+pm_breaks *pm_breaks_new(void) { return pm_pages_alloc(MEMORY); }
+
+void pm_breaks_free(pm_breaks *b) { pm_pages_free(b, MEMORY); }
+
 void pm_breaks_add(pm_breaks *b, const uint8_t *piece, size_t len) {
     size_t before = 0;
     for (size_t p = 1; p < len; p++) {
@@ -190,9 +198,9 @@ static inline bool is_scalar(uint32_t x) { return x >= 0x800 && (x & 0xF800) != 
  * others here, so that nothing has to be guessed. Returns the last character. */
 static inline uint32_t cut_wide(const pm_breaks *b, cut *c, uint32_t code) {
     const uint8_t *text = c->text;
-    const size_t *word = c->word;
+    const size_t *word = c->word, *last = c->words_end - 1;
     size_t *ends = c->ends;
-    size_t at = c->at, n = c->n, end = c->words_end[-1], left = c->room - n;
+    size_t at = c->at, n = c->n, end = *last, word_end = *word, left = c->room - n;
     size_t limit = c->len >= 4 && c->len - 3 < end ? c->len - 3 : end; /* where four bytes may be read */
     uint32_t x = wide_bits(code), y, w;
     uint64_t after = b->wide[x].after;
@@ -203,11 +211,13 @@ static inline uint32_t cut_wide(const pm_breaks *b, cut *c, uint32_t code) {
     while (at < limit && is_wide(w = read_word(text + at)) && is_scalar(y = wide_bits(w))) {
         const pm_breaks_wide *right = &b->wide[y];
         uint64_t joined = has(b->pairs, hash_wide(x, y)) | (right->before >> (x & 63)) | (after >> (y >> 12));
-        unsigned ends_word = at == *word;
+        size_t next_end = word[word < last]; /* read whether it is wanted or not, so that the next round does not wait for it */
+        bool ends_word = at == word_end;
         word += ends_word;
+        word_end = ends_word ? next_end : word_end;
         after = right->after;
         ends[n] = at;
-        if (__builtin_expect(*word - at < 3, 0)) { /* the pre-token ends inside the character */
+        if (__builtin_expect(word_end - at < 3, 0)) { /* the pre-token ends inside the character */
             n += ends_word;
             break;
         }
@@ -222,6 +232,18 @@ static inline uint32_t cut_wide(const pm_breaks *b, cut *c, uint32_t code) {
     return code & 0xFFFFFF;
 }
 
+/* Steps over ASCII behind ASCII: its letters nearly all stand together in some piece, cutting between them costs more than it saves. */
+static inline size_t skip_ascii(const uint8_t *text, size_t at, size_t end) {
+    uint64_t word;
+    while (end - at >= sizeof word && (memcpy(&word, text + at, sizeof word), (word & UINT64_C(0x8080808080808080)) == 0)) {
+        at += sizeof word;
+    }
+    while (at < end && text[at] < 0x80) {
+        at++;
+    }
+    return at;
+}
+
 /* Goes on with a pre-token, or what is left of it. */
 static inline void cut_word(const pm_breaks *b, cut *c) {
     uint32_t x = 0, y;
@@ -234,12 +256,17 @@ static inline void cut_word(const pm_breaks *b, cut *c) {
             c->at++;
             continue;
         }
-        if (before && (x | y) >= 0x80) { /* letters of ASCII nearly all stand together in some piece */
+        if (before) {
             c->ends[c->n] = c->at;
             c->n += is_certain(b, look(b, x, before), look(b, y, size));
         }
-        c->at += size;
         before = size;
+        if (y < 0x80) {
+            c->at = skip_ascii(c->text, c->at + 1, *c->word);
+            x = c->text[c->at - 1];
+            continue;
+        }
+        c->at += size;
         x = size == 3 && c->len >= 4 && is_scalar(wide_bits(y)) ? cut_wide(b, c, y) : y;
     }
     if (c->n < c->room && c->at == *c->word) {

@@ -22,7 +22,11 @@ typedef struct pm_breaks {
     pm_breaks_wide wide[1 << 16];            /* the same of parts and ends, without hashing, by the sixteen bits of the character */
 } pm_breaks;
 
-/* {0} is one without pieces: everything is cut. Adds a piece. */
+/* Without pieces: everything is cut. NULL: out of memory. */
+pm_breaks *pm_breaks_new(void);
+void pm_breaks_free(pm_breaks *breaks);
+
+/* Adds a piece. */
 void pm_breaks_add(pm_breaks *breaks, const uint8_t *piece, size_t len);
 
 /* Writes the ends of the segments of the pre-tokens text[start..words[0]), text[words[0]..words[1]), ..., start < words[0] <= len, and returns
