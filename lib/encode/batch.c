@@ -21,7 +21,6 @@
  * What fails is the same on any number of threads: slices begin in order, a slice behind one that failed is not begun, and of those that failed
  * the first counts. */
 #include <pthread.h>
-#include <unistd.h>
 
 #include "base/thread.h"
 #include "encode/inside.h"
@@ -159,7 +158,7 @@ static stage *take_stage(batch_job *job, size_t room) {
 /* A few stages are kept for the next slices. Small ones only: others belong to a long document. */
 static void give_stage(batch_job *job, stage *st) {
     pthread_mutex_lock(&job->lock);
-    bool keep = job->n_spare < job->threads && st->cap <= 4 * SLICE_BYTES_MAX;
+    bool keep = job->n_spare < 4 * job->threads && st->cap <= 4 * SLICE_BYTES_MAX;
     if (keep) {
         st->next = job->spare;
         job->spare = st;
@@ -301,31 +300,31 @@ static void add_up_offsets(pm_batch *out) {
     }
 }
 
+/* A batch's reserved_: the bytes of its pages (0: plain memory), and the shelf that they go back to. */
+static pm_shelf *shelf_of(const pm_batch *out) { return (pm_shelf *)(uintptr_t)out->reserved_[1]; }
+
 /* Gives back what lies behind the n ids. */
 static void shrink(pm_batch *out, size_t n) {
-    if (!out->reserved_[0]) {
-        pm_id *smaller = pm_realloc(out->ids, n, sizeof *smaller);
-        out->ids = smaller ? smaller : out->ids;
+    if (out->reserved_[0]) {
+        out->reserved_[0] = pm_shelf_shrink(out->ids, (size_t)out->reserved_[0], n * sizeof *out->ids);
         return;
     }
-    long page = sysconf(_SC_PAGESIZE);
-    size_t unit = page > 0 ? (size_t)page : 1 << 16, all = (size_t)out->reserved_[0];
-    size_t used = (n * sizeof *out->ids + unit - 1) / unit * unit;
-    used = used ? used : unit;
-    if (used < all) {
-        pm_pages_free((uint8_t *)out->ids + used, all - used);
-        out->reserved_[0] = used;
-    }
+    pm_id *smaller = pm_realloc(out->ids, n, sizeof *smaller);
+    out->ids = smaller ? smaller : out->ids;
 }
 
 /* Memory for n ids; false when there is none. */
-static bool reserve(pm_batch *out, size_t n) {
+static bool reserve(batch_job *job, size_t n) {
+    const pm_engine *engine = job->tok->engine;
+    pm_batch *out = job->out;
+    size_t bytes = n * sizeof *out->ids;
+
     out->reserved_[0] = 0;
     if (n <= SMALL_BATCH) {
         out->ids = pm_alloc(n, sizeof *out->ids);
-    } else if (n <= PTRDIFF_MAX / sizeof *out->ids) {
-        out->ids = pm_pages_alloc(n * sizeof *out->ids);
-        out->reserved_[0] = out->ids ? n * sizeof *out->ids : 0;
+    } else if (n <= PTRDIFF_MAX / sizeof *out->ids && (out->ids = pm_shelf_take(engine->shelf, &bytes)) != NULL) {
+        out->reserved_[0] = bytes;
+        out->reserved_[1] = (uintptr_t)pm_shelf_hold(engine->shelf);
     }
     return out->ids != NULL;
 }
@@ -342,7 +341,7 @@ static pm_status encode_in_two_passes(batch_job *job, pm_error *err) {
     for (size_t i = 0; i < job->n_slices; i++) {
         job->slices[i].room = job->slices[i].n;
     }
-    if (!reserve(job->out, job->n_ids)) {
+    if (!reserve(job, job->n_ids)) {
         return pm_fail_memory(err);
     }
     PM_TRY(run_slices(job, WRITE, err));
@@ -363,7 +362,7 @@ static pm_status run_job(batch_job *job, pm_error *err) {
         return pm_fail_memory(err);
     }
     job->out->n_docs = n;
-    return reserve(job->out, total) ? encode_in_one_pass(job, err) : encode_in_two_passes(job, err);
+    return reserve(job, total) ? encode_in_one_pass(job, err) : encode_in_two_passes(job, err);
 }
 
 static void release_job(batch_job *job) {
@@ -414,7 +413,8 @@ pm_status pm_encode_batch_texts(const pm_tokenizer *tok, const pm_text *docs, si
 void pm_batch_release(pm_batch *batch) {
     if (batch) {
         if (batch->reserved_[0]) {
-            pm_pages_free(batch->ids, (size_t)batch->reserved_[0]);
+            pm_shelf_give(shelf_of(batch), batch->ids, (size_t)batch->reserved_[0]);
+            pm_shelf_drop(shelf_of(batch));
         } else {
             pm_free(batch->ids);
         }

@@ -12,6 +12,7 @@ static void engine_free(void *p) {
     pm_engine *engine = p;
     if (engine) {
         pm_idle_release(&engine->idle);
+        pm_shelf_drop(engine->shelf);
         pm_bpe_free(engine->bpe);
         pm_lattice_free(engine->lattice);
         pm_specials_free(engine->specials);
@@ -111,6 +112,7 @@ static pm_status fill_decoded(pm_engine *engine, const pm_model *model, pm_error
 
 static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
     PM_TRY(pm_cpu_choose(&engine->cpu, err)); /* a wrong PIECEMILL_CPU is told whatever the algorithm */
+    PM_TRY(pm_shelf_new(&engine->shelf, err));
     PM_TRY(fill_decoded(engine, &tok->model, err));
     if (tok->n_specials) {
         PM_TRY(pm_specials_new(&engine->specials, tok->specials, tok->n_specials, err));

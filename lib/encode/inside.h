@@ -6,6 +6,7 @@
 
 #include "encode/bpe.h"
 #include "encode/lattice.h"
+#include "encode/shelf.h"
 #include "encode/special.h"
 #include "model/model.h"
 #include "text/nfc.h"
@@ -27,7 +28,7 @@ typedef struct pm_idle {
 void pm_idle_init(pm_idle *idle);
 void pm_idle_release(pm_idle *idle);
 
-/* Made by pm_tokenizer_make; immutable but for `idle`, which no result depends on. */
+/* Made by pm_tokenizer_make; immutable but for `idle` and `shelf`, which no result depends on. */
 typedef struct pm_engine {
     pm_bpe *bpe;           /* BPE, else NULL */
     pm_lattice *lattice;   /* BytePiece, else NULL */
@@ -37,6 +38,7 @@ typedef struct pm_engine {
     pm_decoded *decoded;   /* for each id, and a hole behind the last */
     pm_cpu cpu;            /* what converts texts */
     pm_idle idle;
+    pm_shelf *shelf;       /* of results of batches */
 } pm_engine;
 
 struct pm_encoder {

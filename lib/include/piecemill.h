@@ -397,6 +397,9 @@ typedef struct pm_batch {
     uint64_t documents_with_special;  /* documents that held the text of a special token that was treated as ordinary text */
     uint64_t reserved_[2];            /* the library's: how the memory was obtained */
 } pm_batch;
+
+/* Up to 64 MB of a large result stay with the tokenizer for its next one, marked so that the system takes them when it needs memory; they are
+ * freed with it. A batch may outlive its tokenizer. */
 PM_API void pm_batch_release(pm_batch *batch);
 
 /* Encodes documents on several threads; results in document order. On failure *out is empty and the error's sentence names

@@ -289,6 +289,83 @@ START_TEST(slices_behind_a_long_document) {
 }
 END_TEST
 
+/* ---------------------------------------------------------------- memory of results ---- */
+
+enum { LARGE = 3000000 };
+
+/* Text of which a batch makes pages. */
+static uint8_t *make_large(uint64_t state) {
+    uint8_t *text = malloc(LARGE);
+    for (size_t i = 0; i < LARGE; i++) {
+        text[i] = (uint8_t) "ab xy"[random_word(&state) % 5];
+    }
+    return text;
+}
+
+static pm_status encode_large(const pm_tokenizer *tok, const uint8_t *text, size_t len, unsigned threads, pm_batch *out, pm_error *err) {
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    pm_bytes docs[3] = {{text, len / 2}, {text + len / 2, len / 4}, {text + len / 2, len - len / 2}};
+    o.threads = threads;
+    return pm_encode_batch(tok, docs, 3, &o, out, err);
+}
+
+static void same_batch(const pm_batch *a, const pm_batch *b) {
+    ck_assert_mem_eq(a->offsets, b->offsets, (a->n_docs + 1) * sizeof *a->offsets);
+    ck_assert_mem_eq(a->ids, b->ids, a->offsets[a->n_docs] * sizeof *a->ids);
+}
+
+/* What a released result leaves behind must not be seen in the next, whatever their sizes. */
+START_TEST(results_follow_each_other_in_the_same_memory) {
+    pm_error err = {0};
+    pm_tokenizer *tok = make_tokenizer(), *fresh;
+    uint8_t *text = make_large(1), *other = make_large(2);
+    static const size_t lens[] = {LARGE, 100000, LARGE / 2, LARGE, 600000, 300000, LARGE};
+    for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
+        pm_batch a, b, c;
+        unsigned threads = (unsigned)i % 3 + 1;
+        assert_ok(encode_large(tok, i % 2 ? other : text, lens[i], threads, &a, &err));
+        assert_ok(encode_large(tok, i % 2 ? text : other, lens[i], threads, &b, &err)); /* while a has its own */
+        fresh = make_tokenizer();
+        assert_ok(encode_large(fresh, i % 2 ? other : text, lens[i], 1, &c, &err));
+        same_batch(&a, &c);
+        pm_tokenizer_free(fresh);
+        same_batch(&a, &c); /* a result outlives its tokenizer */
+        pm_batch_release(&c);
+        pm_batch_release(&a);
+        pm_batch_release(&b);
+    }
+    free(text);
+    free(other);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+typedef struct large {
+    const pm_tokenizer *tok;
+    const uint8_t *text;
+    pm_batch wanted;
+} large;
+
+static pm_status encode_again(void *ctx, unsigned thread, size_t i, pm_error *err) {
+    const large *l = ctx;
+    pm_batch batch;
+    PM_TRY(encode_large(l->tok, l->text, LARGE, 1 + (thread + (unsigned)i) % 2, &batch, err));
+    bool same = memcmp(batch.ids, l->wanted.ids, l->wanted.offsets[3] * sizeof *batch.ids) == 0;
+    pm_batch_release(&batch);
+    return same ? PM_OK : pm_fail(err, PM_INVALID_ARGUMENT, "other ids");
+}
+
+START_TEST(threads_share_the_memory_of_results) {
+    pm_error err = {0};
+    large l = {.tok = make_tokenizer(), .text = make_large(3)};
+    assert_ok(encode_large(l.tok, l.text, LARGE, 1, &l.wanted, &err));
+    assert_ok(pm_parallel(4, 24, encode_again, &l, NULL, &err));
+    pm_batch_release(&l.wanted);
+    free((void *)l.text);
+    pm_tokenizer_free((pm_tokenizer *)l.tok);
+}
+END_TEST
+
 Suite *suite_batch(void) {
     Suite *suite = suite_create("batch");
     TCase *all = tcase_create("all");
@@ -300,6 +377,8 @@ Suite *suite_batch(void) {
     tcase_add_test(all, an_idle_encoder_is_small);
     tcase_add_test(all, threads_share_idle_encoders);
     tcase_add_test(all, slices_behind_a_long_document);
+    tcase_add_test(all, results_follow_each_other_in_the_same_memory);
+    tcase_add_test(all, threads_share_the_memory_of_results);
     suite_add_tcase(suite, all);
     return suite;
 }
