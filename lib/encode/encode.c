@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "encode/inside.h"
 
-enum { BLOCK = 1024 }; /* pre-tokens */
+enum { BLOCK = 1024 /* pre-tokens */, CHUNKS = 128, CHUNKS_BYTES = 1 << 14 };
 
 /* ---------------------------------------------------------------- output ---- */
 
@@ -60,21 +60,23 @@ static pm_status encode_bpe(pm_encoder *enc, const uint8_t *text, size_t len, pm
 
 /* ---------------------------------------------------------------- BytePiece ---- */
 
-typedef struct lattice_sink {
-    const pm_id *ids;
-    pm_out *out;
-} lattice_sink;
-
-static pm_status take_pieces(void *user, const uint32_t *pieces, size_t n, pm_error *err) {
-    lattice_sink *sink = user;
-    pm_out *out = sink->out;
-    size_t fits = n < room(out) ? n : room(out);
+/* Appends ids without the marks behind texts. */
+static pm_status take_ids(void *user, const uint32_t *ids, size_t n, pm_error *err) {
+    pm_out *out = user;
 
     (void)err;
-    for (size_t i = 0; i < fits; i++) {
-        out->ids[out->n + i] = sink->ids[pieces[i]];
+    if (n <= room(out)) {
+        pm_id *to = out->ids + out->n;
+        for (size_t i = 0; i < n; i++) {
+            *to = ids[i];
+            to += ids[i] != PM_LATTICE_END;
+        }
+        out->n = (size_t)(to - out->ids);
+        return PM_OK;
     }
-    out->n += n;
+    for (size_t i = 0; i < n; i++) {
+        put(out, &ids[i], ids[i] != PM_LATTICE_END);
+    }
     return PM_OK;
 }
 
@@ -98,27 +100,59 @@ static uint64_t chunk_key(uint64_t seed, uint64_t number, uint64_t place) {
     return pm_hash_word(key ^ (place + UINT64_C(0x8CB92BA72F3D8DD7)));
 }
 
-static pm_status encode_chunk(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, uint64_t key, pm_out *out,
-                              pm_error *err) {
-    const pm_engine *engine = enc->engine;
-    lattice_sink sink = {engine->lattice_ids, out};
-
-    if (plan->normalize && !pm_nfc_quick_check(text, len)) {
+/* In NFC, if the plan says so; *chunk may come to lie in the encoder. */
+static pm_status normalize_chunk(pm_encoder *enc, const pm_plan *plan, pm_bytes *chunk, pm_error *err) {
+    if (plan->normalize && !pm_nfc_quick_check(chunk->data, chunk->len)) {
         enc->normalized.len = 0;
-        PM_TRY(pm_nfc_append(&enc->normalized, text, len, err));
-        text = enc->normalized.data;
-        len = enc->normalized.len;
+        PM_TRY(pm_nfc_append(&enc->normalized, chunk->data, chunk->len, err));
+        *chunk = (pm_bytes){enc->normalized.data, enc->normalized.len};
     }
-    return plan->sample ? pm_lattice_sample(engine->lattice, enc->lattice, text, len, plan->alpha, key, take_pieces, &sink, err)
-                        : pm_lattice_best(engine->lattice, enc->lattice, text, len, take_pieces, &sink, err);
+    return PM_OK;
+}
+
+/* Chunks that stand one behind the other. Nearly always all are in NFC. */
+static pm_status encode_chunks(pm_encoder *enc, const pm_plan *plan, const pm_bytes *chunks, size_t n, size_t bytes, pm_out *out,
+                               pm_error *err) {
+    const pm_lattice *lattice = enc->engine->lattice;
+
+    if (!plan->normalize || pm_nfc_quick_check(chunks[0].data, bytes)) {
+        return pm_lattice_best(lattice, enc->lattice, chunks, n, take_ids, out, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        pm_bytes chunk = chunks[i];
+        PM_TRY(normalize_chunk(enc, plan, &chunk, err));
+        PM_TRY(pm_lattice_best(lattice, enc->lattice, &chunk, 1, take_ids, out, err));
+    }
+    return PM_OK;
+}
+
+static pm_status draw_ids(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, size_t place, uint64_t number,
+                          pm_out *out, pm_error *err) {
+    for (size_t start = 0, end; start < len; start = end) {
+        end = chunk_end(text, len, start);
+        pm_bytes chunk = {text + start, end - start};
+        uint64_t key = chunk_key(plan->seed, number, place + start);
+        PM_TRY(normalize_chunk(enc, plan, &chunk, err));
+        PM_TRY(pm_lattice_sample(enc->engine->lattice, enc->lattice, chunk, plan->alpha, key, take_ids, out, err));
+    }
+    return PM_OK;
 }
 
 static pm_status encode_bytepiece(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, size_t place,
                                   uint64_t number, pm_out *out, pm_error *err) {
+    pm_bytes chunks[CHUNKS];
+
+    if (plan->sample) {
+        return draw_ids(enc, plan, text, len, place, number, out, err);
+    }
     for (size_t start = 0, end; start < len; start = end) {
-        end = chunk_end(text, len, start);
-        uint64_t key = plan->sample ? chunk_key(plan->seed, number, place + start) : 0;
-        PM_TRY(encode_chunk(enc, plan, text + start, end - start, key, out, err));
+        size_t n = 0;
+        for (end = start; end < len && n < CHUNKS && end - start < CHUNKS_BYTES; n++) {
+            size_t begin = end;
+            end = chunk_end(text, len, begin);
+            chunks[n] = (pm_bytes){text + begin, end - begin};
+        }
+        PM_TRY(encode_chunks(enc, plan, chunks, n, end - start, out, err));
     }
     return PM_OK;
 }

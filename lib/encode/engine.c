@@ -16,7 +16,6 @@ static void engine_free(void *p) {
         pm_bpe_free(engine->bpe);
         pm_lattice_free(engine->lattice);
         pm_specials_free(engine->specials);
-        pm_free(engine->lattice_ids);
         pm_free(engine->decoded);
         pm_free(engine);
     }
@@ -67,21 +66,22 @@ static pm_status make_lattice(pm_engine *engine, const pm_tokenizer *tok, pm_err
     double log_total = pm_log_u64(total);
     pm_bytes *pieces = pm_alloc(n, sizeof *pieces);
     double *logp = pm_alloc(n, sizeof *logp);
-    engine->lattice_ids = pm_alloc(n, sizeof *engine->lattice_ids);
-    pm_status status = pieces && logp && engine->lattice_ids ? PM_OK : pm_fail_memory(err);
+    pm_id *ids = pm_alloc(n, sizeof *ids);
+    pm_status status = pieces && logp && ids ? PM_OK : pm_fail_memory(err);
     if (status == PM_OK) {
         size_t i = 0;
         for (pm_id id = 0; id < model->vocab_size; id++) {
             if (model->kinds[id] == PM_KIND_PIECE) {
                 pieces[i] = model->pieces[id];
                 logp[i] = model->counts[id] ? pm_log_u64(model->counts[id]) - log_total : -INFINITY;
-                engine->lattice_ids[i++] = id;
+                ids[i++] = id;
             }
         }
-        status = pm_lattice_new(&engine->lattice, pieces, logp, n, err);
+        status = pm_lattice_new(&engine->lattice, pieces, ids, logp, n, err);
     }
     pm_free(pieces);
     pm_free(logp);
+    pm_free(ids);
     engine->bos = find_control(model, "<bos>");
     engine->eos = find_control(model, "<eos>");
     return status;

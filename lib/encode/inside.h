@@ -32,7 +32,6 @@ void pm_idle_release(pm_idle *idle);
 typedef struct pm_engine {
     pm_bpe *bpe;           /* BPE, else NULL */
     pm_lattice *lattice;   /* BytePiece, else NULL */
-    pm_id *lattice_ids;    /* the id of the lattice's piece i */
     pm_id bos, eos;        /* BytePiece; PM_ID_NONE where there is none */
     pm_specials *specials; /* NULL: there are none */
     pm_decoded *decoded;   /* for each id, and a hole behind the last */

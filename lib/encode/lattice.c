@@ -1,317 +1,253 @@
-/* lattice.c - the best segmentation of bytes under a unigram model: a double-array trie and a forward Viterbi.
+/* lattice.c - the best segmentation of bytes under a unigram model: an automaton that steps over characters, and a Viterbi
+ * with its state in registers.
  *
- * Idea. score[e] is the best sum of log-probabilities of pieces that spell text[0 .. e). Starts s are taken from the
- * left; when s's turn comes score[s] is final, and the trie is walked along text[s ..]: each piece text[s .. e) found
- * there offers score[s] + logp to e.
+ * Idea. score[e] is the best sum of log-probabilities of pieces that spell text[0 .. e). At each e all pieces that end there
+ * are known from the automaton's state (Aho and Corasick, 1975), and score[e] is the highest of score[e - len] + logp. The
+ * work is done in phases over blocks of symbols, so that no phase waits for another's mispredicted branches or cache misses:
+ * reading (which state is reached behind each symbol), walking (score and choice at each position), and giving out (the path,
+ * from the back).
  *
  * Equality with bytepiece's faster.pyx rests on four details:
- *   - the sum is in double precision, absolute from the start of the chunk, one addition a piece, never renormalized;
- *   - an offer replaces what e has only if it is strictly greater;
- *   - bytepiece walks ends and, for each, the pieces that end there from the longest down (the order of Aho-Corasick's
- *     suffix links). For one e, starts from the left give the same order, so of equal offers the longest piece stays;
- *   - a log-probability is ln(count) - ln(sum of counts), both rounded, then the difference.
+ *   - the sum is in double precision, absolute from the start of the text, one addition a piece, never renormalized;
+ *   - bytepiece walks ends and, for each, the pieces that end there from the longest down (the order of the automaton's
+ *     suffix links), and one replaces what the end has only if it is strictly better: so of the highest sums it is the
+ *     longest piece's that stays;
+ *   - a log-probability is ln(count) - ln(sum of counts), both rounded, then the difference;
+ *   - the highest of several doubles is the same in whatever order they are compared.
  *
- * The trie is a double array: the child of node t for byte c is t.base ^ c, valid if its parent is t. With XOR the
- * children of a node lie in one block of 256. A node holds its log-probability, so a step is one access of 16 bytes.
- * Example, pieces "a", "ab":
+ * Characters. A piece that is well-formed UTF-8 and stands in a text stands there on whole characters: its first byte is not
+ * 80-BF, so no character of the text that is read from the left reaches into it. So when all pieces of two bytes and more are
+ * well-formed, no piece but single bytes begins or ends inside a character, and the only path through such a position is the
+ * character spelled in its bytes, which is offered to the end of the character as one more way to get there, the last one:
+ * its last piece is the shortest. Most characters need not even that: where the character is a piece and more likely than its
+ * bytes by more than rounding can be off (lattice_build.c, may_be_spelled), its bytes can never win. Symbols are then
+ * characters; a byte outside well-formed text is a symbol too, and a character that stands in no piece is "strange". Where some
+ * piece is not well-formed (BytePiece without ensure_unicode), symbols are bytes. Everything below is the same for both.
  *
- *     node 0 (root)  base 256      node 256 ^ 97 = 353 (a)  parent 0, logp of "a", base 512
- *                                  node 512 ^ 98 = 610 (ab) parent 353, logp of "ab"
+ * The automaton. A step is a cell of a double array: state + symbol, valid if its check is the state's base. Only states of
+ * three symbols and more have steps of their own, to states of four and more (lattice_build.c). What is reached otherwise
+ * depends on the last symbols alone: the state of the last three, else of two, else of one. These are found by two look-ups
+ * of the same kind that do not depend on the state, so the chain from step to step is one load, one comparison and one
+ * conditional move. Example, with the pieces AB, BCD, ABCDE, and behind "ABCD" an E:
  *
- * Invariant of the build: bases are chosen so that all children fall on nodes that are free; free nodes are chained,
- * and only the last few blocks are searched for a node with several children, so that building takes linear time.
+ *     pairs     of D: no piece begins DE            state of the last one symbol, E
+ *     triples   of CD: no piece begins CDE
+ *     more      of ABCD, found at its base + E      state ABCDE, which is taken; its ends: the pieces ABCDE, and E
  *
- * Two shortcuts do not change what is offered to whom: a byte that begins nothing longer needs no walk (in Chinese text
- * two bytes of three), and from a character of three bytes one table leads straight to its node, unless some piece ends
- * inside of characters that begin like it.
+ * Walking. A state's record has the log-probabilities of the pieces of 1 and 2 symbols that end there and the number of a row
+ * of eight, for lengths 3 to 10, minus infinity where there is none. The last ten scores stay in registers: eight sums and
+ * their maximum have the time of three symbols, only the sum of length 1 follows from the score before. Which length won is
+ * found by comparing all sums with the maximum; bit order makes it the longest. Longer pieces, strange characters and those
+ * that may be spelled are rare and go through step_plain, which is the whole algorithm in plain words.
  *
- * Memory. The text is worked in a window of positions. A position that no piece crosses (the furthest end of all pieces
- * found so far is that position) lies on every path, so everything before it is final: when the window is full the path
- * up to the last such position is given out and the window moves there. Without such a position the window doubles.
+ * Memory. Of each symbol its state and choice are kept, 6 bytes. When a window is full, the best paths to the last `longest`
+ * positions are followed back until they meet; what lies before is final and is given out. In real text they meet within
+ * some tens of symbols. Where they do not (one character repeated: paths of odd and even positions may differ all the way)
+ * the window doubles.
  *
- * Cost: one step of the trie a byte of each piece or prefix of a piece found, at most `longest` a position. */
-#include "encode/lattice_table.h"
-
+ * Cost: for each symbol three cells, one record and one row, whatever the text. */
 #include <math.h>
 
-#include "base/bytes.h"
+#include "encode/lattice_table.h"
+#include "text/utf8.h"
 
-/* ---------------------------------------------------------------- building the trie ---- */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
-enum { BLOCK = 256, OPEN_BLOCKS = 16, MANY_WIDE = 500 };
+enum { WINDOW_KEPT = 8 * PM_LATTICE_WINDOW }; /* symbols: what a longer text needed is not kept */
 
-/* Pieces sorted[first .. last) share the `depth` bytes that lead to `node`. */
-typedef struct range {
-    size_t first, last, depth;
-    uint32_t node;
-} range;
+/* A choice that cannot be predicted. */
+#define EITHER(condition, yes, no) (__builtin_expect_with_probability((condition), 1, 0.5) ? (yes) : (no))
 
-typedef struct builder {
-    const pm_bytes *pieces;
-    uint32_t *sorted; /* numbers of the pieces, by their bytes */
-    pm_lattice *lattice;
-    size_t cap_nodes;
-    uint32_t *next_free,
-        *prev_free; /* chain of free nodes of the open blocks, through their indices; head at first_free */
-    uint32_t first_free, last_free;
-    range *stack;
-    size_t n_stack, cap_stack;
-} builder;
+/* ---------------------------------------------------------------- reading ---- */
 
-/* Merge sort of the pieces' numbers; `spare` has the same length. */
-static void sort_pieces(const pm_bytes *pieces, uint32_t *items, uint32_t *spare, size_t n) {
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t at = 0; at < n; at += 2 * width) {
-            size_t i = at, mid = at + width < n ? at + width : n, j = mid,
-                   end = at + 2 * width < n ? at + 2 * width : n;
-            if (mid == end || pm_bytes_compare(pieces[items[mid - 1]], pieces[items[mid]]) <= 0) {
-                memcpy(spare + at, items + at, (end - at) * sizeof *items);
-                continue;
+typedef struct reader {
+    const pm_bytes *text, *texts_end; /* text: the next one */
+    const uint8_t *next, *end;        /* of the text that is read; NULL: none */
+    uint32_t base, triples, pairs;    /* of the state, of the last two symbols and of the last one */
+} reader;
+
+/* The symbol at r->next, which is passed over. */
+static inline __attribute__((always_inline)) uint32_t next_symbol(const pm_lattice *l, reader *r, const bool characters,
+                                                                  uint32_t *cp) {
+    const uint8_t *p = r->next;
+    uint32_t byte = *p;
+
+    r->next = p + 1;
+    if (!characters || byte < 0x80) {
+        return byte;
+    }
+    unsigned len = 3;
+    if (byte - 0xE1 < 12 && r->end - p >= 3 && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80) { /* E1 .. EC */
+        *cp = (byte & 15) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
+    } else {
+        *cp = pm_utf8_read(p, r->end, &len);
+        if (len == 1) {
+            return byte;
+        }
+    }
+    r->next = p + len;
+    return l->symbols[(size_t)l->planes[*cp >> PM_LATTICE_PLANE_BITS] << PM_LATTICE_PLANE_BITS | (*cp & 63)];
+}
+
+/* The symbols of a text, up to `limit`: the ends of the states they lead to. Returns how many. */
+static inline __attribute__((always_inline)) size_t read_text(const pm_lattice *l, reader *in, uint32_t *ends,
+                                                              size_t limit, const bool characters) {
+    reader r = *in;
+    size_t n = 0;
+
+    for (; n < limit && r.next < r.end; n++) {
+        uint32_t cp = 0, symbol = next_symbol(l, &r, characters, &cp);
+        if (characters && symbol == PM_LATTICE_STRANGE) {
+            ends[n] = PM_LATTICE_RARE | cp;
+            r.base = r.triples = r.pairs = 0;
+            continue;
+        }
+        const uint8_t *cells = (const uint8_t *)(l->cells + symbol);
+        const pm_lattice_cell *two = (const void *)(cells + r.pairs), *three = (const void *)(cells + r.triples),
+                              *more = (const void *)(cells + r.base);
+        uint64_t to = symbol, to_two = two->to, to_three = three->to, to_more = more->to;
+        to_two = EITHER(two->check == r.pairs, to_two, to);
+        to = EITHER(three->check == r.triples, to_three, (uint32_t)to_two);
+        to = EITHER(more->check == r.base, to_more, to);
+        ends[n] = (uint32_t)to;
+        r.base = (uint32_t)(to >> 32);
+        r.triples = (uint32_t)(to_two >> 32);
+        r.pairs = l->pairs[symbol];
+    }
+    *in = r;
+    return n;
+}
+
+/* The next symbols of the texts, with PM_LATTICE_STOP behind each text. */
+static size_t read_block(const pm_lattice *l, reader *r, uint32_t *ends, size_t limit) {
+    size_t n = 0;
+    while (n < limit) {
+        if (r->next == NULL) {
+            if (r->text == r->texts_end) {
+                break;
             }
-            for (size_t k = at; k < end; k++) {
-                bool left = i < mid && (j == end || pm_bytes_compare(pieces[items[i]], pieces[items[j]]) <= 0);
-                spare[k] = left ? items[i++] : items[j++];
-            }
+            *r = (reader){r->text + 1, r->texts_end, r->text->data, r->text->data + r->text->len, 0, 0, 0};
         }
-        memcpy(items, spare, n * sizeof *items);
-    }
-}
-
-static void chain_remove(builder *b, uint32_t i) {
-    uint32_t next = b->next_free[i], prev = b->prev_free[i];
-    if (prev == PM_NODE_NONE) {
-        b->first_free = next;
-    } else {
-        b->next_free[prev] = next;
-    }
-    if (next == PM_NODE_NONE) {
-        b->last_free = prev;
-    } else {
-        b->prev_free[next] = prev;
-    }
-}
-
-static void chain_append(builder *b, uint32_t i) {
-    b->next_free[i] = PM_NODE_NONE;
-    b->prev_free[i] = b->last_free;
-    if (b->last_free == PM_NODE_NONE) {
-        b->first_free = i;
-    } else {
-        b->next_free[b->last_free] = i;
-    }
-    b->last_free = i;
-}
-
-/* A new block of free nodes at the end; the block that is OPEN_BLOCKS back is closed: its free nodes stay unused. */
-static pm_status add_block(builder *b, pm_error *err) {
-    pm_lattice *l = b->lattice;
-    size_t need = l->n_nodes + BLOCK;
-    if (need >= PM_NODE_NONE) {
-        return pm_fail(err, PM_LIMIT, "the vocabulary's pieces are too many for a trie of 2^32 nodes");
-    }
-    if (need > b->cap_nodes) {
-        size_t caps[4] = {b->cap_nodes, b->cap_nodes, b->cap_nodes, b->cap_nodes};
-        PM_TRY(pm_grow((void **)&l->nodes, &caps[0], need, sizeof *l->nodes, err));
-        PM_TRY(pm_grow((void **)&l->piece, &caps[1], need, sizeof *l->piece, err));
-        PM_TRY(pm_grow((void **)&b->next_free, &caps[2], need, sizeof *b->next_free, err));
-        PM_TRY(pm_grow((void **)&b->prev_free, &caps[3], need, sizeof *b->prev_free, err));
-        b->cap_nodes = caps[0];
-    }
-    size_t block = l->n_nodes / BLOCK;
-    for (uint32_t i = (uint32_t)l->n_nodes; i < need; i++) {
-        l->nodes[i] = (pm_lattice_node){0, PM_NODE_NONE, -INFINITY};
-        l->piece[i] = PM_NODE_NONE;
-        chain_append(b, i);
-    }
-    l->n_nodes = need;
-    if (block >= OPEN_BLOCKS) {
-        size_t closed = (block - OPEN_BLOCKS) * BLOCK;
-        while (b->first_free != PM_NODE_NONE && b->first_free < closed + BLOCK) {
-            chain_remove(b, b->first_free);
+        n += l->characters ? read_text(l, r, ends + n, limit - n, true) : read_text(l, r, ends + n, limit - n, false);
+        if (n < limit && r->next == r->end) {
+            ends[n++] = PM_LATTICE_STOP;
+            r->next = NULL;
         }
     }
-    return PM_OK;
+    return n;
 }
 
-static bool is_free(const builder *b, uint32_t i) { return b->lattice->nodes[i].parent == PM_NODE_NONE && i != 0; }
+/* ---------------------------------------------------------------- the best ---- */
 
-/* A base under which all n labels fall on free nodes. */
-static pm_status find_base(builder *b, const uint8_t *labels, size_t n, uint32_t *base, pm_error *err) {
-    for (uint32_t f = b->first_free; f != PM_NODE_NONE; f = b->next_free[f]) {
-        size_t i = 1;
-        *base = f ^ labels[0];
-        while (i < n && is_free(b, *base ^ labels[i])) {
-            i++;
-        }
-        if (i == n) {
-            return PM_OK;
-        }
+/* The score behind the character cp when it is spelled in single bytes. */
+static double spell(const pm_lattice *l, uint32_t cp, double score) {
+    uint8_t bytes[4];
+    for (unsigned i = 0, n = pm_utf8_write(cp, bytes); i < n; i++) {
+        score += l->bytes[bytes[i]];
     }
-    *base = (uint32_t)b->lattice->n_nodes;
-    return add_block(b, err);
+    return score;
 }
 
-static pm_status push(builder *b, range r, pm_error *err) {
-    PM_TRY(pm_grow((void **)&b->stack, &b->cap_stack, b->n_stack + 1, sizeof *b->stack, err));
-    b->stack[b->n_stack++] = r;
-    return PM_OK;
+/* One position, in the order of bytepiece: from the longest piece down. scores[0] is this position's. */
+static __attribute__((noinline)) pm_lattice_code step_plain(const pm_lattice *l, uint32_t at, double *scores) {
+    pm_lattice_code code = 0;
+    double best = -INFINITY;
+
+    if (at == PM_LATTICE_STOP) {
+        *scores = 0;
+        return 0;
+    }
+    if (at & PM_LATTICE_RARE) {
+        *scores = spell(l, at & PM_LATTICE_CODE, scores[-1]);
+        return 0;
+    }
+    const pm_lattice_ends *e = &l->ends[at];
+    unsigned k = PM_LATTICE_INLINE;
+    for (uint32_t i = e->longer; i; i = l->longer[i].next) {
+        double score = scores[-(ptrdiff_t)l->longer[i].len] + l->longer[i].logp;
+        k++;
+        code = score > best ? (pm_lattice_code)k : code;
+        best = score > best ? score : best;
+    }
+    for (ptrdiff_t len = PM_LATTICE_INLINE; e->row && len > PM_LATTICE_NEAR; len--) {
+        double score = scores[-len] + l->rows[e->row][PM_LATTICE_INLINE - len];
+        code = score > best ? (pm_lattice_code)len : code;
+        best = score > best ? score : best;
+    }
+    double two = scores[-2] + e->near[0], one = scores[-1] + e->near[1];
+    code = two > best ? 2 : code;
+    best = two > best ? two : best;
+    code = one > best ? 1 : code;
+    best = one > best ? one : best;
+    if (e->last & PM_LATTICE_RARE && !(e->last & PM_LATTICE_BYTE)) {
+        double spelled = spell(l, e->last & PM_LATTICE_CODE, scores[-1]);
+        code = spelled > best ? 0 : code;
+        best = spelled > best ? spelled : best;
+    }
+    *scores = best;
+    return code;
 }
 
-/* Gives the node of a range its piece, and its children nodes of their own, which are pushed. */
-static pm_status place_children(builder *b, range r, pm_error *err) {
-    pm_lattice *l = b->lattice;
-    uint8_t labels[256];
-    size_t begins[257], n = 0, i = r.first;
-    uint32_t base;
-
-    while (i < r.last && b->pieces[b->sorted[i]].len == r.depth) {
-        l->piece[r.node] = b->sorted[i];
-        l->ends_at[b->sorted[i]] = r.node;
-        i++;
-    }
-    for (; i < r.last; i++) {
-        uint8_t c = b->pieces[b->sorted[i]].data[r.depth];
-        if (n == 0 || labels[n - 1] != c) {
-            labels[n] = c;
-            begins[n++] = i;
-        }
-    }
-    if (n == 0) {
-        return PM_OK;
-    }
-    begins[n] = r.last;
-    PM_TRY(find_base(b, labels, n, &base, err));
-    l->nodes[r.node].base = base;
-    for (size_t k = 0; k < n; k++) {
-        l->nodes[base ^ labels[k]].parent = r.node;
-        chain_remove(b, base ^ labels[k]);
-    }
-    for (size_t k = n; k-- > 0;) {
-        PM_TRY(push(b, (range){begins[k], begins[k + 1], r.depth + 1, base ^ labels[k]}, err));
-    }
-    return PM_OK;
+static void keep(const pm_lattice *l, double *scores, size_t n) {
+    memmove(scores, scores + n, (pm_lattice_reach(l) + 1) * sizeof *scores);
 }
 
-static pm_status build(builder *b, size_t n, pm_error *err) {
-    pm_lattice *l = b->lattice;
-    uint32_t *spare = pm_alloc(n, sizeof *spare);
-
-    b->sorted = pm_alloc(n, sizeof *b->sorted);
-    l->ends_at = pm_alloc(n, sizeof *l->ends_at);
-    if (!spare || !b->sorted || !l->ends_at) {
-        pm_free(spare);
-        return pm_fail_memory(err);
-    }
+static void walk_plain(const pm_lattice *l, void *state, const uint32_t *ends, size_t n, pm_lattice_code *codes) {
+    double *scores = (double *)state + pm_lattice_reach(l);
     for (size_t i = 0; i < n; i++) {
-        b->sorted[i] = (uint32_t)i;
-        l->longest = b->pieces[i].len > l->longest ? b->pieces[i].len : l->longest;
+        codes[i] = step_plain(l, ends[i], scores + i + 1);
     }
-    sort_pieces(b->pieces, b->sorted, spare, n);
-    pm_free(spare);
-    PM_TRY(add_block(b, err));
-    chain_remove(b, 0);
-    PM_TRY(push(b, (range){0, n, 0, 0}, err));
-    while (b->n_stack) {
-        PM_TRY(place_children(b, b->stack[--b->n_stack], err));
-    }
-    return PM_OK;
+    keep(l, state, n);
 }
 
-static uint32_t child_of(const pm_lattice *l, uint32_t node, uint32_t byte) {
-    uint32_t child = l->nodes[node].base ^ byte;
-    return l->nodes[child].parent == node ? child : PM_NODE_NONE;
-}
+#if defined(__x86_64__)
+PM_TARGET_AVX512 static void walk_avx512(const pm_lattice *l, void *state, const uint32_t *ends, size_t n,
+                                         pm_lattice_code *codes) {
+    double *scores = (double *)state + pm_lattice_reach(l);
+    const pm_lattice_ends *table = l->ends;
+    const double(*rows)[PM_LATTICE_ROW] = (const double(*)[PM_LATTICE_ROW])l->rows;
+    __m512d far = _mm512_loadu_pd(scores - 9); /* of the positions 10 .. 3 back from the next one */
+    __m128d near = _mm_loadu_pd(scores - 1);   /* 2 and 1 back */
 
-/* The node of a 3-byte character, by the 16 bits of its code point. `lead` is the node of its first byte. */
-static void fill_jumps(pm_lattice *l, uint32_t lead, uint32_t byte) {
-    for (uint32_t b = 0; b < 64; b++) {
-        uint32_t second = child_of(l, lead, 0x80 | b);
-        for (uint32_t c = 0; c < 64; c++) {
-            l->jump[(byte & 15) << 12 | b << 6 | c] =
-                second == PM_NODE_NONE ? PM_NODE_NONE : child_of(l, second, 0x80 | c);
+    scores++;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t at = ends[i];
+        const pm_lattice_ends *e = &table[at & PM_LATTICE_RARE ? PM_LATTICE_STRANGE : at];
+        __m128d best, shorter = _mm_add_pd(near, _mm_loadu_pd(e->near));
+        if (__builtin_expect((e->last & PM_LATTICE_RARE) != 0, 0)) {
+            codes[i] = step_plain(l, at, scores + i);
+            best = _mm_load_sd(scores + i);
+        } else {
+            __m512d longer = _mm512_add_pd(far, _mm512_load_pd(rows[e->row]));
+            __m256d four = _mm256_max_pd(_mm512_castpd512_pd256(longer), _mm512_extractf64x4_pd(longer, 1));
+            __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+            best = _mm_max_sd(two, _mm_unpackhi_pd(two, two));
+            best = _mm_max_sd(best, shorter);
+            best = _mm_max_sd(best, _mm_unpackhi_pd(shorter, shorter));
+            uint32_t which = _mm512_cmp_pd_mask(longer, _mm512_broadcastsd_pd(best), _CMP_EQ_OQ) |
+                             (uint32_t)_mm_cmp_pd_mask(shorter, _mm_movedup_pd(best), _CMP_EQ_OQ) << 8;
+            codes[i] = (pm_lattice_code)(PM_LATTICE_INLINE - (unsigned)__builtin_ctz(which));
+            _mm_store_sd(scores + i, best);
         }
+        far = _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(_mm512_castpd128_pd512(near)),
+                                                      _mm512_castpd_si512(far), 1));
+        near = _mm_shuffle_pd(near, best, 1);
     }
+    keep(l, state, n);
 }
+#endif
 
-/* The tables of first bytes. */
-static pm_status index_starts(pm_lattice *l, const pm_bytes *pieces, pm_error *err) {
-    size_t n_wide = 0; /* pieces that begin with E0 .. EF */
-    for (uint32_t c = 0; c < 256; c++) {
-        l->byte_node[c] = child_of(l, 0, c);
-        l->start[c] = PM_START_BYTE;
+/* The fastest of these for a processor. */
+pm_lattice_walk pm_lattice_walk_for(pm_cpu cpu) {
+#if defined(__x86_64__)
+    if (cpu == PM_CPU_AVX512) {
+        return walk_avx512;
     }
-    for (size_t i = 0; i < l->n_pieces; i++) {
-        uint8_t lead = pieces[i].data[0];
-        n_wide += lead >> 4 == 0xE;
-        l->start[lead] = pieces[i].len > 1 && l->start[lead] == PM_START_BYTE ? PM_START_JUMP : l->start[lead];
-        l->start[lead] = pieces[i].len == 2 || (pieces[i].len > 1 && lead >> 4 != 0xE) ? PM_START_TRIE : l->start[lead];
-    }
-    if (n_wide >= MANY_WIDE) {
-        l->jump = pm_alloc(1 << 16, sizeof *l->jump);
-        if (!l->jump) {
-            return pm_fail_memory(err);
-        }
-    }
-    for (uint32_t c = 0; c < 256; c++) {
-        if (l->start[c] == PM_START_JUMP && l->jump) {
-            fill_jumps(l, l->byte_node[c], c);
-        } else if (l->start[c] == PM_START_JUMP) {
-            l->start[c] = PM_START_TRIE;
-        }
-        l->bytes[c] = l->byte_node[c] == PM_NODE_NONE ? (pm_lattice_node){0, 0, -INFINITY} : l->nodes[l->byte_node[c]];
-    }
-    return PM_OK;
-}
-
-pm_status pm_lattice_new(pm_lattice **out, const pm_bytes *pieces, const double *logp, size_t n, pm_error *err) {
-    builder b = {.pieces = pieces, .first_free = PM_NODE_NONE, .last_free = PM_NODE_NONE};
-
-    *out = NULL;
-    if (n >= PM_NODE_NONE) {
-        return pm_fail(err, PM_LIMIT, "more than 2^32 - 1 pieces");
-    }
-    b.lattice = pm_calloc(1, sizeof *b.lattice);
-    if (!b.lattice) {
-        return pm_fail_memory(err);
-    }
-    b.lattice->n_pieces = n;
-    pm_status status = build(&b, n, err);
-    if (status == PM_OK) {
-        status = index_starts(b.lattice, pieces, err);
-    }
-    pm_free(b.sorted);
-    pm_free(b.next_free);
-    pm_free(b.prev_free);
-    pm_free(b.stack);
-    if (status != PM_OK) {
-        pm_lattice_free(b.lattice);
-        return status;
-    }
-    pm_lattice_set(b.lattice, logp);
-    *out = b.lattice;
-    return PM_OK;
-}
-
-void pm_lattice_set(pm_lattice *lattice, const double *logp) {
-    for (size_t i = 0; i < lattice->n_pieces; i++) {
-        lattice->nodes[lattice->ends_at[i]].logp = logp[i];
-    }
-    lattice->every_byte = true;
-    for (uint32_t c = 0; c < 256; c++) {
-        uint32_t node = lattice->byte_node[c];
-        lattice->bytes[c].logp = node == PM_NODE_NONE ? -INFINITY : lattice->nodes[node].logp;
-        lattice->every_byte = lattice->every_byte && lattice->bytes[c].logp > -INFINITY;
-    }
-}
-
-void pm_lattice_free(pm_lattice *lattice) {
-    if (lattice) {
-        pm_free(lattice->nodes);
-        pm_free(lattice->piece);
-        pm_free(lattice->ends_at);
-        pm_free(lattice->jump);
-        pm_free(lattice);
-    }
+#endif
+    (void)cpu;
+    return walk_plain;
 }
 
 /* ---------------------------------------------------------------- the window ---- */
@@ -321,148 +257,174 @@ pm_status pm_lattice_scratch_new(pm_lattice_scratch **out, pm_error *err) {
     return *out ? PM_OK : pm_fail_memory(err);
 }
 
-void pm_lattice_scratch_free(pm_lattice_scratch *scratch) {
-    if (scratch) {
-        pm_free(scratch->window.cells);
-        pm_free(scratch->window.power);
-        pm_free(scratch->out);
-        pm_free(scratch);
+static void forget(pm_lattice_scratch *s) {
+    pm_free(s->window.ends);
+    pm_free(s->window.codes);
+    pm_free(s->scores);
+    pm_free(s->positions);
+    pm_free(s->out);
+    pm_free(s->marks);
+    *s = (pm_lattice_scratch){0};
+}
+
+void pm_lattice_scratch_free(pm_lattice_scratch *s) {
+    if (s) {
+        forget(s);
+        pm_free(s);
     }
 }
 
-pm_status pm_lattice_check(const pm_lattice *lattice, const uint8_t *text, size_t len, pm_error *err) {
-    for (size_t i = 0; !lattice->every_byte && i < len; i++) {
-        if (!(lattice->bytes[text[i]].logp > -INFINITY)) {
-            return pm_fail_at(err, PM_INVALID_ARGUMENT, i, "byte 0x%02X is not a piece of the vocabulary", text[i]);
+static pm_status check(const pm_lattice *lattice, const pm_bytes *texts, size_t n, pm_error *err) {
+    for (size_t t = 0; !lattice->every_byte && t < n; t++) {
+        for (size_t i = 0; i < texts[t].len; i++) {
+            uint8_t byte = texts[t].data[i];
+            if (!(lattice->bytes[byte] > -INFINITY)) {
+                return pm_fail_at(err, PM_INVALID_ARGUMENT, i, "byte 0x%02X is not a piece of the vocabulary", byte);
+            }
         }
     }
     return PM_OK;
 }
 
-pm_status pm_lattice_room(pm_lattice_scratch *scratch, size_t need, bool powers, pm_error *err) {
+static pm_status room(pm_lattice_scratch *scratch, size_t need, pm_error *err) {
     pm_lattice_window *w = &scratch->window;
-    if (need <= w->cap && (w->power || !powers)) {
+    size_t cap = w->cap;
+    if (need <= w->cap) {
         return PM_OK;
     }
-    /* Each array is grown for itself and cap set last: after a failure all are at least as long as cap says. */
-    size_t cap = need > w->cap ? need : w->cap;
-    pm_lattice_cell *cells = pm_realloc(w->cells, cap, sizeof *cells);
-    w->cells = cells ? cells : w->cells;
-    int64_t *power = powers || w->power ? pm_realloc(w->power, cap, sizeof *power) : NULL;
-    w->power = power ? power : w->power;
-    if (!cells || (!power && powers)) {
-        return pm_fail_memory(err);
-    }
+    PM_TRY(pm_grow((void **)&w->codes, &cap, need, sizeof *w->codes, err));
+    cap = w->cap;
+    PM_TRY(pm_grow((void **)&w->ends, &cap, need, sizeof *w->ends, err));
     w->cap = cap;
     return PM_OK;
 }
 
-pm_status pm_lattice_emit(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_lattice_place *place, size_t end,
-                          size_t moved, bool powers, pm_lattice_sink sink, void *user, pm_error *err) {
+static uint32_t length_of(const pm_lattice *l, uint32_t ends, pm_lattice_code code, uint32_t *id) {
+    if (code <= PM_LATTICE_INLINE) {
+        *id = l->ids[l->ends[ends].ids + code - 1];
+        return code;
+    }
+    uint32_t i = l->ends[ends].longer;
+    for (unsigned k = PM_LATTICE_INLINE + 1; k < code; k++) {
+        i = l->longer[i].next;
+    }
+    *id = l->longer[i].id;
+    return l->longer[i].len;
+}
+
+/* Room for 4 more ids before the n at the back of scratch->out. */
+static pm_status make_room(pm_lattice_scratch *scratch, size_t n, pm_error *err) {
+    size_t old = scratch->cap_out;
+
+    if (old - n >= 4) {
+        return PM_OK;
+    }
+    PM_TRY(pm_grow((void **)&scratch->out, &scratch->cap_out, n + 4, sizeof *scratch->out, err));
+    memmove(scratch->out + scratch->cap_out - n, scratch->out + old - n, n * sizeof *scratch->out);
+    return PM_OK;
+}
+
+/* Puts the bytes of a character, or the end of a text, before `top`; returns how many. */
+static unsigned put_spelled(const pm_lattice *l, uint32_t ends, uint32_t *top) {
+    if (ends == PM_LATTICE_STOP) {
+        top[-1] = PM_LATTICE_END;
+        return 1;
+    }
+    uint32_t cp = (ends & PM_LATTICE_RARE ? ends : l->ends[ends].last) & PM_LATTICE_CODE;
+    uint8_t bytes[4];
+    unsigned n = pm_utf8_write(cp, bytes);
+    for (unsigned i = 0; i < n; i++) {
+        top[(ptrdiff_t)i - (ptrdiff_t)n] = l->byte_id[bytes[i]];
+    }
+    return n;
+}
+
+/* Gives the pieces of the path to position `end` of the window to the sink and drops what lies before it. */
+static pm_status emit(const pm_lattice *l, pm_lattice_scratch *scratch, size_t end, pm_lattice_sink sink, void *user,
+                      pm_error *err) {
     pm_lattice_window *w = &scratch->window;
-    size_t at = end - place->from, n = 0;
+    size_t n = 0;
 
-    PM_TRY(pm_grow((void **)&scratch->out, &scratch->cap_out, at, sizeof *scratch->out, err));
-    uint32_t *top = scratch->out + scratch->cap_out;
-    while (at > 0) {
-        *(top - ++n) = lattice->piece[w->cells[at].node];
-        at -= w->cells[at].len;
-    }
-    if (moved) {
-        at = end - place->from;
-        memmove(w->cells, w->cells + at, moved * sizeof *w->cells);
-        if (powers) {
-            memmove(w->power, w->power + at, moved * sizeof *w->power);
-        }
-    }
-    place->from = place->gap = end;
-    return n ? sink(user, top - n, n, err) : PM_OK;
-}
-
-/* ---------------------------------------------------------------- the best segmentation ---- */
-
-static inline void offer(pm_lattice_cell *cell, double score, uint32_t node, size_t len) {
-    if (score > cell->score) {
-        *cell = (pm_lattice_cell){score, node, (uint32_t)len};
-    }
-}
-
-/* Where a start goes on behind its first byte: the node reached and, in *e, the end of the bytes that lead to it;
- * PM_NODE_NONE: nowhere. */
-static inline uint32_t begin(const pm_lattice *l, const uint8_t *text, size_t text_end, size_t s, size_t *e) {
-    uint8_t start = l->start[text[s]];
-    if (start == PM_START_JUMP && s + 2 < text_end && (text[s + 1] & 0xC0) == 0x80 && (text[s + 2] & 0xC0) == 0x80) {
-        *e = s + 3;
-        return l->jump[(text[s] & 15u) << 12 | (text[s + 1] & 63u) << 6 | (text[s + 2] & 63u)];
-    }
-    *e = s + 1;
-    return start == PM_START_BYTE ? PM_NODE_NONE : l->byte_node[text[s]];
-}
-
-/* All starts from place->next to `stop`; the window holds every end that they can reach. Positions here count from
- * place->from. */
-static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattice_place *place, const uint8_t *text,
-                 size_t len, size_t stop) {
-    const pm_lattice_node *nodes = lattice->nodes;
-    const size_t from = place->from, text_end = len - from, starts_end = stop - from;
-    pm_lattice_cell *cells = window->cells;
-    size_t reach = place->reach - from, gap = place->gap - from;
-
-    text += from;
-    for (size_t s = place->next - from; s < starts_end; s++) {
-        double sum = cells[s].score;
-        size_t e, last = s + 1;
-        offer(&cells[s + 1], sum + lattice->bytes[text[s]].logp, lattice->byte_node[text[s]], 1);
-        uint32_t parent = begin(lattice, text, text_end, s, &e);
-        gap = reach <= s ? s : gap;
-        if (parent != PM_NODE_NONE) {
-            const pm_lattice_node *node = &nodes[parent];
-            if (e > s + 1) {
-                offer(&cells[e], sum + node->logp, parent, e - s);
-                last = node->logp > -INFINITY ? e : last;
-            }
-            while (e < text_end) {
-                uint32_t child = node->base ^ text[e];
-                node = &nodes[child];
-                if (node->parent != parent) {
-                    break;
-                }
-                e++;
-                offer(&cells[e], sum + node->logp, child, e - s);
-                last = node->logp > -INFINITY ? e : last;
-                parent = child;
-            }
-        }
-        reach = last > reach ? last : reach;
-    }
-    place->reach = from + reach;
-    place->gap = from + gap;
-    place->next = stop;
-}
-
-pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const uint8_t *text, size_t len,
-                          pm_lattice_sink sink, void *user, pm_error *err) {
-    pm_lattice_place place = {0};
-    size_t room = PM_LATTICE_WINDOW, ready = 0; /* ready: window positions whose score is set */
-
-    PM_TRY(pm_lattice_check(lattice, text, len, err));
-    while (place.next < len) {
-        size_t left = len - place.from, wanted = left < room ? left : room;
-        size_t ends = left - wanted > lattice->longest ? wanted + lattice->longest : left;
-        PM_TRY(pm_lattice_room(scratch, ends + 1, false, err));
-        for (; ready <= ends; ready++) {
-            scratch->window.cells[ready].score = ready ? -INFINITY : 0.0;
-        }
-        walk(lattice, &scratch->window, &place, text, len, place.from + wanted);
-        if (place.next == len) {
-            return pm_lattice_emit(lattice, scratch, &place, len, 0, false, sink, user, err);
-        }
-        if (place.gap > place.from) {
-            ready -= place.gap - place.from;
-            PM_TRY(pm_lattice_emit(lattice, scratch, &place, place.gap, ready, false, sink, user, err));
+    PM_TRY(pm_grow((void **)&scratch->out, &scratch->cap_out, end, sizeof *scratch->out, err));
+    for (size_t at = end; at > 0;) {
+        PM_TRY(make_room(scratch, n, err));
+        uint32_t *top = scratch->out + scratch->cap_out - n;
+        pm_lattice_code code = w->codes[at - 1];
+        if (code) {
+            at -= length_of(l, w->ends[at - 1], code, top - 1);
+            n++;
         } else {
-            room *= 2;
+            n += put_spelled(l, w->ends[--at], top);
         }
+    }
+    if (end < w->n) {
+        memmove(w->ends, w->ends + end, (w->n - end) * sizeof *w->ends);
+        memmove(w->codes, w->codes + end, (w->n - end) * sizeof *w->codes);
+    }
+    w->n -= end;
+    return n ? sink(user, scratch->out + scratch->cap_out - n, n, err) : PM_OK;
+}
+
+/* The last position that the best paths to the last `longest` positions have in common; 0: none in the window. */
+static pm_status meeting_point(const pm_lattice *l, pm_lattice_scratch *scratch, size_t *at, pm_error *err) {
+    pm_lattice_window *w = &scratch->window;
+    size_t open = 0;
+
+    PM_TRY(pm_grow((void **)&scratch->marks, &scratch->cap_marks, w->n + 1, 1, err));
+    memset(scratch->marks, 0, w->n + 1);
+    for (size_t i = 0; i < l->longest && i <= w->n; i++, open++) {
+        scratch->marks[w->n - i] = 1;
+    }
+    *at = 0;
+    for (size_t i = w->n; i > 0; i--) {
+        uint32_t id;
+        if (!scratch->marks[i]) {
+            continue;
+        }
+        if (open == 1) {
+            *at = i;
+            return PM_OK;
+        }
+        pm_lattice_code code = w->codes[i - 1];
+        uint8_t *from = &scratch->marks[i - (code ? length_of(l, w->ends[i - 1], code, &id) : 1)];
+        open -= *from;
+        *from = 1;
     }
     return PM_OK;
+}
+
+pm_status pm_lattice_run(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
+                         pm_lattice_walk walk, void *state, pm_lattice_sink sink, void *user, pm_error *err) {
+    pm_lattice_window *w = &scratch->window;
+    size_t wanted = PM_LATTICE_WINDOW, block = pm_lattice_block(lattice), read, at;
+    reader r = {texts, texts + n, NULL, NULL, 0, 0, 0};
+
+    PM_TRY(check(lattice, texts, n, err));
+    w->n = 0;
+    do {
+        PM_TRY(room(scratch, w->n + block, err));
+        read = read_block(lattice, &r, w->ends + w->n, block);
+        walk(lattice, state, w->ends + w->n, read, w->codes + w->n);
+        w->n += read;
+        if (w->n >= wanted) {
+            PM_TRY(meeting_point(lattice, scratch, &at, err));
+            PM_TRY(emit(lattice, scratch, at, sink, user, err));
+            wanted = w->n > wanted / 2 ? 2 * wanted : wanted;
+        }
+    } while (read == block);
+    PM_TRY(emit(lattice, scratch, w->n, sink, user, err));
+    if (w->cap > WINDOW_KEPT) {
+        forget(scratch);
+    }
+    return PM_OK;
+}
+
+pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
+                          pm_lattice_sink sink, void *user, pm_error *err) {
+    size_t before = pm_lattice_reach(lattice);
+
+    PM_TRY(pm_grow((void **)&scratch->scores, &scratch->cap_scores, before + 1 + pm_lattice_block(lattice),
+                   sizeof *scratch->scores, err));
+    memset(scratch->scores, 0, (before + 1) * sizeof *scratch->scores);
+    return pm_lattice_run(lattice, scratch, texts, n, lattice->walk, scratch->scores, sink, user, err);
 }

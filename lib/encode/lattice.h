@@ -8,27 +8,34 @@
 typedef struct pm_lattice pm_lattice;                 /* automaton and log-probabilities */
 typedef struct pm_lattice_scratch pm_lattice_scratch; /* one thread's */
 
-/* An automaton over n distinct, non-empty pieces; piece i has log-probability logp[i] (-INFINITY: not there). */
-pm_status pm_lattice_new(pm_lattice **out, const pm_bytes *pieces, const double *logp, size_t n, pm_error *err);
-/* Replaces all log-probabilities; for the trainer, between rounds, while no thread reads. */
+/* An automaton over n distinct, non-empty pieces; piece i has log-probability logp[i] (-INFINITY: not there), and is
+ * given out as ids[i], or as i when ids is NULL. */
+pm_status pm_lattice_new(pm_lattice **out, const pm_bytes *pieces, const uint32_t *ids, const double *logp, size_t n,
+                         pm_error *err);
+/* Replaces all log-probabilities of a lattice without ids; for the trainer, between rounds, while no thread reads. */
 void pm_lattice_set(pm_lattice *lattice, const double *logp);
 void pm_lattice_free(pm_lattice *lattice);
 
 pm_status pm_lattice_scratch_new(pm_lattice_scratch **out, pm_error *err);
 void pm_lattice_scratch_free(pm_lattice_scratch *scratch);
 
-/* Called with the numbers of the next pieces of the segmentation, in order. */
-typedef pm_status (*pm_lattice_sink)(void *user, const uint32_t *pieces, size_t n, pm_error *err);
+/* Behind the last piece of each text. */
+#define PM_LATTICE_END UINT32_MAX
 
-/* The segmentation with the highest sum of log-probabilities, summed from the left in double precision; of equal paths the one whose last piece is the longest, and
- * so on to the left, as bytepiece does. Needs every single byte of the text among the pieces: else PM_INVALID_ARGUMENT. Memory
- * does not grow with the text where no piece crosses a position. */
-pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const uint8_t *text, size_t len,
+/* Called with the ids of the next pieces of the segmentation, in order. */
+typedef pm_status (*pm_lattice_sink)(void *user, const uint32_t *ids, size_t n, pm_error *err);
+
+/* The segmentation of each text with the highest sum of log-probabilities, summed from the left in double precision; of
+ * equal paths the one whose last piece is the longest, and so on to the left, as bytepiece does. PM_LATTICE_END goes to
+ * the sink behind each text. Needs every single byte of the texts among the pieces: else PM_INVALID_ARGUMENT, with the
+ * byte's place in its text. Memory does not grow with a text where the best paths to neighbouring positions have a
+ * position in common. */
+pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
                           pm_lattice_sink sink, void *user, pm_error *err);
 
-/* A segmentation drawn with probability proportional to exp(alpha * sum of log-probabilities), alpha >= 0. `key` seeds the draws (a
- * counter-based generator: the same key and text give the same result). */
-pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scratch, const uint8_t *text, size_t len, double alpha,
+/* A segmentation of one text, drawn with probability proportional to exp(alpha * sum of log-probabilities), alpha >= 0,
+ * and PM_LATTICE_END. `key` seeds the draws (a counter-based generator: the same key and text give the same result). */
+pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_bytes text, double alpha,
                             uint64_t key, pm_lattice_sink sink, void *user, pm_error *err);
 
 #endif

@@ -1,72 +1,116 @@
-/* lattice_table.h - the inside of pm_lattice, for lattice.c and sample.c. */
+/* lattice_table.h - the inside of pm_lattice, for lattice_build.c, lattice.c and sample.c. */
 #ifndef PM_ENCODE_LATTICE_TABLE_H
 #define PM_ENCODE_LATTICE_TABLE_H
 
+#include "base/cpu.h"
 #include "encode/lattice.h"
 
-#define PM_NODE_NONE UINT32_MAX
+#define PM_LATTICE_NONE UINT32_MAX
 
-/* A node of the trie. The child for byte c is node base ^ c if that node's parent is this one. 16 bytes: one access a
- * step. */
-typedef struct pm_lattice_node {
-    uint32_t base, parent;
-    double logp; /* of the piece that ends here; -INFINITY: none does */
-} pm_lattice_node;
+/* Symbols: 0 .. 255 are the bytes; then, where steps are characters, PM_LATTICE_STRANGE for those that stand in no
+ * piece, and the others. */
+enum { PM_LATTICE_STRANGE = 256, PM_LATTICE_SYMBOLS_MAX = 65535, PM_LATTICE_PLANE_BITS = 6 };
 
-/* What begins with a byte. */
-enum {
-    PM_START_BYTE = 0, /* nothing longer than the byte itself */
-    PM_START_TRIE = 1, /* whatever the trie says */
-    PM_START_JUMP = 2  /* nothing of two bytes; the node of three bytes is in `jump` */
-};
-
-struct pm_lattice {
-    pm_lattice_node *nodes; /* node 0 is the root; a multiple of 256 of them */
-    uint32_t *piece;        /* of each node: the number of the piece that ends here */
-    uint32_t *ends_at;      /* of each piece: its node */
-    size_t n_nodes, n_pieces, longest;
-    pm_lattice_node bytes[256]; /* copies of the nodes of single bytes; a byte that has none: logp -INFINITY */
-    uint32_t byte_node[256];    /* PM_NODE_NONE: none */
-    uint8_t start[256];
-    uint32_t *jump;  /* NULL, or the node of each character of three bytes, by the 16 bits of its code point */
-    bool every_byte; /* each of the 256 single bytes is a piece with a log-probability */
-};
-
-/* A position of the text. */
+/* A step of the automaton: the cell at base + symbol, if its check is base. */
 typedef struct pm_lattice_cell {
-    double score;       /* best sum up to here; sample.c: mantissa of the sum of weights */
-    uint32_t node, len; /* of the piece that ends here on the path chosen */
+    uint32_t check;
+    uint32_t node; /* number of the state while it is built */
+    uint64_t to;   /* the state: which of pm_lattice.ends are its, and above 32 bits its base; 0: its steps are those of
+                    * its last symbol */
 } pm_lattice_cell;
 
-/* Positions of a window of the text: [0] is where the emitted part ends. */
-typedef struct pm_lattice_window {
+/* The lengths, in symbols, of the pieces that are found by position: 1 and 2 in the record, 3 .. 10 in a row of eight.
+ * Longer ones are in a list. */
+enum { PM_LATTICE_NEAR = 2, PM_LATTICE_ROW = 8, PM_LATTICE_INLINE = PM_LATTICE_NEAR + PM_LATTICE_ROW };
+
+/* The pieces that end where a state is reached. */
+typedef struct pm_lattice_ends {
+    double near[PM_LATTICE_NEAR]; /* log-probability of the piece of two symbols, and of the one of one */
+    uint32_t row;                 /* of pm_lattice.rows: log-probabilities for the lengths 10, 9 .. 3; 0: none */
+    uint32_t ids;                 /* in pm_lattice.ids: of the pieces of one symbol, of two, ... */
+    uint32_t longer;              /* in pm_lattice.longer: the longest piece; 0: none above PM_LATTICE_INLINE */
+    uint32_t last;                /* code point of the last symbol, or PM_LATTICE_BYTE; and PM_LATTICE_RARE */
+} pm_lattice_ends;
+
+#define PM_LATTICE_RARE UINT32_C(0x80000000) /* there are longer pieces, or the last character may be spelled in bytes */
+#define PM_LATTICE_BYTE UINT32_C(0x00200000) /* the last symbol is a byte: it has no other spelling */
+#define PM_LATTICE_CODE UINT32_C(0x001FFFFF)
+#define PM_LATTICE_STOP UINT32_MAX /* in place of a state's ends: a text is at its end */
+
+typedef struct pm_lattice_longer {
+    double logp;
+    uint32_t len, id;
+    uint32_t next, rank; /* the next shorter one; 0: none. rank: how many there are, with this one */
+} pm_lattice_longer;
+
+/* How a piece ends at a position, as a code: its length up to PM_LATTICE_INLINE; 0: the character in bytes;
+ * PM_LATTICE_INLINE + k: the k-th of the longer ones, from 1. */
+typedef uint16_t pm_lattice_code;
+
+/* Chooses how a piece ends at each of the next n <= pm_lattice_block positions. */
+typedef void (*pm_lattice_walk)(const pm_lattice *lattice, void *state, const uint32_t *ends, size_t n,
+                                pm_lattice_code *codes);
+
+struct pm_lattice {
+    pm_lattice_walk walk; /* of the best segmentation */
+    bool characters; /* steps are characters of UTF-8; else bytes */
+    bool every_byte; /* each of the 256 single bytes is a piece with a log-probability */
+    size_t n_pieces, n_symbols;
+    size_t longest;    /* symbols of the longest piece */
+    uint16_t *planes;  /* by code point >> 6: which 64 symbols of `symbols` */
+    uint16_t *symbols; /* by the six low bits */
+    size_t n_planes;
     pm_lattice_cell *cells;
-    int64_t *power; /* sample.c: the exponent of each score */
-    size_t cap;
+    size_t n_cells;
+    uint32_t *pairs; /* of each symbol: the base for steps to pieces that begin with it; 0: none */
+    pm_lattice_ends *ends; /* [0]: of a strange character; [1 + s]: of symbol s alone */
+    size_t n_ends;
+    double (*rows)[PM_LATTICE_ROW]; /* aligned to a row; [0]: no pieces */
+    void *rows_memory;
+    uint32_t *row_ids; /* of each row: where in `ids` its first is, the piece of three symbols */
+    size_t n_rows;
+    uint32_t *ids;
+    size_t n_ids;
+    pm_lattice_longer *longer; /* [0] is not used */
+    size_t n_longer;
+    double bytes[256];     /* log-probabilities */
+    uint32_t byte_id[256]; /* PM_LATTICE_NONE: no piece */
+};
+
+/* Some symbols of the text, and what is known of the positions behind them. */
+typedef struct pm_lattice_window {
+    uint32_t *ends;         /* of the state reached; PM_LATTICE_RARE | code point for a strange character */
+    pm_lattice_code *codes; /* of the piece chosen */
+    size_t n, cap;
 } pm_lattice_window;
 
 struct pm_lattice_scratch {
     pm_lattice_window window;
-    uint32_t *out; /* numbers of pieces, filled from the back */
+    double *scores;  /* lattice.c: of pm_lattice_reach positions, the one a block begins at, and the block's */
+    void *positions; /* sample.c: the same */
+    size_t cap_scores, cap_positions;
+    uint32_t *out; /* ids, filled from the back */
     size_t cap_out;
+    uint8_t *marks;
+    size_t cap_marks;
 };
 
-enum { PM_LATTICE_WINDOW = 1 << 14 };
+enum { PM_LATTICE_BLOCK = 512, PM_LATTICE_WINDOW = 1 << 13 };
 
-/* What of the text is in the window. */
-typedef struct pm_lattice_place {
-    size_t from;  /* text position of window[0] */
-    size_t next;  /* the next start to go on from */
-    size_t reach; /* the furthest end of a piece that began before `next` */
-    size_t gap;   /* the last position > from that no piece crosses; from: none yet */
-} pm_lattice_place;
+/* How far back a piece can begin, in symbols. */
+static inline size_t pm_lattice_reach(const pm_lattice *l) {
+    return l->longest > PM_LATTICE_INLINE ? l->longest : PM_LATTICE_INLINE;
+}
 
-pm_status pm_lattice_check(const pm_lattice *lattice, const uint8_t *text, size_t len, pm_error *err);
-/* Room for `need` positions, with exponents if asked. */
-pm_status pm_lattice_room(pm_lattice_scratch *scratch, size_t need, bool powers, pm_error *err);
-/* Gives the pieces of the path that ends at text position `end` to the sink and makes `end` window[0]; `moved`
- * positions from there on are kept. */
-pm_status pm_lattice_emit(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_lattice_place *place, size_t end,
-                          size_t moved, bool powers, pm_lattice_sink sink, void *user, pm_error *err);
+/* Symbols that are worked on at once: so many that keeping pm_lattice_reach of them costs little. */
+static inline size_t pm_lattice_block(const pm_lattice *l) {
+    return pm_lattice_reach(l) > PM_LATTICE_BLOCK ? pm_lattice_reach(l) : PM_LATTICE_BLOCK;
+}
+
+pm_lattice_walk pm_lattice_walk_for(pm_cpu cpu);
+
+/* Reads the texts, walks over them and gives out the paths chosen. */
+pm_status pm_lattice_run(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
+                         pm_lattice_walk walk, void *state, pm_lattice_sink sink, void *user, pm_error *err);
 
 #endif

@@ -20,6 +20,7 @@
 
 #include "base/hash.h"
 #include "encode/lattice_table.h"
+#include "text/utf8.h"
 
 typedef struct weight {
     double mantissa;
@@ -70,80 +71,112 @@ static double draw(uint64_t key, size_t s, size_t e) {
     return (double)(word >> 11) * 0x1p-53;
 }
 
-/* Offers a term to window position `at`; `first` when it has none yet. */
-static void offer(pm_lattice_window *w, size_t at, weight term, uint32_t node, uint32_t len, double uniform) {
-    pm_lattice_cell *cell = &w->cells[at];
-    bool first = cell->score == 0.0;
-    if (first) {
-        w->power[at] = term.power;
+/* A position: the sum of weights so far, where it is in the text, and how the piece chosen ends there. */
+typedef struct position {
+    weight sum;
+    size_t place;
+    pm_lattice_code code;
+} position;
+
+/* Offers the piece text[s.place .. to->place) to the position `to`. */
+static void offer(position *to, const position *s, double logp, double alpha, uint64_t key, pm_lattice_code code) {
+    if (logp == -INFINITY) {
+        return;
     }
-    int64_t apart = term.power - w->power[at];
+    weight w = exponential(alpha * logp), term = {s->sum.mantissa * w.mantissa, s->sum.power + w.power};
+    bool first = to->sum.mantissa == 0.0;
+    if (first) {
+        to->sum.power = term.power;
+    }
+    int64_t apart = term.power - to->sum.power;
     if (apart > 0) {
-        cell->score *= power_of_two(-apart);
-        w->power[at] = term.power;
+        to->sum.mantissa *= power_of_two(-apart);
+        to->sum.power = term.power;
     } else {
         term.mantissa *= power_of_two(apart);
     }
-    cell->score += term.mantissa;
-    if (first || uniform * cell->score < term.mantissa) {
-        cell->node = node;
-        cell->len = len;
+    to->sum.mantissa += term.mantissa;
+    if (first || draw(key, s->place, to->place) * to->sum.mantissa < term.mantissa) {
+        to->code = code;
     }
 }
 
-static void walk(const pm_lattice *lattice, pm_lattice_window *window, pm_lattice_place *place, const uint8_t *text,
-                 size_t len, size_t stop, double alpha, uint64_t key) {
-    for (size_t s = place->next; s < stop; s++) {
-        size_t from = place->from;
-        weight sum = normalized((weight){window->cells[s - from].score, window->power[s - from]});
-        uint32_t parent = 0;
-        place->gap = place->reach <= s ? s : place->gap;
-        for (size_t e = s; e < len;) {
-            uint32_t child = lattice->nodes[parent].base ^ text[e];
-            const pm_lattice_node *node = &lattice->nodes[child];
-            if (node->parent != parent) {
-                break;
-            }
-            e++;
-            parent = child;
-            if (node->logp > -INFINITY) {
-                weight w = exponential(alpha * node->logp);
-                offer(window, e - from, (weight){sum.mantissa * w.mantissa, sum.power + w.power}, child,
-                      (uint32_t)(e - s), draw(key, s, e));
-                place->reach = e > place->reach ? e : place->reach;
-            }
+/* The last character of `to` as single bytes. */
+static void offer_spelled(const pm_lattice *l, position *to, const position *s, uint32_t cp, double alpha, uint64_t key) {
+    uint8_t bytes[4];
+    position at = *s;
+
+    for (unsigned i = 0, n = pm_utf8_write(cp, bytes); i < n; i++) {
+        position next = {.place = at.place + 1};
+        if (i + 1 == n) {
+            offer(to, &at, l->bytes[bytes[i]], alpha, key, 0);
+        } else {
+            offer(&next, &at, l->bytes[bytes[i]], alpha, key, 0);
+            at = next;
+            at.sum = normalized(next.sum);
         }
     }
-    place->next = stop;
 }
 
-pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scratch, const uint8_t *text, size_t len,
-                            double alpha, uint64_t key, pm_lattice_sink sink, void *user, pm_error *err) {
-    pm_lattice_place place = {0};
-    size_t room = PM_LATTICE_WINDOW, ready = 0;
+static unsigned bytes_of(uint32_t cp) {
+    uint8_t bytes[4];
+    return cp & PM_LATTICE_BYTE ? 1 : pm_utf8_write(cp & PM_LATTICE_CODE, bytes);
+}
+
+/* Offers to p[0] all pieces that end there. */
+static void step(const pm_lattice *l, uint32_t at, position *p, double alpha, uint64_t key) {
+    if (at == PM_LATTICE_STOP) {
+        *p = (position){{1.0, 0}, 0, 0};
+        return;
+    }
+    bool strange = at & PM_LATTICE_RARE;
+    const pm_lattice_ends *e = &l->ends[strange ? PM_LATTICE_STRANGE : at];
+    uint32_t last = strange ? at & PM_LATTICE_CODE : e->last & (PM_LATTICE_CODE | PM_LATTICE_BYTE);
+    unsigned k = PM_LATTICE_INLINE;
+
+    *p = (position){.place = p[-1].place + bytes_of(last)};
+    for (uint32_t i = e->longer; i; i = l->longer[i].next) {
+        offer(p, p - l->longer[i].len, l->longer[i].logp, alpha, key, (pm_lattice_code)++k);
+    }
+    for (ptrdiff_t len = PM_LATTICE_INLINE; e->row && len > PM_LATTICE_NEAR; len--) {
+        offer(p, p - len, l->rows[e->row][PM_LATTICE_INLINE - len], alpha, key, (pm_lattice_code)len);
+    }
+    for (ptrdiff_t len = PM_LATTICE_NEAR; len > 0; len--) {
+        offer(p, p - len, e->near[PM_LATTICE_NEAR - len], alpha, key, (pm_lattice_code)len);
+    }
+    if (!(last & PM_LATTICE_BYTE)) {
+        offer_spelled(l, p, p - 1, last, alpha, key);
+    }
+    p->sum = normalized(p->sum);
+}
+
+typedef struct drawing {
+    position *positions; /* the last `before` before a block, the block's first position, and so on */
+    size_t before;
+    double alpha;
+    uint64_t key;
+} drawing;
+
+static void draw_block(const pm_lattice *l, void *state, const uint32_t *ends, size_t n, pm_lattice_code *codes) {
+    drawing *d = state;
+    position *p = d->positions + d->before;
+    for (size_t i = 0; i < n; i++) {
+        step(l, ends[i], &p[i + 1], d->alpha, d->key);
+        codes[i] = p[i + 1].code;
+    }
+    memmove(d->positions, d->positions + n, (d->before + 1) * sizeof *d->positions);
+}
+
+pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_bytes text, double alpha,
+                            uint64_t key, pm_lattice_sink sink, void *user, pm_error *err) {
+    drawing d = {NULL, pm_lattice_reach(lattice), alpha, key};
 
     if (!(alpha >= 0)) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "alpha must not be negative");
     }
-    PM_TRY(pm_lattice_check(lattice, text, len, err));
-    while (place.next < len) {
-        size_t left = len - place.from, wanted = left < room ? left : room;
-        size_t ends = left - wanted > lattice->longest ? wanted + lattice->longest : left;
-        PM_TRY(pm_lattice_room(scratch, ends + 1, true, err));
-        for (; ready <= ends; ready++) {
-            scratch->window.cells[ready].score = ready ? 0.0 : 1.0;
-            scratch->window.power[ready] = 0;
-        }
-        walk(lattice, &scratch->window, &place, text, len, place.from + wanted, alpha, key);
-        if (place.next == len) {
-            return pm_lattice_emit(lattice, scratch, &place, len, 0, true, sink, user, err);
-        }
-        if (place.gap > place.from) {
-            ready -= place.gap - place.from;
-            PM_TRY(pm_lattice_emit(lattice, scratch, &place, place.gap, ready, true, sink, user, err));
-        } else {
-            room *= 2;
-        }
-    }
-    return PM_OK;
+    PM_TRY(pm_grow(&scratch->positions, &scratch->cap_positions, d.before + 1 + pm_lattice_block(lattice), sizeof(position),
+                   err));
+    d.positions = scratch->positions;
+    d.positions[d.before] = (position){{1.0, 0}, 0, 0};
+    return pm_lattice_run(lattice, scratch, &text, 1, draw_block, &d, sink, user, err);
 }

@@ -22,7 +22,7 @@
 #include "base/log.h"
 #include "encode/lattice.h"
 
-enum { SPLITS = 2048 }; /* pieces a task */
+enum { SPLITS = 2048 /* pieces a task */, WAITING = 64 };
 
 typedef struct drop { /* a piece to be split */
     pm_bytes piece;
@@ -33,7 +33,9 @@ typedef struct drop { /* a piece to be split */
 typedef struct splitter { /* one thread's */
     pm_lattice_scratch *scratch;
     uint64_t *counts;
-    uint64_t weight; /* of the piece being split */
+    pm_bytes pieces[WAITING]; /* to be split together */
+    uint64_t weights[WAITING];
+    size_t n, now; /* now: the one whose parts come next */
 } splitter;
 
 typedef struct pruner {
@@ -53,27 +55,40 @@ typedef struct pruner {
 
 /* ---------------------------------------------------------------- splitting ---- */
 
-static pm_status add_weight(void *user, const uint32_t *pieces, size_t n, pm_error *err) {
+static pm_status add_weights(void *user, const uint32_t *pieces, size_t n, pm_error *err) {
     splitter *s = user;
     (void)err;
     for (size_t i = 0; i < n; i++) {
-        s->counts[pieces[i]] += s->weight;
+        if (pieces[i] == PM_LATTICE_END) {
+            s->now++;
+        } else {
+            s->counts[pieces[i]] += s->weights[s->now];
+        }
     }
     return PM_OK;
 }
 
-static pm_status split(const pruner *p, splitter *s, const uint8_t *piece, size_t len, uint64_t weight, pm_error *err) {
-    s->weight = weight;
-    return pm_lattice_best(p->lattice, s->scratch, piece, len, add_weight, s, err);
+/* Splits the pieces that are waiting. */
+static pm_status split_waiting(const pruner *p, splitter *s, pm_error *err) {
+    size_t n = s->n;
+
+    s->n = s->now = 0;
+    return pm_lattice_best(p->lattice, s->scratch, s->pieces, n, add_weights, s, err);
+}
+
+static pm_status split(const pruner *p, splitter *s, pm_bytes piece, uint64_t weight, pm_error *err) {
+    s->pieces[s->n] = piece;
+    s->weights[s->n++] = weight;
+    return s->n < WAITING ? PM_OK : split_waiting(p, s, err);
 }
 
 static pm_status task_split(void *ctx, unsigned thread, size_t task, pm_error *err) {
     const pruner *p = ctx;
     size_t end = (task + 1) * SPLITS < p->n_drops ? (task + 1) * SPLITS : p->n_drops;
     for (size_t i = task * SPLITS; i < end; i++) {
-        PM_TRY(split(p, &p->splitters[thread], p->drops[i].piece.data, p->drops[i].piece.len, p->drops[i].count, err));
+        PM_TRY(split(p, &p->splitters[thread], p->drops[i].piece, p->drops[i].count, err));
     }
-    return PM_OK;
+    return split_waiting(p, &p->splitters[thread], err);
 }
 
 static bool is_kept(const pruner *p, const pm_piece_slot *slot) {
@@ -87,11 +102,11 @@ static pm_status task_split_shard(void *ctx, unsigned thread, size_t task, pm_er
     for (size_t i = 0; i < sh->cap; i++) {
         const pm_piece_slot *slot = &sh->slots[i];
         if (slot->count_and_len && !is_kept(p, slot)) {
-            PM_TRY(split(p, &p->splitters[thread], sh->bytes.data + slot->at, pm_piece_len(slot), pm_piece_count(slot),
-                         err));
+            PM_TRY(split(p, &p->splitters[thread], (pm_bytes){sh->bytes.data + slot->at, pm_piece_len(slot)},
+                         pm_piece_count(slot), err));
         }
     }
-    return PM_OK;
+    return split_waiting(p, &p->splitters[thread], err);
 }
 
 /* Adds what the threads counted to p->counts. */
@@ -249,7 +264,7 @@ static pm_status gather(pruner *p, pm_error *err) {
     }
     fill_candidates(p);
     set_logs(p);
-    return pm_lattice_new(&p->lattice, p->out->pieces, p->logp, n, err);
+    return pm_lattice_new(&p->lattice, p->out->pieces, NULL, p->logp, n, err);
 }
 
 static pm_status save_counts(pruner *p, size_t size, pm_error *err) {

@@ -49,7 +49,7 @@ static void make(vocabulary *v, uint64_t seed, size_t n, size_t longest, const c
         v->pieces[k] = v->dict.items[i].key;
         v->logp[k] = v->dict.items[i].value;
     }
-    assert_ok(pm_lattice_new(&v->lattice, v->pieces, v->logp, v->n, &err));
+    assert_ok(pm_lattice_new(&v->lattice, v->pieces, NULL, v->logp, v->n, &err));
     assert_ok(pm_lattice_scratch_new(&v->scratch, &err));
 }
 
@@ -60,7 +60,7 @@ static void release(vocabulary *v) {
 }
 
 typedef struct sink {
-    size_t *ends, n, at;
+    size_t *ends, n, at, texts;
     const vocabulary *v;
     const uint8_t *text;
 } sink;
@@ -69,6 +69,10 @@ static pm_status take(void *user, const uint32_t *pieces, size_t n, pm_error *er
     sink *s = user;
     (void)err;
     for (size_t i = 0; i < n; i++) {
+        if (pieces[i] == PM_LATTICE_END) {
+            s->texts++;
+            continue;
+        }
         pm_bytes piece = s->v->pieces[pieces[i]];
         ck_assert_mem_eq(piece.data, s->text + s->at, piece.len);
         s->at += piece.len;
@@ -79,12 +83,13 @@ static pm_status take(void *user, const uint32_t *pieces, size_t n, pm_error *er
 
 static size_t best(vocabulary *v, pm_bytes text, size_t *ends) {
     pm_error err = {0};
-    sink s = {ends, 0, 0, v, text.data};
+    sink s = {ends, 0, 0, 0, v, text.data};
     uint8_t *copy = malloc(text.len + 1); /* so that a sanitizer sees a byte read behind the text */
     memcpy(copy, text.data, text.len);
-    assert_ok(pm_lattice_best(v->lattice, v->scratch, copy, text.len, take, &s, &err));
+    assert_ok(pm_lattice_best(v->lattice, v->scratch, &(pm_bytes){copy, text.len}, 1, take, &s, &err));
     free(copy);
     ck_assert_uint_eq(s.at, text.len);
+    ck_assert_uint_eq(s.texts, 1);
     return s.n;
 }
 
@@ -167,10 +172,10 @@ START_TEST(pieces_can_vanish_and_come_back) {
         logp[i] = v.pieces[i].len == 1 && v.pieces[i].data[0] == 'b' ? -INFINITY : v.logp[i];
     }
     pm_lattice_set(v.lattice, logp);
-    sink s = {ends, 0, 0, &v, (const uint8_t *)"aab"};
-    assert_fails(pm_lattice_best(v.lattice, v.scratch, s.text, 3, take, &s, &err), PM_INVALID_ARGUMENT, "0x62");
+    sink s = {ends, 0, 0, 0, &v, (const uint8_t *)"aab"};
+    assert_fails(pm_lattice_best(v.lattice, v.scratch, &(pm_bytes){s.text, 3}, 1, take, &s, &err), PM_INVALID_ARGUMENT, "0x62");
     ck_assert_uint_eq(err.offset, 2);
-    assert_fails(pm_lattice_sample(v.lattice, v.scratch, s.text, 3, 1.0, 1, take, &s, &err), PM_INVALID_ARGUMENT,
+    assert_fails(pm_lattice_sample(v.lattice, v.scratch, (pm_bytes){s.text, 3}, 1.0, 1, take, &s, &err), PM_INVALID_ARGUMENT,
                  "0x62");
     pm_lattice_set(v.lattice, v.logp);
     n = best(&v, (pm_bytes){(const uint8_t *)"abaabb", 6}, ends);
@@ -183,9 +188,10 @@ END_TEST
 
 static size_t sample(vocabulary *v, pm_bytes text, double alpha, uint64_t key, size_t *ends) {
     pm_error err = {0};
-    sink s = {ends, 0, 0, v, text.data};
-    assert_ok(pm_lattice_sample(v->lattice, v->scratch, text.data, text.len, alpha, key, take, &s, &err));
+    sink s = {ends, 0, 0, 0, v, text.data};
+    assert_ok(pm_lattice_sample(v->lattice, v->scratch, text, alpha, key, take, &s, &err));
     ck_assert_uint_eq(s.at, text.len);
+    ck_assert_uint_eq(s.texts, 1);
     return s.n;
 }
 
