@@ -522,7 +522,7 @@ static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
 static pm_status find_breaks(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
 
-    bpe->breaks = pm_breaks_new();
+    bpe->breaks = pm_calloc(1, sizeof *bpe->breaks);
     if (!bpe->breaks) {
         return pm_fail_memory(err);
     }
@@ -569,7 +569,7 @@ void pm_bpe_free(pm_bpe *bpe) {
         pm_words_release(&bpe->words);
         pm_pairs_release(&bpe->pairs);
         pm_free(bpe->byte_pairs);
-        pm_breaks_free(bpe->breaks);
+        pm_free(bpe->breaks);
         pm_free(bpe->unreachable);
         pm_free(bpe->long_filter);
         pm_free(bpe);

@@ -42,8 +42,6 @@ static inline size_t hash_two(uint32_t a, uint32_t b, unsigned bits) {
     return (size_t)((((uint64_t)a << 32 | b) * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - bits));
 }
 
-static inline size_t hash_one(uint32_t x) { return (uint32_t)(x * UINT32_C(0x9E3779B1)) >> (32 - PM_BREAKS_FLAG_BITS); }
-
 /* The sixteen bits of a character of three bytes: its number, if it is well-formed. */
 static inline uint32_t wide_bits(uint32_t code) { return (code & 0xF) << 12 | (code >> 2 & 0xFC0) | (code >> 16 & 0x3F); }
 
@@ -51,6 +49,11 @@ static inline bool is_wide(uint32_t code) { return (code & 0xC0C0F0) == 0x8080E0
 
 /* As hash_two, of two characters of three bytes by their bits. */
 static inline size_t hash_wide(uint32_t x, uint32_t y) { return (uint32_t)((x << 16 | y) * UINT32_C(0x9E3779B1)) >> (32 - PM_BREAKS_PAIR_BITS); }
+
+/* Where a character's flags are. */
+static inline size_t flags_of(uint32_t x) {
+    return is_wide(x) ? wide_bits(x) : (1 << 16) + ((uint32_t)(x * UINT32_C(0x9E3779B1)) >> (32 - PM_BREAKS_FLAG_BITS));
+}
 
 /* Of two characters. */
 static inline size_t hash_pair(uint32_t x, uint32_t y) {
@@ -102,17 +105,6 @@ static inline uint8_t last_byte(uint32_t code, unsigned len) { return (uint8_t)(
 
 /* ---------------------------------------------------------------- building ---- */
 
-/* Notes that the last byte of any character and the first of one of three bytes may be joined. */
-static void add_end(pm_breaks *b, uint8_t last, uint8_t first) {
-    uint64_t bit = UINT64_C(1) << (first & 63);
-    if (!(b->ends[last & 63] & bit) && (first & 0xF0) == 0xE0) {
-        for (size_t i = 0; i < 1 << 12; i++) {
-            b->wide[(size_t)(first & 0xF) << 12 | i].before |= UINT64_C(1) << (last & 63);
-        }
-    }
-    b->ends[last & 63] |= bit;
-}
-
 /* Notes the place p of a piece; its character before p begins at `before`, or the piece begins inside it. */
 static void add_place(pm_breaks *b, const uint8_t *piece, size_t len, size_t before, size_t p) {
     uint32_t x = 0, y;
@@ -124,31 +116,17 @@ static void add_place(pm_breaks *b, const uint8_t *piece, size_t len, size_t bef
     }
     bool part_y = !read_character(piece + p, len - p, &y);
     if (part_x && part_y) {
-        add_end(b, last, first);
+        b->ends[last & 63] |= UINT64_C(1) << (first & 63);
     } else if (part_x) {
         add(b->parts, hash_two(last, y, PM_BREAKS_PART_BITS));
-        b->flags[hash_one(y)] |= PM_BREAKS_ON_THE_RIGHT;
-        if (is_wide(y)) {
-            b->wide[wide_bits(y)].before |= UINT64_C(1) << (last & 63);
-        }
+        b->flags[flags_of(y)] |= PM_BREAKS_ON_THE_RIGHT;
     } else if (part_y) {
         add(b->parts, hash_two(x, first, PM_BREAKS_PART_BITS));
-        b->flags[hash_one(x)] |= PM_BREAKS_ON_THE_LEFT;
-        if (is_wide(x)) {
-            b->wide[wide_bits(x)].after |= (uint16_t)(1u << (first & 15));
-        }
+        b->flags[flags_of(x)] |= PM_BREAKS_ON_THE_LEFT;
     } else {
         add(b->pairs, hash_pair(x, y));
     }
 }
-
-/* A huge page, since all of it is read here and there. */
-enum { MEMORY = 1 << 21 };
-_Static_assert(sizeof(pm_breaks) <= MEMORY, "the tables fit");
-
-pm_breaks *pm_breaks_new(void) { return pm_pages_alloc(MEMORY); }
-
-void pm_breaks_free(pm_breaks *b) { pm_pages_free(b, MEMORY); }
 
 void pm_breaks_add(pm_breaks *b, const uint8_t *piece, size_t len) {
     size_t before = 0;
@@ -169,16 +147,19 @@ typedef struct character {
 } character;
 
 static inline character look(const pm_breaks *b, uint32_t code, unsigned len) {
-    return (character){code, last_byte(code, len), b->flags[hash_one(code)]};
+    return (character){code, last_byte(code, len), b->flags[flags_of(code)]};
+}
+
+/* Not 0: a part of x or of y may reach across; asked when a flag says so. */
+static inline unsigned has_part(const pm_breaks *b, uint32_t x, uint8_t last_of_x, uint32_t y) {
+    return has(b->parts, hash_two(x, y & 0xFF, PM_BREAKS_PART_BITS)) | has(b->parts, hash_two(last_of_x, y, PM_BREAKS_PART_BITS));
 }
 
 /* 1: the place between x and y is certainly a break. */
 static inline unsigned is_certain(const pm_breaks *b, character x, character y) {
-    unsigned joined = has(b->pairs, hash_pair(x.code, y.code)) |
-                      ((unsigned)(b->ends[x.last & 63] >> (y.code & 63)) & 1);
+    unsigned joined = has(b->pairs, hash_pair(x.code, y.code)) | ((unsigned)(b->ends[x.last & 63] >> (y.code & 63)) & 1);
     if (__builtin_expect((x.flags & PM_BREAKS_ON_THE_LEFT) | (y.flags & PM_BREAKS_ON_THE_RIGHT), 0)) {
-        joined |= has(b->parts, hash_two(x.code, y.code & 0xFF, PM_BREAKS_PART_BITS)) |
-                  has(b->parts, hash_two(x.last, y.code, PM_BREAKS_PART_BITS));
+        joined |= has_part(b, x.code, x.last, y.code);
     }
     return joined ^ 1;
 }
@@ -203,25 +184,27 @@ static inline uint32_t cut_wide(const pm_breaks *b, cut *c, uint32_t code) {
     size_t at = c->at, n = c->n, end = *last, word_end = *word, left = c->room - n;
     size_t limit = c->len >= 4 && c->len - 3 < end ? c->len - 3 : end; /* where four bytes may be read */
     uint32_t x = wide_bits(code), y, w;
-    uint64_t after = b->wide[x].after;
+    unsigned flags = b->flags[x];
 
     if (limit > at && (limit - at) / 3 >= left) {
         limit = at + left * 3;
     }
     while (at < limit && is_wide(w = read_word(text + at)) && is_scalar(y = wide_bits(w))) {
-        const pm_breaks_wide *right = &b->wide[y];
-        uint64_t joined = has(b->pairs, hash_wide(x, y)) | (right->before >> (x & 63)) | (after >> (y >> 12));
+        unsigned joined = has(b->pairs, hash_wide(x, y)) | ((unsigned)(b->ends[x & 63] >> (y >> 12 | 0x20)) & 1), flags_of_y = b->flags[y];
+        if (__builtin_expect((flags & PM_BREAKS_ON_THE_LEFT) | (flags_of_y & PM_BREAKS_ON_THE_RIGHT), 0)) {
+            joined |= has_part(b, code & 0xFFFFFF, (uint8_t)(x & 63) | 0x80, w & 0xFFFFFF);
+        }
         size_t next_end = word[word < last]; /* read whether it is wanted or not, so that the next round does not wait for it */
         bool ends_word = at == word_end;
         word += ends_word;
         word_end = ends_word ? next_end : word_end;
-        after = right->after;
+        flags = flags_of_y;
         ends[n] = at;
         if (__builtin_expect(word_end - at < 3, 0)) { /* the pre-token ends inside the character */
             n += ends_word;
             break;
         }
-        n += (~joined & 1) | ends_word;
+        n += (joined ^ 1) | ends_word;
         x = y;
         at += 3;
         code = w;

@@ -7,26 +7,16 @@
 enum { PM_BREAKS_PAIR_BITS = 20, PM_BREAKS_PART_BITS = 16, PM_BREAKS_FLAG_BITS = 14 };
 enum { PM_BREAKS_ON_THE_RIGHT = 1, PM_BREAKS_ON_THE_LEFT = 2 };
 
-/* What is known of a character of three bytes, E0 to EF first, beside others of three bytes. */
-typedef struct pm_breaks_wide {
-    uint64_t before; /* bit b & 63: with b the last byte of the character before it, the place between them may be crossed */
-    uint16_t after;  /* bit b & 15: with b the first byte of the character behind it */
-} pm_breaks_wide;
-
-/* All tables may say "uncertain" too often, never too rarely. 1.2 MB, of which a text touches what its characters need. */
+/* All tables may say "uncertain" too often, never too rarely. 216 KB. */
 typedef struct pm_breaks {
     uint64_t pairs[1 << (PM_BREAKS_PAIR_BITS - 6)]; /* a bit for the hash of two characters that stand together in a piece */
     uint64_t parts[1 << (PM_BREAKS_PART_BITS - 6)]; /* of a character and one byte of another, cut off by an end of the piece */
     uint64_t ends[64]; /* of the last byte of one and the first byte of another, both cut off: bit first & 63 of [last & 63] */
-    uint8_t flags[1 << PM_BREAKS_FLAG_BITS]; /* by a hash of a character: it has a part of another on its right, on its left */
-    pm_breaks_wide wide[1 << 16];            /* the same of parts and ends, without hashing, by the sixteen bits of the character */
+    uint8_t flags[(1 << 16) + (1 << PM_BREAKS_FLAG_BITS)]; /* a character has a part of another on its right, on its left: those of three bytes by their
+                                                              sixteen bits, behind them the others by a hash */
 } pm_breaks;
 
-/* Without pieces: everything is cut. NULL: out of memory. */
-pm_breaks *pm_breaks_new(void);
-void pm_breaks_free(pm_breaks *breaks);
-
-/* Adds a piece. */
+/* {0} is one without pieces: everything is cut. Adds a piece. */
 void pm_breaks_add(pm_breaks *breaks, const uint8_t *piece, size_t len);
 
 /* Writes the ends of the segments of the pre-tokens text[start..words[0]), text[words[0]..words[1]), ..., start < words[0] <= len, and returns

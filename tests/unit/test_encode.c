@@ -210,7 +210,7 @@ START_TEST(cuts_are_where_no_piece_reaches_across) {
     size_t cuts = 0, left_out = 0;
     for (int round = 0; round < 60; round++) {
         pair p = make_pair_of_characters(random_word(&state), round % 2, false);
-        pm_breaks *breaks = pm_breaks_new();
+        pm_breaks *breaks = calloc(1, sizeof *breaks);
         uint8_t text[200];
         size_t ends[sizeof text + 1], some[8], len = random_characters(text, sizeof text, &state), k = 0;
         ck_assert_ptr_nonnull(breaks);
@@ -237,7 +237,7 @@ START_TEST(cuts_are_where_no_piece_reaches_across) {
         ck_assert_uint_eq(k, n);
         cuts += n - 1;
         free(copy);
-        pm_breaks_free(breaks);
+        free(breaks);
         free_pair(&p);
     }
     ck_assert_uint_gt(cuts, 600); /* the test is about these */
@@ -251,7 +251,7 @@ START_TEST(pre_tokens_are_cut_together_as_alone) {
     size_t together = 0;
     for (int round = 0; round < 400; round++) {
         pair p = make_pair_of_characters(random_word(&state), round % 2, false);
-        pm_breaks *breaks = pm_breaks_new();
+        pm_breaks *breaks = calloc(1, sizeof *breaks);
         uint8_t text[200];
         size_t ends[sizeof text + 1], words[sizeof text], some[8], len = random_characters(text, sizeof text, &state), n_words = 0, n = 0, k = 0;
         for (size_t at = 1; at < len; at++) {
@@ -278,7 +278,7 @@ START_TEST(pre_tokens_are_cut_together_as_alone) {
         }
         ck_assert_uint_eq(k, n);
         free(copy);
-        pm_breaks_free(breaks);
+        free(breaks);
         free_pair(&p);
     }
     ck_assert_uint_gt(together, 600); /* the test is about these */
