@@ -39,7 +39,7 @@ PHASES = [
     ("look-ups of entries", r"encode/bpe", r"hash|look|find"),
     ("merging", r"encode/(merge|pairs)", r""),
     ("merging", r"encode/bpe", r"merge|pair|encode_new"),
-    ("writing ids and the loop around", r"encode/(bpe|encode|batch|engine|plan|inside)", r""),
+    ("writing ids and the loop around", r"encode/(bpe|encode|batch|engine|plan|inside|shelf)", r""),
     ("lattice (BytePiece)", r"encode/(lattice|sample)|text/nfc", r""),
 ]
 
