@@ -589,10 +589,16 @@ pm_status pm_bpe_scratch_new(pm_bpe_scratch **out, pm_error *err) {
     return status;
 }
 
+void pm_bpe_scratch_trim(pm_bpe_scratch *scratch) {
+    pm_merge_scratch_release(&scratch->merge);
+    pm_free(scratch->spare);
+    scratch->spare = NULL;
+    scratch->spare_cap = 0;
+}
+
 void pm_bpe_scratch_free(pm_bpe_scratch *scratch) {
     if (scratch) {
-        pm_merge_scratch_release(&scratch->merge);
-        pm_free(scratch->spare);
+        pm_bpe_scratch_trim(scratch);
         pm_memo_release(&scratch->memo);
         pm_free(scratch);
     }

@@ -11,6 +11,7 @@ pm_status pm_bpe_new(pm_bpe **out, const pm_tokenizer *tok, pm_error *err);
 void pm_bpe_free(pm_bpe *bpe);
 pm_status pm_bpe_scratch_new(pm_bpe_scratch **out, pm_error *err);
 void pm_bpe_scratch_free(pm_bpe_scratch *scratch);
+void pm_bpe_scratch_trim(pm_bpe_scratch *scratch); /* gives back what long pre-tokens needed; keeps what was learnt */
 
 /* More ids than there are may be written: so many behind the most there can be. */
 enum { PM_BPE_SLACK = 4 };

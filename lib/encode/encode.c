@@ -207,12 +207,13 @@ static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, pm_bytes t
 
 /* The document as UTF-8: as it is, or converted into the encoder's buffer, where it stays in the cache for what comes next. */
 static pm_status to_utf8(pm_encoder *enc, pm_text text, pm_bytes *utf8, pm_error *err) {
+    PM_TRY(pm_transcode_check(text, err));
+    size_t bound = pm_transcode_bound(text);
+    enc->longest = bound > enc->longest ? bound : enc->longest;
     if (text.form == PM_TEXT_UTF8) {
         *utf8 = (pm_bytes){text.data, text.len};
         return PM_OK;
     }
-    PM_TRY(pm_transcode_check(text, err));
-    size_t bound = pm_transcode_bound(text);
     if (bound > PTRDIFF_MAX - PM_TRANSCODE_SLACK) {
         return pm_fail_memory(err);
     }

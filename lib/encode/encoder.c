@@ -6,13 +6,13 @@
  * fork could copy in its locked state. A child of fork has the idle encoders' pages as they were and changes its own copies.
  *
  * There are as many slots as processors this process may use: more encoders than that do not run at once, and are freed for good.
- * Buffers that one long document has grown are not kept.
+ * Memory that one long document has grown is not kept: buffers, and what else holds nothing learnt.
  *
  * Results do not depend on any of this: an encoder that remembers gives the ids that a fresh one would. */
 #include "base/thread.h"
 #include "encode/inside.h"
 
-static const size_t KEEP_BYTES = 1 << 20; /* of a buffer */
+static const size_t KEEP_BYTES = 1 << 20; /* of a buffer; and of a document, for what grows with it */
 
 /* ---------------------------------------------------------------- slots ---- */
 
@@ -61,22 +61,32 @@ static void destroy(pm_encoder *enc) {
     }
 }
 
-static pm_status make(pm_encoder **out, const pm_tokenizer *tok, pm_error *err) {
-    pm_encoder *enc = pm_calloc(1, sizeof *enc);
-    if (!enc) {
-        return pm_fail_memory(err);
-    }
-    enc->tok = tok;
-    enc->engine = tok->engine;
-    pm_status status = PM_OK;
+/* Makes the parts that the encoder lacks. */
+static pm_status complete(pm_encoder *enc, pm_error *err) {
+    const pm_splitter *splitter = enc->tok->model.splitter;
     if (enc->engine->lattice) {
-        status = pm_lattice_scratch_new(&enc->lattice, err);
-    } else {
-        status = pm_bpe_scratch_new(&enc->bpe, err);
-        if (status == PM_OK && tok->model.splitter) {
-            status = pm_split_scratch_new(&enc->split, tok->model.splitter, err);
-        }
+        return enc->lattice ? PM_OK : pm_lattice_scratch_new(&enc->lattice, err);
     }
+    if (!enc->bpe) {
+        PM_TRY(pm_bpe_scratch_new(&enc->bpe, err));
+    }
+    return enc->split || !splitter ? PM_OK : pm_split_scratch_new(&enc->split, splitter, err);
+}
+
+pm_status pm_encoder_new(pm_encoder **out, const pm_tokenizer *tok, pm_error *err) {
+    pm_engine *engine = tok->engine;
+    pm_encoder *enc = take(&engine->idle);
+
+    *out = NULL;
+    if (!enc) {
+        enc = pm_calloc(1, sizeof *enc);
+        if (!enc) {
+            return pm_fail_memory(err);
+        }
+        enc->tok = tok;
+        enc->engine = engine;
+    }
+    pm_status status = complete(enc, err);
     if (status != PM_OK) {
         destroy(enc);
         return status;
@@ -85,24 +95,23 @@ static pm_status make(pm_encoder **out, const pm_tokenizer *tok, pm_error *err) 
     return PM_OK;
 }
 
-pm_status pm_encoder_new(pm_encoder **out, const pm_tokenizer *tok, pm_error *err) {
-    pm_engine *engine = tok->engine;
-    *out = take(&engine->idle);
-    return *out ? PM_OK : make(out, tok, err);
-}
-
 static void forget_large(pm_encoder *enc) {
-    if (enc->utf8.cap > KEEP_BYTES) {
-        pm_buf_release(&enc->utf8);
+    if (enc->longest <= KEEP_BYTES) {
+        return;
     }
-    if (enc->normalized.cap > KEEP_BYTES) {
-        pm_buf_release(&enc->normalized);
+    enc->longest = 0;
+    pm_split_scratch_free(enc->split);
+    pm_lattice_scratch_free(enc->lattice);
+    enc->split = NULL;
+    enc->lattice = NULL;
+    if (enc->bpe) {
+        pm_bpe_scratch_trim(enc->bpe);
     }
-    if (enc->spill_cap > KEEP_BYTES / sizeof *enc->spill) {
-        pm_free(enc->spill);
-        enc->spill = NULL;
-        enc->spill_cap = 0;
-    }
+    pm_buf_release(&enc->utf8);
+    pm_buf_release(&enc->normalized);
+    pm_free(enc->spill);
+    enc->spill = NULL;
+    enc->spill_cap = 0;
 }
 
 void pm_encoder_free(pm_encoder *enc) {

@@ -50,6 +50,7 @@ struct pm_encoder {
     pm_buf normalized;
     pm_id *spill; /* ids of a block that might not fit */
     size_t spill_cap;
+    size_t longest; /* document since it was last idle, in bytes that its UTF-8 may have */
 };
 
 /* The options of a call, checked. */

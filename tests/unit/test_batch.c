@@ -215,6 +215,11 @@ START_TEST(an_idle_encoder_is_small) {
     ck_assert_uint_ge(enc->utf8.cap, 3 * LONG);
     pm_encoder_free(enc);
     ck_assert_uint_eq(enc->utf8.cap + enc->spill_cap + enc->normalized.cap, 0);
+    units[LONG - 1] = 0xDC00;
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    assert_fails(pm_encode_text(enc, (pm_text){units, LONG, PM_TEXT_UCS2}, NULL, NULL, 0, &n, &err), PM_BAD_INPUT, "surrogate");
+    pm_encoder_free(enc);
+    ck_assert_uint_eq(enc->utf8.cap, 0);
     free(units);
     pm_tokenizer_free(tok);
 }
