@@ -5,8 +5,8 @@
  * models' tokenizer.json (the carriage return and line feed in deepseek_v3's third are the characters themselves).
  * kimi_k2: `pat_str` of tokenization_kimi.py. tekken: `pattern` of Mistral's tekken.json, version 3.
  *
- * A regex is for people, files and the twin in tests; what does the work are the rules of rules.h, as a scanner (scan.c) and as a search of
- * all starts in a stretch of text (starts.c). */
+ * A regex is for people, files and the twin in tests; what does the work are the rules of rules.h, in a scanner (scan.c)
+ * and in a search of all starts in a stretch of text (starts.c). */
 #include "pretok/names.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
-/* rules.h - the named patterns as rules: one row a pattern, for the scanner (scan.c) and for the search of starts (starts.c).
+/* rules.h - the named patterns as rules: one row a pattern, for the scanner (scan.c) and the search of starts (starts.c).
  *
- * A row's regexes stand in names.c. Both files compile one body with each row as a constant, so the compiler folds the choices into one
- * function a pattern. A next model's pattern of these families is a row here and one in names.c. */
+ * A row's regexes stand in names.c. Both files compile one body with each row as a constant, so the compiler folds the
+ * choices into one function a pattern. A next model's pattern of these families is a row here and one in names.c. */
 #ifndef PM_PRETOK_RULES_H
 #define PM_PRETOK_RULES_H
 
@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 typedef enum pm_family {
-    PM_FAMILY_GPT2,    /* a blank is the prefix of words, of numbers and of punctuation; line ends are white space as any other */
-    PM_FAMILY_CL100K,  /* any character but CR, LF, letters and numbers is the prefix of words; line ends end a pre-token of white space */
+    PM_FAMILY_GPT2,    /* a blank is the prefix of all but white space; line ends are white space as any other */
+    PM_FAMILY_CL100K,  /* [^\r\n\p{L}\p{N}]? is the prefix of words; a pre-token of white space ends behind a line end */
     PM_FAMILY_DEEPSEEK /* three regexes in turn, so zones; words are [\p{L}\p{M}]+ */
 } pm_family;
 
@@ -42,7 +42,8 @@ typedef struct pm_rules {
 /* clang-format on */
 
 /* Where the contraction `(?i:'s|'t|'re|'ve|'m|'ll|'d)` that begins at text[pos], pos < len, ends; pos: there is none.
- * Without any_case, in lower case only. (?i) folds U+017F (long s) to s. Which one it is takes no branch: nobody can foresee it. */
+ * Without any_case, in lower case only. (?i) folds U+017F (long s) to s. No branch asks which it is: nobody can foresee
+ * that. */
 static inline size_t pm_contraction_end(const uint8_t *text, size_t len, size_t pos, bool any_case) {
     const uint32_t one_letter = 1u << ('s' - 'a') | 1u << ('t' - 'a') | 1u << ('m' - 'a') | 1u << ('d' - 'a');
     const uint32_t before_e = 1u << ('r' - 'a') | 1u << ('v' - 'a'), before_l = 1u << ('l' - 'a');

@@ -264,7 +264,8 @@ INLINE size_t scan_cl100k(const uint8_t *text, size_t len, size_t pos, const pm_
     }
     size_t end = word(text, len, next, r, &only_upper); /* the character at pos is its prefix */
     if (r->cased && (class & PM_CLASS_MARK) != 0 && (end == next || only_upper)) {
-        return r->contraction == PM_CONTRACTION_AFTER ? pm_contraction_end(text, len, next, true) : next; /* the mark is the word */
+        bool contracted = r->contraction == PM_CONTRACTION_AFTER; /* the mark is the word */
+        return contracted ? pm_contraction_end(text, len, next, true) : next;
     }
     if (end > next) {
         return end;

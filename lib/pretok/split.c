@@ -1,9 +1,10 @@
 /* split.c - see split.h.
  *
- * A named pattern alone is starts.c's. Else a splitter is a chain of stages: a name's scanner, or a regex, each applied to the pieces of the former. Every
- * stage knows the piece it works on and how far it is; the next pre-token comes from the last stage whose piece is not
- * used up, and each piece that a stage gives is handed down to the next. So stages advance lazily, nothing is stored
- * per piece, and a stage sees its piece as a text of its own: lookaheads end and lookbehinds begin with it.
+ * A named pattern alone is the work of starts.c. Else a splitter is a chain of stages, each a name's scanner or a regex,
+ * applied in turn to the pieces of the former. Every stage knows the piece it works on and how far it is; the next
+ * pre-token comes from the last stage whose piece is not used up, and each piece that a stage gives is handed down to
+ * the next. So stages advance lazily, nothing is stored per piece, and a stage sees its piece as a text of its own:
+ * lookaheads end and lookbehinds begin with it.
  *
  *     patterns   \p{N}{1,3}  then  [a-z]+             text   "ab12345c"
  *     stage 1    "ab" | "123" | "45" | "c"

@@ -1,11 +1,13 @@
-/* starts.h - the pre-tokens of a document by a named pattern, many at a time; the same as its scanner gives (scan.h), only faster. */
+/* starts.h - the pre-tokens of a document by a named pattern, many at a time: those that its scanner gives (scan.h),
+ * only faster. */
 #ifndef PM_PRETOK_STARTS_H
 #define PM_PRETOK_STARTS_H
 
 #include "pretok/classes.h"
 #include "pretok/scan.h"
 
-/* Bytes looked at in one go: what belongs to them stays in the first cache. */
+/* Bytes looked at in one go: what belongs to them stays in the first cache. A whole number of vectors of eight words,
+ * and one word more, have room. */
 enum { PM_WINDOW = 4096, PM_WINDOW_WORDS = PM_WINDOW / 64 + 8 };
 
 /* Rare things that are put right one by one. The bits stand at... */
@@ -33,7 +35,7 @@ struct pm_starts {
     size_t n_hard;        /* places that took the scanner, since pm_starts_begin */
 
     /* Bit i of word k is byte 64 k + i of the window. */
-    uint64_t bits[1 + PM_WINDOW_WORDS]; /* a pre-token starts there; bits[0] is room for what moves back, word k is bits[k + 1] */
+    uint64_t bits[1 + PM_WINDOW_WORDS]; /* a pre-token starts there; word k is bits[k + 1], and bits[0] is for nobody */
     uint64_t rare[PM_N_RARE][PM_WINDOW_WORDS];
     uint64_t hard[PM_WINDOW_WORDS]; /* a place that the scanner settles */
     pm_class_word words[PM_WINDOW_WORDS];
@@ -50,15 +52,15 @@ void pm_starts_init(pm_starts *s, pm_find_fn find, pm_cpu cpu);
 /* Begins a document; the text is borrowed until its last pre-token was given. */
 void pm_starts_begin(pm_starts *s, const uint8_t *text, size_t len);
 
-/* The ends of the next pre-tokens, at most cap; returns their number, 0 at the end of the document (or when cap is 0). */
+/* The ends of the next pre-tokens, at most cap; returns their number: 0 at the end of the document, or if cap is 0. */
 size_t pm_starts_next(pm_starts *s, size_t *ends, size_t cap);
 
 /* ---- between starts.c and starts_avx512.c ---- */
 
 /* What the algebra leaves open in a window. */
 typedef struct pm_unsettled {
-    size_t len, n_words; /* of the window */
-    bool last;  /* the document ends with it */
+    size_t len, n_words;        /* of the window */
+    bool last;                  /* the document ends with it */
     bool rare[PM_N_RARE], hard; /* there are some */
     bool tail_open, upper_open; /* its last byte is in a run whose end decides whether the run's begin is a start */
 } pm_unsettled;

@@ -26,8 +26,9 @@ INLINE void transpose(const __m512i row[8], __m512i column[8]) {
     for (int i = 0; i < 8; i += 4) {
 #pragma GCC unroll 2
         for (int odd = 0; odd < 2; odd++) {
-            four[i + odd] = _mm512_shuffle_i64x2(pair[i + odd], pair[i + 2 + odd], 0x88);     /* columns 0 and 4, or 1 and 5 */
-            four[i + 2 + odd] = _mm512_shuffle_i64x2(pair[i + odd], pair[i + 2 + odd], 0xDD); /* columns 2 and 6, or 3 and 7 */
+            __m512i one = pair[i + odd], two = pair[i + 2 + odd];
+            four[i + odd] = _mm512_shuffle_i64x2(one, two, 0x88);     /* columns 0 and 4, or 1 and 5 */
+            four[i + 2 + odd] = _mm512_shuffle_i64x2(one, two, 0xDD); /* columns 2 and 6, or 3 and 7 */
         }
     }
 #pragma GCC unroll 4
@@ -39,7 +40,7 @@ INLINE void transpose(const __m512i row[8], __m512i column[8]) {
 
 /* Fifteen fields a word: two rows of eight that share the field `newline`. */
 INLINE sets load_sets(const pm_class_word *words) {
-    _Static_assert(sizeof(pm_class_word) == 15 * sizeof(uint64_t) && offsetof(pm_class_word, newline) == 7 * sizeof(uint64_t), "rows");
+    _Static_assert(sizeof *words == 15 * 8 && offsetof(pm_class_word, newline) == 7 * 8, "two rows a word");
     __m512i first[8], second[8], a[8], b[8];
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
@@ -103,11 +104,12 @@ PM_TARGET_AVX512 size_t pm_starts_give_avx512(pm_starts *s, size_t *ends, size_t
     for (; s->word < s->n_words && cap - n >= 64; s->word++) {
         uint64_t bits = s->bits[s->word + 1];
         size_t more = (size_t)__builtin_popcountll(bits), i = 0;
-        __m512i base = _mm512_set1_epi64((long long)(s->at + 64 * s->word)), found = _mm512_maskz_compress_epi8(bits, places);
+        __m512i base = _mm512_set1_epi64((long long)(s->at + 64 * s->word));
+        __m512i found = _mm512_maskz_compress_epi8(bits, places);
         do {
-            __m128i sixteen = _mm512_castsi512_si128(found);
-            _mm512_storeu_si512(ends + n + i, _mm512_add_epi64(base, _mm512_cvtepu8_epi64(sixteen)));
-            _mm512_storeu_si512(ends + n + i + 8, _mm512_add_epi64(base, _mm512_cvtepu8_epi64(_mm_srli_si128(sixteen, 8))));
+            __m128i eight = _mm512_castsi512_si128(found), next = _mm_srli_si128(eight, 8);
+            _mm512_storeu_si512(ends + n + i, _mm512_add_epi64(base, _mm512_cvtepu8_epi64(eight)));
+            _mm512_storeu_si512(ends + n + i + 8, _mm512_add_epi64(base, _mm512_cvtepu8_epi64(next)));
             found = _mm512_alignr_epi32(_mm512_setzero_si512(), found, 4);
             i += 16;
         } while (i < more);

@@ -16,7 +16,6 @@
 
 #include <string.h>
 
-
 /* What the next words need of those before: their last bits. */
 typedef struct past {
     set inside, blank, space, white, newline, tail, other, cjk, number, number_starts;
@@ -26,7 +25,7 @@ typedef struct past {
 
 /* ---- runs ---- */
 
-/* The bytes of `run` from each byte of `from`, a subset of it, to the end of its run: the carry of the sum clears them. */
+/* The bytes of `run` from each byte of `from`, a subset of it, to the end of its run: the sum's carry clears them. */
 INLINE set fill_word(set from, set run) { return (run & ~(run + from)) | from; }
 
 /* The same with runs that go on in the next word; `past` is the result for the words before. */
@@ -53,7 +52,7 @@ INLINE set next_characters(set characters, set inside, past *p) {
 /* Groups of three in runs of numbers of one byte each: the first of each run and each third from there on. */
 INLINE set groups_of_three(set number, past *p) {
     set second = number & behind(number, p->number, 1), starts = number & ~second;
-    set later = second & behind(number, p->number, 2) & behind(number, p->number, 3); /* three numbers stand before it */
+    set later = second & behind(number, p->number, 2) & behind(number, p->number, 3); /* three stand before it */
     if (any(later)) {
         set more = later & before(starts, p->number_starts) >> 61;
         do {
