@@ -33,7 +33,7 @@ static bool is_free(const pm_memo_slot *slot) { return slot->key.high == 0; }
 
 /* A free slot for a key, or NULL. */
 static pm_memo_slot *free_slot(pm_memo_slot *slots, size_t bucket) {
-    for (unsigned i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 2 * PM_MEMO_NEIGHBOURS; i++) {
         pm_memo_slot *slot = &slots[(bucket ^ i >> 1) * 2 + (i & 1)];
         if (is_free(slot)) {
             return slot;
@@ -106,7 +106,7 @@ static bool put_far(pm_memo *memo, pm_memo_slot *value, const uint8_t *unit, siz
 void pm_memo_add(pm_memo *memo, pm_word_key key, const uint8_t *unit, size_t len, const pm_id *ids, size_t n) {
     pm_memo_slot value = {.key = key, .n = (uint32_t)n};
 
-    if (memo->n > memo->mask && memo->mask + 1 < MOST_BUCKETS) { /* a bucket holds more than one on average */
+    if (memo->n > memo->mask / 4 * 3 && memo->mask + 1 < MOST_BUCKETS) { /* three of eight slots are taken */
         grow(memo);
     }
     if (n <= PM_MEMO_NEAR && !pm_memo_key_is_long(key)) {

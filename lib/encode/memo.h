@@ -10,14 +10,14 @@
  * The answer of nearly every unit is thus 16 bytes that are copied as they are, ids and number, whatever the number. A record of the store is
  * the ids, and behind them the bytes of a longer unit, which are compared: a hash alone proves nothing.
  *
- * The table begins small and grows with what is put in, up to a bound; then a new unit takes the place of an old one. A unit lies in its bucket or the one
- * beside it, so no look-up is long, whatever the keys. When the store is full all is forgotten. Forgetting costs time, never an answer. */
+ * The table begins small and grows with what is put in, up to a bound; then a new unit takes the place of an old one. A unit lies in its bucket or one of
+ * the three beside it, so no look-up is long, whatever the keys. When the store is full all is forgotten. Forgetting costs time, never an answer. */
 #ifndef PM_ENCODE_MEMO_H
 #define PM_ENCODE_MEMO_H
 
 #include "encode/words.h"
 
-enum { PM_MEMO_NEAR = 3, PM_MEMO_LONGEST = 255 /* bytes of a unit that is kept */ };
+enum { PM_MEMO_NEAR = 3, PM_MEMO_NEIGHBOURS = 4 /* buckets that a unit may lie in: the number of its own, xor 0 to 3 */, PM_MEMO_LONGEST = 255 /* bytes of a unit that is kept */ };
 #define PM_MEMO_FAR UINT32_C(0x80000000) /* slot.n: the ids are in the store, from ids[0] on, ids[1] of them */
 
 typedef struct pm_memo_slot {
@@ -62,9 +62,14 @@ static inline const pm_memo_slot *pm_memo_find(const pm_memo *memo, pm_word_key 
     if (__builtin_expect(!pm_memo_differs(slot, key), 1)) {
         return slot;
     }
-    slot = &memo->slots[((hash & memo->mask) ^ 1) * 2];
-    slot += pm_memo_differs(slot, key);
-    return pm_memo_differs(slot, key) ? NULL : slot;
+    for (size_t i = 1; i < PM_MEMO_NEIGHBOURS; i++) {
+        slot = &memo->slots[((hash & memo->mask) ^ i) * 2];
+        slot += pm_memo_differs(slot, key);
+        if (!pm_memo_differs(slot, key)) {
+            return slot;
+        }
+    }
+    return NULL;
 }
 
 /* Whether the slot of a long key is that of these bytes. */
