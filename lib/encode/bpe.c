@@ -21,25 +21,11 @@
  *
  * Work goes by groups of units, pre-tokens or segments: first all keys and buckets are computed and their cache lines asked for, then
  * they are looked at, so that the misses of a group overlap; then those that were found nowhere are merged. */
-#include "encode/bpe.h"
-
-#include "base/hash.h"
-#include "encode/breaks.h"
-#include "encode/merge.h"
+#include "encode/bpe_tables.h"
 #include "encode/memo.h"
+#include "encode/merge.h"
 
-enum { GROUP = 64, NEW_UNITS = 64, BYTE_PAIRS = 1 << 16, LONG_FILTER_BITS = 17 };
-
-struct pm_bpe {
-    const pm_tokenizer *tok;
-    pm_words words;
-    pm_pairs pairs;
-    uint32_t *byte_pairs; /* the rank of the merge of bytes a, b at [a << 8 | b] */
-    pm_breaks *breaks;
-    uint8_t *unreachable; /* a bit for each id: merging does not lead to this piece; NULL: to all */
-    uint8_t *long_filter; /* a bit for each hash (long_hash) of a piece longer than PM_WORD_MAX */
-    size_t longest;       /* piece */
-};
+enum { GROUP = 64, NEW_UNITS = 64 };
 
 /* A unit that the memo does not hold, of at most PM_MERGE_SHORT bytes. */
 typedef struct new_unit {
@@ -86,32 +72,17 @@ static pm_status merge_long(const pm_bpe *bpe, pm_merge_scratch *scratch, const 
     return PM_OK;
 }
 
-static bool is_reachable(const pm_bpe *bpe, pm_id id) { return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1); }
-
-/* Whether a unit may be found as the piece `id`. `part`: it is a segment of a pre-token. */
-static bool may_look_up(const pm_bpe *bpe, pm_id id, bool part) {
-    return is_reachable(bpe, id) || (bpe->tok->model.whole_first && !part);
-}
-
-/* Of a word longer than PM_WORD_MAX, from its length, its first and its last eight bytes. */
-static uint32_t long_hash(const uint8_t *word, size_t len) {
-    uint64_t first, last;
-    memcpy(&first, word, sizeof first);
-    memcpy(&last, word + len - sizeof last, sizeof last);
-    return (uint32_t)(pm_hash_word(first + last * UINT64_C(0x9E3779B97F4A7C15) + len) >> (64 - LONG_FILTER_BITS));
-}
-
 /* The id of a word longer than PM_WORD_MAX that may be looked up, or PM_ID_NONE. Few are pieces, and the filter knows most that are none. */
 static pm_id find_long(const pm_bpe *bpe, const uint8_t *word, size_t len, bool part) {
     if (len > bpe->longest) {
         return PM_ID_NONE;
     }
-    uint32_t hash = long_hash(word, len);
+    uint32_t hash = pm_bpe_long_hash(word, len);
     if (!(bpe->long_filter[hash >> 3] >> (hash & 7) & 1)) {
         return PM_ID_NONE;
     }
     pm_id id = pm_tokenizer_find_piece(bpe->tok, word, len);
-    return id != PM_ID_NONE && may_look_up(bpe, id, part) ? id : PM_ID_NONE;
+    return id != PM_ID_NONE && pm_bpe_may_look_up(bpe, id, part) ? id : PM_ID_NONE;
 }
 
 /* The id of a unit that is a piece and may be found as such, or PM_ID_NONE. */
@@ -121,7 +92,7 @@ static pm_id find_piece(const pm_bpe *bpe, const uint8_t *unit, size_t len, size
     }
     pm_word_key key = pm_word_key_of(unit, len, readable);
     pm_id id = pm_words_find(&bpe->words, key, pm_words_bucket(&bpe->words, key));
-    return id != PM_ID_NONE && may_look_up(bpe, id, part) ? id : PM_ID_NONE;
+    return id != PM_ID_NONE && pm_bpe_may_look_up(bpe, id, part) ? id : PM_ID_NONE;
 }
 
 static bool is_ascii(const uint8_t *text, size_t len) {
@@ -394,187 +365,7 @@ pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const 
     return ids ? encode_units(bpe, scratch, s, ids, n_ids, true, err) : encode_units(bpe, scratch, s, NULL, n_ids, false, err);
 }
 
-/* ---------------------------------------------------------------- building ---- */
-
-static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
-    const pm_model *model = &bpe->tok->model;
-
-    for (pm_id id = PM_PAIR_LIMIT; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE) {
-            return pm_fail(err, PM_LIMIT, "a piece has the id %u: BPE has room for ids below %u", id, (unsigned)PM_PAIR_LIMIT);
-        }
-    }
-    PM_TRY(pm_pairs_init(&bpe->pairs, model->n_merges, model->n_merges, err));
-    for (size_t i = 0; i < model->n_merges; i++) {
-        const pm_merge *m = &model->merges[i];
-        pm_pairs_add(&bpe->pairs, m->left, m->right, (uint32_t)i, m->result);
-    }
-    bpe->byte_pairs = pm_alloc(BYTE_PAIRS, sizeof *bpe->byte_pairs);
-    if (!bpe->byte_pairs) {
-        return pm_fail_memory(err);
-    }
-    const pm_id *byte_id = bpe->tok->byte_id;
-    for (unsigned i = 0; i < BYTE_PAIRS; i++) {
-        bpe->byte_pairs[i] = pm_pairs_find(&bpe->pairs, byte_id[i >> 8], byte_id[i & 0xFF]);
-    }
-    return PM_OK;
-}
-
-static void mark_unreachable(pm_bpe *bpe, pm_id id) { bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7)); }
-
-static pm_status merge_bytes(const pm_bpe *bpe, pm_merge_scratch *scratch, pm_bytes piece, pm_id *ids, size_t *n_ids, pm_error *err) {
-    for (size_t i = 0; i < piece.len; i++) {
-        ids[i] = bpe->tok->byte_id[piece.data[i]];
-    }
-    return pm_merge_word(&bpe->pairs, scratch, ids, piece.len, n_ids, err);
-}
-
-/* By merging each piece. */
-static pm_status merge_each(pm_bpe *bpe, pm_error *err) {
-    const pm_model *model = &bpe->tok->model;
-    pm_merge_scratch scratch = {0};
-    pm_id *ids = pm_alloc(bpe->longest, sizeof *ids);
-    pm_status status = PM_OK;
-
-    if (!ids) {
-        status = pm_fail_memory(err);
-    }
-    for (pm_id id = 0; id < model->vocab_size && status == PM_OK; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE) {
-            size_t n;
-            status = merge_bytes(bpe, &scratch, model->pieces[id], ids, &n, err);
-            if (status == PM_OK && (n != 1 || ids[0] != id)) {
-                mark_unreachable(bpe, id);
-            }
-        }
-    }
-    pm_free(ids);
-    pm_merge_scratch_release(&scratch);
-    return status;
-}
-
-/* By the merges there are: derive.c says why. */
-static void find_underived(pm_bpe *bpe) {
-    const pm_model *model = &bpe->tok->model;
-
-    for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > 1) {
-            mark_unreachable(bpe, id);
-        }
-    }
-    for (size_t i = 0; i < model->n_merges; i++) {
-        pm_id id = model->merges[i].result;
-        bpe->unreachable[id >> 3] &= (uint8_t)~(1u << (id & 7));
-    }
-}
-
-/* Marks the pieces that merging does not lead to. */
-static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
-    size_t size = (size_t)bpe->tok->model.vocab_size / 8 + 1, i = 0;
-
-    bpe->unreachable = pm_calloc(size, 1);
-    if (!bpe->unreachable) {
-        return pm_fail_memory(err);
-    }
-    if (bpe->tok->model.derived) {
-        find_underived(bpe);
-    } else {
-        PM_TRY(merge_each(bpe, err));
-    }
-    while (i < size && bpe->unreachable[i] == 0) {
-        i++;
-    }
-    if (i == size) {
-        pm_free(bpe->unreachable);
-        bpe->unreachable = NULL;
-    }
-    return PM_OK;
-}
-
-static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
-    const pm_model *model = &bpe->tok->model;
-    size_t n = 0;
-
-    for (pm_id id = 0; id < model->vocab_size; id++) {
-        n += model->kinds[id] == PM_KIND_PIECE;
-    }
-    PM_TRY(pm_words_init(&bpe->words, n, err));
-    bpe->long_filter = pm_calloc(((size_t)1 << LONG_FILTER_BITS) / 8, 1);
-    if (!bpe->long_filter) {
-        return pm_fail_memory(err);
-    }
-    for (pm_id id = 0; id < model->vocab_size; id++) {
-        pm_bytes piece = model->pieces[id];
-        if (model->kinds[id] != PM_KIND_PIECE || !may_look_up(bpe, id, false)) {
-            continue;
-        }
-        if (piece.len <= PM_WORD_MAX) {
-            pm_words_add(&bpe->words, pm_word_key_of(piece.data, piece.len, piece.len), id);
-        } else {
-            uint32_t hash = long_hash(piece.data, piece.len);
-            bpe->long_filter[hash >> 3] |= (uint8_t)(1u << (hash & 7));
-        }
-    }
-    return PM_OK;
-}
-
-/* All pieces, those that merging does not lead to as well: whole_first may have them. */
-static pm_status find_breaks(pm_bpe *bpe, pm_error *err) {
-    const pm_model *model = &bpe->tok->model;
-
-    bpe->breaks = pm_calloc(1, sizeof *bpe->breaks);
-    if (!bpe->breaks) {
-        return pm_fail_memory(err);
-    }
-    for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE) {
-            pm_breaks_add(bpe->breaks, model->pieces[id].data, model->pieces[id].len);
-        }
-    }
-    return PM_OK;
-}
-
-static pm_status build(pm_bpe *bpe, pm_error *err) {
-    const pm_model *model = &bpe->tok->model;
-
-    for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > bpe->longest) {
-            bpe->longest = model->pieces[id].len;
-        }
-    }
-    PM_TRY(fill_pairs(bpe, err));
-    PM_TRY(find_unreachable(bpe, err));
-    PM_TRY(find_breaks(bpe, err));
-    return fill_words(bpe, err);
-}
-
-pm_status pm_bpe_new(pm_bpe **out, const pm_tokenizer *tok, pm_error *err) {
-    *out = NULL;
-    pm_bpe *bpe = pm_calloc(1, sizeof *bpe);
-    if (!bpe) {
-        return pm_fail_memory(err);
-    }
-    bpe->tok = tok;
-    pm_status status = build(bpe, err);
-    if (status != PM_OK) {
-        pm_bpe_free(bpe);
-        return status;
-    }
-    *out = bpe;
-    return PM_OK;
-}
-
-void pm_bpe_free(pm_bpe *bpe) {
-    if (bpe) {
-        pm_words_release(&bpe->words);
-        pm_pairs_release(&bpe->pairs);
-        pm_free(bpe->byte_pairs);
-        pm_free(bpe->breaks);
-        pm_free(bpe->unreachable);
-        pm_free(bpe->long_filter);
-        pm_free(bpe);
-    }
-}
+/* ---------------------------------------------------------------- scratch ---- */
 
 pm_status pm_bpe_scratch_new(pm_bpe_scratch **out, pm_error *err) {
     *out = pm_calloc(1, sizeof **out);
@@ -603,5 +394,3 @@ void pm_bpe_scratch_free(pm_bpe_scratch *scratch) {
         pm_free(scratch);
     }
 }
-
-bool pm_bpe_reachable(const pm_bpe *bpe, pm_id id) { return is_reachable(bpe, id); }

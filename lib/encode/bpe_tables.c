@@ -1,0 +1,188 @@
+/* bpe_tables.c - filling the tables that BPE encoding reads: pairs, pieces by their bytes, certain breaks, which pieces are reachable. */
+#include "encode/bpe_tables.h"
+
+#include "encode/merge.h"
+
+enum { BYTE_PAIRS = 1 << 16 };
+
+static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+
+    for (pm_id id = PM_PAIR_LIMIT; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE) {
+            return pm_fail(err, PM_LIMIT, "a piece has the id %u: BPE has room for ids below %u", id, (unsigned)PM_PAIR_LIMIT);
+        }
+    }
+    PM_TRY(pm_pairs_init(&bpe->pairs, model->n_merges, model->n_merges, err));
+    for (size_t i = 0; i < model->n_merges; i++) {
+        const pm_merge *m = &model->merges[i];
+        pm_pairs_add(&bpe->pairs, m->left, m->right, (uint32_t)i, m->result);
+    }
+    bpe->byte_pairs = pm_alloc(BYTE_PAIRS, sizeof *bpe->byte_pairs);
+    if (!bpe->byte_pairs) {
+        return pm_fail_memory(err);
+    }
+    const pm_id *byte_id = bpe->tok->byte_id;
+    for (unsigned i = 0; i < BYTE_PAIRS; i++) {
+        bpe->byte_pairs[i] = pm_pairs_find(&bpe->pairs, byte_id[i >> 8], byte_id[i & 0xFF]);
+    }
+    return PM_OK;
+}
+
+static void mark_unreachable(pm_bpe *bpe, pm_id id) { bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7)); }
+
+static pm_status merge_bytes(const pm_bpe *bpe, pm_merge_scratch *scratch, pm_bytes piece, pm_id *ids, size_t *n_ids, pm_error *err) {
+    for (size_t i = 0; i < piece.len; i++) {
+        ids[i] = bpe->tok->byte_id[piece.data[i]];
+    }
+    return pm_merge_word(&bpe->pairs, scratch, ids, piece.len, n_ids, err);
+}
+
+/* By merging each piece. */
+static pm_status merge_each(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+    pm_merge_scratch scratch = {0};
+    pm_id *ids = pm_alloc(bpe->longest, sizeof *ids);
+    pm_status status = PM_OK;
+
+    if (!ids) {
+        status = pm_fail_memory(err);
+    }
+    for (pm_id id = 0; id < model->vocab_size && status == PM_OK; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE) {
+            size_t n;
+            status = merge_bytes(bpe, &scratch, model->pieces[id], ids, &n, err);
+            if (status == PM_OK && (n != 1 || ids[0] != id)) {
+                mark_unreachable(bpe, id);
+            }
+        }
+    }
+    pm_free(ids);
+    pm_merge_scratch_release(&scratch);
+    return status;
+}
+
+/* By the merges there are: derive.c says why. */
+static void find_underived(pm_bpe *bpe) {
+    const pm_model *model = &bpe->tok->model;
+
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > 1) {
+            mark_unreachable(bpe, id);
+        }
+    }
+    for (size_t i = 0; i < model->n_merges; i++) {
+        pm_id id = model->merges[i].result;
+        bpe->unreachable[id >> 3] &= (uint8_t)~(1u << (id & 7));
+    }
+}
+
+/* Marks the pieces that merging does not lead to. */
+static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
+    size_t size = (size_t)bpe->tok->model.vocab_size / 8 + 1, i = 0;
+
+    bpe->unreachable = pm_calloc(size, 1);
+    if (!bpe->unreachable) {
+        return pm_fail_memory(err);
+    }
+    if (bpe->tok->model.derived) {
+        find_underived(bpe);
+    } else {
+        PM_TRY(merge_each(bpe, err));
+    }
+    while (i < size && bpe->unreachable[i] == 0) {
+        i++;
+    }
+    if (i == size) {
+        pm_free(bpe->unreachable);
+        bpe->unreachable = NULL;
+    }
+    return PM_OK;
+}
+
+static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+    size_t n = 0;
+
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        n += model->kinds[id] == PM_KIND_PIECE;
+    }
+    PM_TRY(pm_words_init(&bpe->words, n, err));
+    bpe->long_filter = pm_calloc(((size_t)1 << PM_LONG_FILTER_BITS) / 8, 1);
+    if (!bpe->long_filter) {
+        return pm_fail_memory(err);
+    }
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        pm_bytes piece = model->pieces[id];
+        if (model->kinds[id] != PM_KIND_PIECE || !pm_bpe_may_look_up(bpe, id, false)) {
+            continue;
+        }
+        if (piece.len <= PM_WORD_MAX) {
+            pm_words_add(&bpe->words, pm_word_key_of(piece.data, piece.len, piece.len), id);
+        } else {
+            uint32_t hash = pm_bpe_long_hash(piece.data, piece.len);
+            bpe->long_filter[hash >> 3] |= (uint8_t)(1u << (hash & 7));
+        }
+    }
+    return PM_OK;
+}
+
+/* All pieces, those that merging does not lead to as well: whole_first may have them. */
+static pm_status find_breaks(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+
+    bpe->breaks = pm_calloc(1, sizeof *bpe->breaks);
+    if (!bpe->breaks) {
+        return pm_fail_memory(err);
+    }
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE) {
+            pm_breaks_add(bpe->breaks, model->pieces[id].data, model->pieces[id].len);
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status build(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > bpe->longest) {
+            bpe->longest = model->pieces[id].len;
+        }
+    }
+    PM_TRY(fill_pairs(bpe, err));
+    PM_TRY(find_unreachable(bpe, err));
+    PM_TRY(find_breaks(bpe, err));
+    return fill_words(bpe, err);
+}
+
+pm_status pm_bpe_new(pm_bpe **out, const pm_tokenizer *tok, pm_error *err) {
+    *out = NULL;
+    pm_bpe *bpe = pm_calloc(1, sizeof *bpe);
+    if (!bpe) {
+        return pm_fail_memory(err);
+    }
+    bpe->tok = tok;
+    pm_status status = build(bpe, err);
+    if (status != PM_OK) {
+        pm_bpe_free(bpe);
+        return status;
+    }
+    *out = bpe;
+    return PM_OK;
+}
+
+void pm_bpe_free(pm_bpe *bpe) {
+    if (bpe) {
+        pm_words_release(&bpe->words);
+        pm_pairs_release(&bpe->pairs);
+        pm_free(bpe->byte_pairs);
+        pm_free(bpe->breaks);
+        pm_free(bpe->unreachable);
+        pm_free(bpe->long_filter);
+        pm_free(bpe);
+    }
+}
+
+bool pm_bpe_reachable(const pm_bpe *bpe, pm_id id) { return pm_bpe_is_reachable(bpe, id); }

@@ -1,0 +1,39 @@
+/* bpe_tables.h - the tables of a BPE tokenizer, which bpe_tables.c fills and bpe.c reads. */
+#ifndef PM_ENCODE_BPE_TABLES_H
+#define PM_ENCODE_BPE_TABLES_H
+
+#include "base/hash.h"
+#include "encode/bpe.h"
+#include "encode/breaks.h"
+#include "encode/pairs.h"
+#include "encode/words.h"
+
+enum { PM_LONG_FILTER_BITS = 17 };
+
+struct pm_bpe {
+    const pm_tokenizer *tok;
+    pm_words words;
+    pm_pairs pairs;
+    uint32_t *byte_pairs; /* the rank of the merge of bytes a, b at [a << 8 | b] */
+    pm_breaks *breaks;
+    uint8_t *unreachable; /* a bit for each id: merging does not lead to this piece; NULL: to all */
+    uint8_t *long_filter; /* a bit for each hash (long_hash) of a piece longer than PM_WORD_MAX */
+    size_t longest;       /* piece */
+};
+
+static inline bool pm_bpe_is_reachable(const pm_bpe *bpe, pm_id id) { return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1); }
+
+/* Whether a unit may be found as the piece `id`. `part`: it is a segment of a pre-token. */
+static inline bool pm_bpe_may_look_up(const pm_bpe *bpe, pm_id id, bool part) {
+    return pm_bpe_is_reachable(bpe, id) || (bpe->tok->model.whole_first && !part);
+}
+
+/* Of a word longer than PM_WORD_MAX, from its length, its first and its last eight bytes. */
+static inline uint32_t pm_bpe_long_hash(const uint8_t *word, size_t len) {
+    uint64_t first, last;
+    memcpy(&first, word, sizeof first);
+    memcpy(&last, word + len - sizeof last, sizeof last);
+    return (uint32_t)(pm_hash_word(first + last * UINT64_C(0x9E3779B97F4A7C15) + len) >> (64 - PM_LONG_FILTER_BITS));
+}
+
+#endif
