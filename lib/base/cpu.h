@@ -19,7 +19,7 @@ typedef enum pm_cpu {
 /* What functions for them are compiled for. */
 #if defined(__x86_64__)
 #define PM_TARGET_AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt")))
-#define PM_TARGET_AVX512 \
+#define PM_TARGET_AVX512                                                                                               \
     __attribute__((target("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")))
 #elif defined(__aarch64__) && defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define PM_HAVE_NEON 1 /* always there: no attribute is needed */

@@ -214,15 +214,11 @@ void pm_classes_portable(const uint8_t *text, size_t len, size_t readable, pm_cl
 pm_classes_fn pm_classes_for(pm_cpu cpu) {
     switch (cpu) {
 #if defined(__x86_64__)
-    case PM_CPU_AVX2:
-        return pm_classes_avx2;
-    case PM_CPU_AVX512:
-        return pm_classes_avx512;
+    case PM_CPU_AVX2: return pm_classes_avx2;
+    case PM_CPU_AVX512: return pm_classes_avx512;
 #elif defined(PM_HAVE_NEON)
-    case PM_CPU_NEON:
-        return pm_classes_neon;
+    case PM_CPU_NEON: return pm_classes_neon;
 #endif
-    default:
-        return pm_classes_portable;
+    default: return pm_classes_portable;
     }
 }

@@ -55,10 +55,10 @@ INLINE uint64_t mask(bytes x) { /* of the top bits */
 INLINE uint64_t bit(bytes x, int n) { return mask(raised(x, 7 - n)); }
 
 /* x moved up by n bytes, behind the last bytes of `before`. */
-#define MOVED(x, before, n)                                                                       \
-    (bytes) {                                                                                     \
-        _mm256_alignr_epi8((x).a, _mm256_permute2x128_si256((before), (x).a, 0x21), 16 - (n)),    \
-            _mm256_alignr_epi8((x).b, _mm256_permute2x128_si256((x).a, (x).b, 0x21), 16 - (n))    \
+#define MOVED(x, before, n)                                                                                            \
+    (bytes) {                                                                                                          \
+        _mm256_alignr_epi8((x).a, _mm256_permute2x128_si256((before), (x).a, 0x21), 16 - (n)),                         \
+            _mm256_alignr_epi8((x).b, _mm256_permute2x128_si256((x).a, (x).b, 0x21), 16 - (n))                         \
     }
 
 /* ---- characters beyond ASCII ---- */
@@ -82,9 +82,7 @@ typedef struct place {
     bytes low, bit4, bit5;
 } place;
 
-INLINE place place_of(bytes last) {
-    return (place){both(last, constant(0x0F)), raised(last, 3), raised(last, 2)};
-}
+INLINE place place_of(bytes last) { return (place){both(last, constant(0x0F)), raised(last, 3), raised(last, 2)}; }
 
 INLINE bytes look_up_16(const uint8_t *table, bytes index) {
     __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
@@ -120,9 +118,6 @@ INLINE void find_three(const uint8_t *p, bytes v, bytes v1, bytes v2, found *f) 
     f->codes = choose(f->codes, constant(CODE_IDEOGRAPH), same);
     f->cjk = mask(either(same, both(e3, range(v1, 0x81, 0x83))));
     uint64_t rest = mask(without(f->three, same));
-    if (!rest) {
-        return;
-    }
     place at = place_of(v2);
     same = both(e3, equal(v1, 0x80));
     f->codes = look_up(f->codes, same, row_of(0x3000), &at);
@@ -133,7 +128,8 @@ INLINE void find_three(const uint8_t *p, bytes v, bytes v1, bytes v2, found *f) 
     if (!rest) {
         return;
     }
-    same = either(range(v, 0xEB, 0xEC), either(both(equal(v, 0xEA), above(v1, 0xAF)), both(equal(v, 0xED), below(v1, 0x9E))));
+    same = either(range(v, 0xEB, 0xEC),
+                  either(both(equal(v, 0xEA), above(v1, 0xAF)), both(equal(v, 0xED), below(v1, 0x9E))));
     same = both(f->three, same);
     f->codes = choose(f->codes, constant(CODE_LETTER), same);
     rest &= ~mask(same);

@@ -75,15 +75,13 @@ INLINE void find_two(const uint8_t *p, __m512i v, __m512i v1, found *f) {
 
 /* Characters of three bytes. */
 INLINE void find_three(const uint8_t *p, __m512i v, __m512i v1, __m512i v2, __m512i second, found *f) {
-    uint64_t rest = f->three & _mm512_test_epi8_mask(second, _mm512_permutexvar_epi8(v, _mm512_load_si512(pm_ideographs)));
+    uint64_t rest =
+        f->three & _mm512_test_epi8_mask(second, _mm512_permutexvar_epi8(v, _mm512_load_si512(pm_ideographs)));
     uint64_t e3 = f->three & equal(v, 0xE3);
 
     f->codes = _mm512_mask_mov_epi8(f->codes, rest, all(CODE_IDEOGRAPH));
     f->cjk = rest | (e3 & flagged(second, FROM_81_TO_83));
     rest = f->three & ~rest;
-    if (!rest) {
-        return;
-    }
     __m512i index = index_of(v1, v2), even = _mm512_and_si512(v1, all(0xFE));
     uint64_t same = e3 & equal(even, 0x80);
     f->codes = look_up(f->codes, same, pm_rows_of(0x3000), index);
@@ -126,8 +124,8 @@ TARGET static __attribute__((noinline)) void find_four(const uint8_t *p, uint64_
     }
 }
 
-/* A block that is not all ASCII: `flags` has those of its ASCII, `high` are the others. */
-INLINE void other_block(const uint8_t *p, __m512i v, __m512i flags, uint64_t high, before *b, pm_class_word *w) {
+/* Finds all characters of a block, then makes the lengths those of characters of at least that many bytes. */
+INLINE found find(const uint8_t *p, __m512i v) {
     __m512i v1 = _mm512_loadu_si512(p + 1), v2 = _mm512_loadu_si512(p + 2);
     __m512i second = _mm512_maskz_permutexvar_epi8(continues(v1), v1, _mm512_load_si512(pm_seconds));
     __m512i first = _mm512_maskz_permutexvar_epi8(from(v, 0xC0), v, _mm512_load_si512(pm_well_formed));
@@ -143,37 +141,42 @@ INLINE void other_block(const uint8_t *p, __m512i v, __m512i flags, uint64_t hig
     if (f0) {
         find_four(p, f0, &f);
     }
-    /* from here on: of at least that length */
     f.three |= f.four;
     f.two |= f.three;
-    uint64_t one_behind = f.two << 1 | b->two >> 63, two_behind = f.three << 2 | b->three >> 62,
-             three_behind = f.four << 3 | b->four >> 61;
+    return f;
+}
+
+/* A block that is not all ASCII: `flags` has those of its ASCII, `high` are the others. */
+INLINE void other_block(const uint8_t *p, __m512i v, __m512i flags, uint64_t high, before *b, pm_class_word *w) {
+    found f = find(p, v);
+    uint64_t one_behind = f.two << 1 | b->two >> 63, two_behind = f.three << 2 | b->three >> 62;
+    uint64_t three_behind = f.four << 3 | b->four >> 61;
+
     w->inside = one_behind | two_behind | three_behind;
-    w->high = high;
     w->cjk = f.cjk | f.cjk << 1 | f.cjk << 2 | b->cjk >> 63 | b->cjk >> 62;
     uint64_t bad = high & ~f.two & ~w->inside;
     f.codes = _mm512_mask_mov_epi8(f.codes, bad, all(CODE_PUNCT));
-    flags = _mm512_or_si512(
-        flags, _mm512_maskz_permutexvar_epi8(f.two | bad, f.codes, _mm512_load_si512(flags_by_code)));
-    __m512i spread = _mm512_or_si512(
-        _mm512_maskz_permutex2var_epi8(one_behind, b->flags, _mm512_loadu_si512(places + 63), flags),
-        _mm512_maskz_permutex2var_epi8(two_behind, b->flags, _mm512_loadu_si512(places + 62), flags));
+    flags =
+        _mm512_or_si512(flags, _mm512_maskz_permutexvar_epi8(f.two | bad, f.codes, _mm512_load_si512(flags_by_code)));
+    __m512i one = _mm512_maskz_permutex2var_epi8(one_behind, b->flags, _mm512_loadu_si512(places + 63), flags);
+    __m512i two = _mm512_maskz_permutex2var_epi8(two_behind, b->flags, _mm512_loadu_si512(places + 62), flags);
+    __m512i spread = _mm512_or_si512(flags, _mm512_or_si512(one, two));
     if (three_behind) {
-        spread = _mm512_or_si512(spread, _mm512_maskz_permutex2var_epi8(three_behind, b->flags,
-                                                                        _mm512_loadu_si512(places + 61), flags));
+        __m512i three = _mm512_maskz_permutex2var_epi8(three_behind, b->flags, _mm512_loadu_si512(places + 61), flags);
+        spread = _mm512_or_si512(spread, three);
     }
     *b = (before){flags, f.two, f.three, f.four, f.cjk};
-    flags = _mm512_or_si512(flags, spread);
-    uint64_t top = flagged(flags, FLAG_TOP);
-    w->upper = flagged(flags, FLAG_UPPER);
-    w->lower = flagged(flags, FLAG_LOWER);
-    w->letter = flagged(flags, FLAG_LETTER);
-    w->mark = flagged(flags, FLAG_MARK);
-    w->number = flagged(flags, FLAG_NUMBER);
-    w->punct = flagged(flags, FLAG_PUNCT);
-    w->space = flagged(flags, FLAG_SPACE);
+    uint64_t top = flagged(spread, FLAG_TOP);
+    w->upper = flagged(spread, FLAG_UPPER);
+    w->lower = flagged(spread, FLAG_LOWER);
+    w->letter = flagged(spread, FLAG_LETTER);
+    w->mark = flagged(spread, FLAG_MARK);
+    w->number = flagged(spread, FLAG_NUMBER);
+    w->punct = flagged(spread, FLAG_PUNCT);
+    w->space = flagged(spread, FLAG_SPACE);
     w->newline = top & ~high;
     w->han = top & high;
+    w->high = high;
 }
 
 /* ---- blocks ---- */

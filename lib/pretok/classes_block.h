@@ -1,7 +1,7 @@
 /* classes_block.h - what the vector versions of classes.h share: classes_avx2.c, classes_avx512.c, classes_neon.c.
  *
- * Idea. A block of 64 bytes is worked on as a whole; nothing depends on the order of its bytes, so there is no loop over
- * them and no branch but on what kinds of characters there are at all.
+ * Idea. A block of 64 bytes is worked on as a whole; nothing depends on the order of its bytes, so there is no loop
+ * over them and no branch but on what kinds of characters there are at all.
  *
  *   Flags. Each byte gets a byte of eight flags, one for each class. For ASCII that is one table of 128 bytes; a block
  *   of nothing else is done: a flag of all 64 bytes is a word.
@@ -13,10 +13,11 @@
  *   can be inside another character, since bytes inside begin no character.
  *
  *   Classes. Ideographs and hangul are ranges of the first two bytes. Other characters share a row: the 64 code points
- *   that differ in the last byte only, whose classes lie side by side in the table of text/unicode.h. The loop takes the
- *   first character that has no class yet and looks up, with its row, all characters of the block that have the same
+ *   that differ in the last byte only, whose classes lie side by side in the table of text/unicode.h. A loop takes the
+ *   first character that has no class yet and looks up, in its row, all characters of the block that have the same
  *   beginning. Text of one script has few rows: Cyrillic two, Greek two, Thai two; 128 code points (two rows) at once
- *   where the processor has a look-up that wide.
+ *   where the processor has a look-up that wide. The rows of CJK punctuation (U+3000) and full-width forms (U+FF00)
+ *   are looked up in any case: as guesses of a branch they were wrong too often.
  *
  *   Spreading. The flags of a first byte are copied to the bytes inside its character by shifting the whole block's
  *   flags by one, two and three bytes, the last bytes of the block before coming in.
@@ -67,9 +68,9 @@ enum { CODE_LETTER = 2, CODE_PUNCT = 7, CODE_OTHER = 9, CODE_HAN = 16, CODE_IDEO
 #define PM_BLOCK_TABLE __attribute__((aligned(64)))
 
 static const uint8_t pm_ascii_flags[128] PM_BLOCK_TABLE = {
-    ['A' ... 'Z'] = FLAG_UPPER, ['a' ... 'z'] = FLAG_LOWER, ['0' ... '9'] = FLAG_NUMBER, ['!' ... '/'] = FLAG_PUNCT,
-    [':' ... '@'] = FLAG_PUNCT, ['[' ... '`'] = FLAG_PUNCT, ['{' ... '~'] = FLAG_PUNCT,  ['\t'] = FLAG_SPACE,
-    ['\v' ... '\f'] = FLAG_SPACE, [' '] = FLAG_SPACE,       ['\n'] = FLAG_TOP,           ['\r'] = FLAG_TOP,
+    ['A' ... 'Z'] = FLAG_UPPER,   ['a' ... 'z'] = FLAG_LOWER, ['0' ... '9'] = FLAG_NUMBER, ['!' ... '/'] = FLAG_PUNCT,
+    [':' ... '@'] = FLAG_PUNCT,   ['[' ... '`'] = FLAG_PUNCT, ['{' ... '~'] = FLAG_PUNCT,  ['\t'] = FLAG_SPACE,
+    ['\v' ... '\f'] = FLAG_SPACE, [' '] = FLAG_SPACE,         ['\n'] = FLAG_TOP,           ['\r'] = FLAG_TOP,
 };
 
 /* What a second byte can be, by its low six bits; and what the first byte of two or three (its low six bits again) asks

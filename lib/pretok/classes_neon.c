@@ -17,12 +17,9 @@ typedef struct bytes {
 } bytes;
 
 /* Returns the four values of an expression in i. */
-#define EACH(expression)                   \
-    bytes each;                            \
-    _Pragma("GCC unroll 4")                \
-    for (unsigned i = 0; i < 4; i++) {     \
-        each.v[i] = (expression);          \
-    }                                      \
+#define EACH(expression)                                                                                               \
+    bytes each;                                                                                                        \
+    _Pragma("GCC unroll 4") for (unsigned i = 0; i < 4; i++) { each.v[i] = (expression); }                             \
     return each
 
 INLINE bytes load(const uint8_t *p) { EACH(vld1q_u8(p + 16 * i)); }
@@ -56,12 +53,12 @@ INLINE bytes look_up_64(const uint8_t *table, bytes index) {
 }
 
 /* x moved up by n bytes, behind the last bytes of `before`. */
-#define MOVED(x, before, n)                                                                                   \
-    (bytes) {                                                                                                 \
-        {                                                                                                     \
-            vextq_u8((before), (x).v[0], 16 - (n)), vextq_u8((x).v[0], (x).v[1], 16 - (n)),                   \
-                vextq_u8((x).v[1], (x).v[2], 16 - (n)), vextq_u8((x).v[2], (x).v[3], 16 - (n))                \
-        }                                                                                                     \
+#define MOVED(x, before, n)                                                                                            \
+    (bytes) {                                                                                                          \
+        {                                                                                                              \
+            vextq_u8((before), (x).v[0], 16 - (n)), vextq_u8((x).v[0], (x).v[1], 16 - (n)),                            \
+                vextq_u8((x).v[1], (x).v[2], 16 - (n)), vextq_u8((x).v[2], (x).v[3], 16 - (n))                         \
+        }                                                                                                              \
     }
 
 /* ---- characters beyond ASCII ---- */
@@ -106,9 +103,6 @@ INLINE void find_three(const uint8_t *p, bytes v, bytes v1, bytes v2, bytes firs
     f->codes = choose(f->codes, constant(CODE_IDEOGRAPH), same);
     f->cjk = mask(either(same, both(e3, flagged(second, FROM_81_TO_83))));
     uint64_t rest = mask(without(f->three, same));
-    if (!rest) {
-        return;
-    }
     bytes last = flipped(v2, 0x80);
     same = both(e3, equal(v1, 0x80));
     f->codes = look_up(f->codes, same, row_of(0x3000), last);

@@ -1,10 +1,10 @@
-/* answers.c - what the library says, in a few lines that must be the same on every machine: hashes of trained models, as
- * they are saved too, and of the ids of texts.
+/* answers.c - what the library says, in a few lines that must be the same on every machine: hashes of trained models,
+ * as they are saved too, and of the ids of texts.
  *
  *     answers CORPORA SCRATCH-FILE [NAME FILE.tiktoken]...
  *
- * CORPORA is a folder with en.txt, zh.txt, code.txt, mixed.txt. It uses the public header only. run.sh compares the lines
- * of the machine it runs on with those of others under an emulator. */
+ * CORPORA is a folder with en.txt, zh.txt, code.txt, mixed.txt. It uses the public header only. run.sh compares the
+ * lines of the machine it runs on with those of others under an emulator. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

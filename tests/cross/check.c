@@ -30,7 +30,7 @@ struct SRunner {
     int n, run, failed;
 };
 
-static void *new(size_t size) {
+static void *new (size_t size) {
     void *p = calloc(1, size);
     if (!p) {
         abort();

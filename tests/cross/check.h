@@ -15,10 +15,10 @@ typedef struct TCase TCase;
 typedef struct SRunner SRunner;
 enum print_output { CK_NORMAL };
 
-#define START_TEST(test)                                         \
-    static void test##_fn(int _i);                               \
-    static const TTest test##_ttest = {#test, test##_fn};        \
-    static const TTest *test = &test##_ttest;                    \
+#define START_TEST(test)                                                                                               \
+    static void test##_fn(int _i);                                                                                     \
+    static const TTest test##_ttest = {#test, test##_fn};                                                              \
+    static const TTest *test = &test##_ttest;                                                                          \
     static void test##_fn(__attribute__((unused)) int _i)
 #define END_TEST
 
@@ -37,17 +37,16 @@ int srunner_ntests_run(SRunner *runner);
 void srunner_free(SRunner *runner);
 
 /* Ends the running test as failed. */
-void check_fail(const char *file, int line, const char *format, ...)
-    __attribute__((noreturn, format(printf, 3, 4)));
+void check_fail(const char *file, int line, const char *format, ...) __attribute__((noreturn, format(printf, 3, 4)));
 
 #define ck_abort_msg(...) check_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define ck_assert_msg(condition, ...) ((condition) ? (void)0 : ck_abort_msg(__VA_ARGS__))
 #define ck_assert(condition) ck_assert_msg(condition, "%s", #condition)
 
-#define CHECK_PAIR(type, format, a, op, b)                                                                    \
-    do {                                                                                                      \
-        __typeof__(type) check_a = (a), check_b = (b);                                                        \
-        ck_assert_msg(check_a op check_b, "%s: " format " " #op " " format, #a " " #op " " #b, check_a, check_b); \
+#define CHECK_PAIR(type, format, a, op, b)                                                                             \
+    do {                                                                                                               \
+        __typeof__(type) check_a = (a), check_b = (b);                                                                 \
+        ck_assert_msg(check_a op check_b, "%s: " format " " #op " " format, #a " " #op " " #b, check_a, check_b);      \
     } while (0)
 #define ck_assert_int_eq(a, b) CHECK_PAIR(long long, "%lld", a, ==, b)
 #define ck_assert_int_ne(a, b) CHECK_PAIR(long long, "%lld", a, !=, b)
@@ -66,10 +65,10 @@ void check_fail(const char *file, int line, const char *format, ...)
 #define ck_assert_ptr_null(a) ck_assert_msg((a) == NULL, "%s is not NULL", #a)
 #define ck_assert_ptr_nonnull(a) ck_assert_msg((a) != NULL, "%s is NULL", #a)
 #define ck_assert_mem_eq(a, b, n) ck_assert_msg(memcmp(a, b, n) == 0, "%s and %s differ", #a, #b)
-#define CHECK_STRINGS(a, op, b)                                                                   \
-    do {                                                                                          \
-        const char *check_a = (a), *check_b = (b);                                                \
-        ck_assert_msg(strcmp(check_a, check_b) op 0, "\"%s\" " #op " \"%s\"", check_a, check_b);  \
+#define CHECK_STRINGS(a, op, b)                                                                                        \
+    do {                                                                                                               \
+        const char *check_a = (a), *check_b = (b);                                                                     \
+        ck_assert_msg(strcmp(check_a, check_b) op 0, "\"%s\" " #op " \"%s\"", check_a, check_b);                       \
     } while (0)
 #define ck_assert_str_eq(a, b) CHECK_STRINGS(a, ==, b)
 #define ck_assert_str_ne(a, b) CHECK_STRINGS(a, !=, b)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import platform
 import shutil
 import signal
 import subprocess
@@ -553,6 +554,21 @@ def test_every_allocation_of_using_a_tokenizer_may_fail(tok, tmp_path):
             "    return ids, batch.ids.tolist(), tok.decode(ids), len(tok.merges), tok.settings, tok.special_tokens\n")
     assert run_out(tmp_path, "t.piecemill", code) > 20
     assert sorted(os.listdir(tmp_path)) == ["nth_malloc.so", "t.piecemill", "t.piecemill.again"]
+
+
+# ---- the environment ----
+
+
+@pytest.mark.parametrize("value, error", [("abacus", piecemill.InvalidArgumentError), (None, piecemill.UnsupportedError)])
+def test_processor_that_is_not_there(tmp_path, monkeypatch, value, error):
+    train(["some text"] * 9, "bytepiece", 300).save(tmp_path / "t.piecemill")
+    value = value or ("avx2" if platform.machine() == "aarch64" else "neon")
+    monkeypatch.setenv("PIECEMILL_CPU", value)
+    for call in (lambda: piecemill.Tokenizer.load(tmp_path / "t.piecemill"), lambda: train(["some text"], "bpe", 300)):
+        with pytest.raises(error, match=f"PIECEMILL_CPU={value}.*portable"):
+            call()
+    monkeypatch.setenv("PIECEMILL_CPU", "portable")
+    assert piecemill.Tokenizer.load(tmp_path / "t.piecemill").decode([]) == ""
 
 
 # ---- interruption ----

@@ -141,11 +141,11 @@ static uint64_t below(uint64_t *state, uint64_t n) { return random_word(state) %
 
 /* One character of script number `script`, or a bad byte. */
 static unsigned random_character(uint64_t *state, unsigned script, uint8_t out[4]) {
-    static const uint32_t ranges[][2] = {{0x20, 0x7E},     {0, 0x7F},         {0xA0, 0x17F},      {0x370, 0x3FF},
-                                         {0x400, 0x47F},   {0x5D0, 0x6FF},    {0x900, 0x97F},     {0xE00, 0xE7F},
-                                         {0x1E00, 0x1EFF}, {0x2000, 0x206F},  {0x3000, 0x30FF},   {0x4E00, 0x9FFF},
-                                         {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3},  {0xFF00, 0xFFEF},   {0x1F300, 0x1FAFF},
-                                         {0x3400, 0x4DBF}, {0x20000, 0x2A6FF}, {0x10400, 0x10D7F}, {0x80, 0xD7FF},
+    static const uint32_t ranges[][2] = {{0x20, 0x7E},      {0, 0x7F},          {0xA0, 0x17F},      {0x370, 0x3FF},
+                                         {0x400, 0x47F},    {0x5D0, 0x6FF},     {0x900, 0x97F},     {0xE00, 0xE7F},
+                                         {0x1E00, 0x1EFF},  {0x2000, 0x206F},   {0x3000, 0x30FF},   {0x4E00, 0x9FFF},
+                                         {0x4E00, 0x9FFF},  {0xAC00, 0xD7A3},   {0xFF00, 0xFFEF},   {0x1F300, 0x1FAFF},
+                                         {0x3400, 0x4DBF},  {0x20000, 0x2A6FF}, {0x10400, 0x10D7F}, {0x80, 0xD7FF},
                                          {0xE000, 0x10FFFF}};
     enum { N_RANGES = sizeof ranges / sizeof *ranges };
     unsigned which = script % (N_RANGES + 2);
@@ -222,7 +222,8 @@ START_TEST(lengths_and_alignments) {
 }
 END_TEST
 
-/* A character that begins before len and ends behind it has its class when it can be read, and is a bad byte when not. */
+/* A character that begins before len and ends behind it has its class when it can be read, and is a bad byte when not.
+ */
 START_TEST(characters_that_cross_the_end) {
     const uint8_t text[] = "x\xF0\x9F\x98\x80\xE4\xB8\xAD\xC3\xA9";
     pm_class_word word;
