@@ -4,6 +4,7 @@ import copy
 import inspect
 import os
 import pickle
+import sys
 import weakref
 
 import pytest
@@ -354,3 +355,27 @@ def test_decode_takes_each_kind_of_ids(tok):
     assert tok.decode([True, False]) == tok.decode([1, 0])
     many = ids * 3000
     assert tok.decode(many) == text * 3000 and tok.decode(array.array("q", many)) == text * 3000
+
+
+# The widths that a str keeps its characters in: 1 byte (ASCII), 1 (Latin-1), 2 and 4.
+WIDTHS = ["plain text ", "caf\u00e9 na\u00efve ", "\u4e2d\u6587 \u0440\u0443\u0441 ", "\U0001f600 \u4e2d a ", "\uffff\u0800\u07ff\x7f\x80\U0010ffff\U00010000\ud7ff\ue000"]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_str_equals_its_utf8(any_tok, threads):
+    """Documents of every width and of lengths around the blocks that are converted at a time, in one batch."""
+    documents = [(width * 30)[start:start + length] for width in WIDTHS for start in (0, 1, 7) for length in (*range(70), 200, 299)]
+    documents += [width * 5000 for width in WIDTHS] + [a + b for a in WIDTHS for b in WIDTHS]
+    a = any_tok.encode_batch(documents, threads=threads)
+    b = any_tok.encode_batch([d.encode() for d in documents], threads=threads)
+    assert a.ids == b.ids and a.offsets == b.offsets
+    for document, start, end in zip(documents[::17], a.offsets.tolist()[:-1:17], a.offsets.tolist()[1::17]):
+        assert any_tok.encode(document) == any_tok.encode(document.encode()) == a.ids[start:end].tolist()
+
+
+def test_a_str_is_not_changed_by_encoding(tok):
+    """PyUnicode_AsUTF8 would keep a second copy inside the object."""
+    text = "\u4e2d\u6587" * 1000
+    before = sys.getsizeof(text)
+    tok.encode(text), tok.encode_batch([text])
+    assert sys.getsizeof(text) == before

@@ -93,3 +93,19 @@ def test_numpy_without_a_copy(tok):
     with pytest.raises(TypeError):
         tok.decode(a.reshape(1, -1))
     assert tok.encode_batch(np.array(TEXTS)).ids.tolist() == plain
+
+
+def test_a_result_outlives_its_tokenizer_and_its_memory_is_used_again(tok, tmp_path):
+    """Large results: their pages go back to the tokenizer, or to the system when it is gone."""
+    path = str(tmp_path / "t.piecemill")
+    tok.save(path)
+    other = piecemill.Tokenizer.load(path)
+    documents = TEXTS * 40_000
+    expected = tok.encode_batch(TEXTS)
+    kept = other.encode_batch(documents)
+    assert kept.ids[-len(expected.ids):].tolist() == expected.ids.tolist()
+    del other
+    gc.collect()
+    for threads in (1, 2, 1):
+        assert tok.encode_batch(documents, threads=threads).ids == kept.ids
+    assert kept.ids[: len(expected.ids)].tolist() == expected.ids.tolist()
