@@ -5,7 +5,7 @@
 # OUT/include holds xxhash.h, which is a header alone. See run.sh.
 
 CFLAGS = -std=gnu11 -O2 -ffp-contract=off -pthread -Wall -Wextra -Wshadow -Wconversion
-CPPFLAGS = -I$(OUT) -I$(OUT)/include -I$(SOURCE)/tests/cross -I$(SOURCE)/lib -I$(SOURCE)/lib/include -I$(SOURCE)/tests/unit
+CPPFLAGS = -I$(OUT) -I$(OUT)/include -I$(SOURCE)/tests/cross -I$(SOURCE)/lib -I$(SOURCE)/lib/include -I$(SOURCE)/tests/unit -I$(SOURCE)/tests/oracle
 library = $(patsubst $(SOURCE)/%.c,$(OUT)/%.o,$(wildcard $(SOURCE)/lib/*/*.c))
 unit = $(patsubst %,$(OUT)/tests/unit/test_%.o,$(SUITES)) $(OUT)/tests/cross/check.o $(OUT)/tests/cross/main.o
 
