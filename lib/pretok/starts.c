@@ -36,9 +36,10 @@
  *
  * Windows. A document is worked on in windows of 4 KB, so that all bitmaps stay in the first cache. No pattern looks
  * behind, so a window that begins with a pre-token needs to know nothing of the text before it: nothing is carried
- * from window to window. Starts near its end may depend on what follows: a contraction, a character cut off, a run of
- * white space or of U whose end decides. Only starts before all those are given, and the last of them is the begin of
- * the next window. If that is the window's begin, the scanner takes one pre-token, however long.
+ * from window to window. What the window shows is enough for each start in it, but for a run of white space behind a
+ * line end, or of U behind B, that reaches the window's end: whether it begins with a start is seen behind its end.
+ * The last start before such a run is the begin of the next window. If that is the window's begin, the scanner takes
+ * one pre-token, however long.
  *
  * What is rare is put right byte by byte when the algebra is done: the four kinds of pm_starts.rare. What is rarer
  * still is hard and left to the scanner: marks that are not behind a letter (cased words only), numbers of more than a
@@ -231,19 +232,19 @@ static size_t settle_hard(pm_starts *s, size_t window_len, size_t limit, pm_scan
 
 /* The last byte about which it is known whether it is a start. */
 static size_t settled_until(const pm_starts *s, const pm_unsettled *u) {
-    size_t limit = u->len - 8, begin;
+    size_t limit = u->len - 1, begin;
 
-    if (u->tail_open && (begin = run_begin(&s->words->space, u->len)) <= limit) {
-        limit = begin - 1; /* not 0: a line end stands before it */
+    if (!u->last && u->tail_open) {
+        limit = run_begin(&s->words->space, u->len) - 1; /* a line end, so the run does not begin with the window */
     }
-    if (u->upper_open && (begin = run_begin(&s->words->upper, u->len)) <= limit) {
-        limit = begin - 1;
+    if (!u->last && u->upper_open && (begin = run_begin(&s->words->upper, u->len)) <= limit) {
+        limit = begin - 1; /* a letter */
     }
     return limit;
 }
 
 size_t pm_starts_settle(pm_starts *s, pm_unsettled *u, const pm_rules *r, pm_scan_fn scan) {
-    size_t limit = u->last ? u->len - 1 : settled_until(s, u), stop = 0;
+    size_t limit = settled_until(s, u), stop = 0;
 
     put_right(s, u, r);
     if (u->hard) {
