@@ -25,7 +25,7 @@
 #include "encode/memo.h"
 #include "encode/merge.h"
 
-enum { GROUP = 64, NEW_UNITS = 64 };
+enum { GROUP = 64, NEW_UNITS = 64, WINDOW_OVERLAP = 64 };
 
 /* A unit that the memo does not hold, of at most PM_MERGE_SHORT bytes. */
 typedef struct new_unit {
@@ -39,6 +39,7 @@ typedef struct new_unit {
 
 struct pm_bpe_scratch {
     pm_merge_scratch merge;
+    pm_merge_window window;
     pm_memo memo;
     pm_id *spare; /* for the ids of a long unit that are only counted */
     size_t spare_cap;
@@ -61,7 +62,7 @@ static void begin_merge(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_m
     pm_merge_lane_set(lane, len - 1, byte_id[unit[len - 1]], PM_NO_RANK);
 }
 
-static pm_status merge_long(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
+static pm_status merge_whole(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
     PM_TRY(pm_merge_reserve(scratch, len, err));
     ids[0] = bpe->tok->byte_id[unit[0]];
     for (size_t i = 1; i < len; i++) {
@@ -70,6 +71,90 @@ static pm_status merge_long(const pm_bpe *bpe, pm_merge_scratch *scratch, const 
     }
     *n_ids = pm_merge_long(&bpe->pairs, scratch, ids, len);
     return PM_OK;
+}
+
+/* How many of n tokens lie in the first `most` bytes; *bytes: theirs. */
+static size_t tokens_within(const pm_bpe *bpe, const pm_id *ids, size_t n, size_t most, size_t *bytes) {
+    size_t i = 0;
+    for (*bytes = 0; i < n && *bytes + bpe->tok->model.pieces[ids[i]].len <= most; i++) {
+        *bytes += bpe->tok->model.pieces[ids[i]].len;
+    }
+    return i;
+}
+
+/* The ids of a window of at most PM_MERGE_WINDOW bytes, into ids. */
+static size_t merge_small_window(const pm_bpe *bpe, pm_merge_window *window, const uint8_t *unit, size_t len, pm_id *ids) {
+    uint32_t ranks[PM_MERGE_WINDOW];
+
+    window->ids[0] = bpe->tok->byte_id[unit[0]];
+    for (size_t i = 1; i < len; i++) {
+        window->ids[i] = bpe->tok->byte_id[unit[i]];
+        ranks[i - 1] = bpe->byte_pairs[(unsigned)unit[i - 1] << 8 | unit[i]];
+    }
+    size_t n = pm_merge_in_window(&bpe->pairs, window, ranks, len);
+    memcpy(ids, window->ids, n * sizeof *ids);
+    return n;
+}
+
+/* Where the windows of a long unit stand. */
+typedef struct walk {
+    size_t start, n; /* unit[0..start) is done and gave n ids */
+    pm_id expected;  /* the next one, as the window before has it; PM_ID_NONE: there is none */
+    size_t size;     /* of the window that begins at `start` */
+} walk;
+
+/* The ids of the window. */
+static pm_status merge_one_window(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, walk at, pm_id *ids, size_t *n, pm_error *err) {
+    if (at.size <= PM_MERGE_WINDOW) {
+        *n = merge_small_window(bpe, &scratch->window, unit + at.start, at.size, ids + at.n);
+        return PM_OK;
+    }
+    return merge_whole(bpe, &scratch->merge, unit + at.start, at.size, ids + at.n, n, err);
+}
+
+/* As merge_long; *agreed: false when the windows do not fit together, or cannot. A window with the bytes of the one before it has its ids: a run of one letter costs
+ * little. Where two do not agree, the first is made twice as large. */
+static pm_status merge_by_windows(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, bool *agreed,
+                                  pm_error *err) {
+    walk at = {0, 0, PM_ID_NONE, PM_MERGE_WINDOW}, before = {0};
+    size_t more = 0, bytes;
+
+    for (*agreed = bpe->rising; *agreed;) {
+        size_t left = len - at.start;
+        at.size = at.size < left ? at.size : left;
+        if (at.size == before.size && memcmp(unit + at.start, unit + before.start, at.size) == 0) {
+            memmove(ids + at.n, ids + before.n, more * sizeof *ids);
+        } else {
+            PM_TRY(merge_one_window(bpe, scratch, unit, at, ids, &more, err));
+        }
+        if (at.expected != PM_ID_NONE && ids[at.n] != at.expected) {
+            *agreed = before.size > 0;
+            at = before;
+            at.size *= 2;
+            before.size = 0; /* there is none before that is known */
+            continue;
+        }
+        if (at.size == left) {
+            *n_ids = at.n + more;
+            break;
+        }
+        size_t kept = tokens_within(bpe, ids + at.n, more, at.size - WINDOW_OVERLAP, &bytes);
+        if (kept == 0) {
+            at.size *= 2;
+            before.size = 0;
+            continue;
+        }
+        before = at;
+        at = (walk){at.start + bytes, at.n + kept, ids[at.n + kept], PM_MERGE_WINDOW};
+    }
+    return PM_OK;
+}
+
+/* A unit of more than PM_MERGE_SHORT bytes that has to be merged. */
+static pm_status merge_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
+    bool agreed;
+    PM_TRY(merge_by_windows(bpe, scratch, unit, len, ids, n_ids, &agreed, err));
+    return agreed ? PM_OK : merge_whole(bpe, &scratch->merge, unit, len, ids, n_ids, err);
 }
 
 /* The id of a word longer than PM_WORD_MAX that may be looked up, or PM_ID_NONE. Few are pieces, and the filter knows most that are none. */
@@ -282,7 +367,7 @@ static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word
     ids[0] = find_piece(bpe, unit, len, readable, key.high >> 63);
     *n_ids = 1;
     if (ids[0] == PM_ID_NONE) {
-        PM_TRY(merge_long(bpe, &scratch->merge, unit, len, ids, n_ids, err));
+        PM_TRY(merge_long(bpe, scratch, unit, len, ids, n_ids, err));
     }
     if (len <= PM_MEMO_LONGEST) {
         pm_memo_add(&scratch->memo, key, unit, len, ids, *n_ids);

@@ -29,6 +29,25 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
     return PM_OK;
 }
 
+/* Finds out whether ranks rise: see bpe.c on long units. */
+static pm_status find_rising(pm_bpe *bpe, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+    uint32_t *first = pm_calloc(model->vocab_size, sizeof *first); /* rank above all merges that make a piece; 0: none does */
+
+    if (!first) {
+        return pm_fail_memory(err);
+    }
+    for (size_t i = 0; i < model->n_merges; i++) {
+        first[model->merges[i].result] = (uint32_t)i + 1;
+    }
+    bpe->rising = true;
+    for (size_t i = 0; i < model->n_merges; i++) {
+        bpe->rising &= first[model->merges[i].left] <= i && first[model->merges[i].right] <= i;
+    }
+    pm_free(first);
+    return PM_OK;
+}
+
 static void mark_unreachable(pm_bpe *bpe, pm_id id) { bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7)); }
 
 static pm_status merge_bytes(const pm_bpe *bpe, pm_merge_scratch *scratch, pm_bytes piece, pm_id *ids, size_t *n_ids, pm_error *err) {
@@ -152,6 +171,7 @@ static pm_status build(pm_bpe *bpe, pm_error *err) {
         }
     }
     PM_TRY(fill_pairs(bpe, err));
+    PM_TRY(find_rising(bpe, err));
     PM_TRY(find_unreachable(bpe, err));
     PM_TRY(find_breaks(bpe, err));
     return fill_words(bpe, err);

@@ -19,6 +19,7 @@ struct pm_bpe {
     uint8_t *unreachable; /* a bit for each id: merging does not lead to this piece; NULL: to all */
     uint8_t *long_filter; /* a bit for each hash (long_hash) of a piece longer than PM_WORD_MAX */
     size_t longest;       /* piece */
+    bool rising;          /* each merge has a higher rank than those that make its parts */
 };
 
 static inline bool pm_bpe_is_reachable(const pm_bpe *bpe, pm_id id) { return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1); }

@@ -16,6 +16,9 @@
  * Short words: the answers lie in an array without gaps, the minimum is found by running over it, the two arrays are closed up behind the
  * merge. Quadratic in at most PM_MERGE_SHORT tokens, and faster there than anything clever.
  *
+ * Windows of long words (bpe.c says when they will do): the same with more than 64 bits, and with the minimum of each block of 16 places, so that a merge
+ * renews two or three of those and looks over at most 32.
+ *
  * Long words: tokens keep the index of their first byte's place; a doubly linked list joins the living ones, and a heap holds (rank << 32 | place) of
  * each pair that ever came into being, so that its minimum is the leftmost of the lowest rank. An entry that came off the
  * heap is out of date, and dropped, unless the pair at that place still has that rank: a place whose token died, or
@@ -134,6 +137,82 @@ size_t pm_merge_lane_end(const pm_merge_lane *lane, pm_id *ids) {
         ids[n++] = lane->ids[__builtin_ctzll(alive)];
     }
     return n;
+}
+
+/* ---------------------------------------------------------------- windows ---- */
+
+/* The next token behind a place, the one before it; PM_MERGE_WINDOW: none. */
+static inline size_t next_token(const pm_merge_window *w, size_t at) {
+    size_t word = at / 64 + 1;
+    uint64_t bits = w->alive[word] & (UINT64_MAX - 1) << at % 64;
+    while (!bits && word < PM_MERGE_WINDOW / 64) {
+        bits = w->alive[++word];
+    }
+    return bits ? (word - 1) * 64 + (size_t)__builtin_ctzll(bits) : PM_MERGE_WINDOW;
+}
+
+static inline size_t token_before(const pm_merge_window *w, size_t at) {
+    size_t word = at / 64 + 1;
+    uint64_t bits = w->alive[word] & ~(UINT64_MAX << at % 64);
+    while (!bits && word > 1) {
+        bits = w->alive[--word];
+    }
+    return bits ? (word - 1) * 64 + 63 - (size_t)__builtin_clzll(bits) : PM_MERGE_WINDOW;
+}
+
+static inline void renew_block(pm_merge_window *w, size_t at) {
+    w->lowest[at / PM_MERGE_BLOCK] = lowest(w->order + at / PM_MERGE_BLOCK * PM_MERGE_BLOCK, PM_MERGE_BLOCK);
+}
+
+static inline void set_order(pm_merge_window *w, size_t at, uint32_t rank) {
+    w->order[at] = rank == PM_NO_RANK ? PM_NO_RANK : rank * PM_MERGE_WINDOW | (uint32_t)at;
+}
+
+/* Joins the token at a place with the next one. */
+static void join_in_window(const pm_pairs *pairs, pm_merge_window *w, size_t at, uint32_t rank) {
+    size_t dead = next_token(w, at), behind = next_token(w, dead), before = token_before(w, at);
+    pm_id joined = pm_pairs_result(pairs, rank);
+    uint64_t left = before < PM_MERGE_WINDOW ? pm_pairs_key(w->ids[before], joined) : 0;
+    uint64_t right = behind < PM_MERGE_WINDOW ? pm_pairs_key(joined, w->ids[behind]) : 0;
+    const uint64_t *left_bucket = pm_pairs_bucket(pairs, left, before < PM_MERGE_WINDOW);
+    const uint64_t *right_bucket = pm_pairs_bucket(pairs, right, behind < PM_MERGE_WINDOW);
+
+    w->ids[at] = joined;
+    w->alive[dead / 64 + 1] ^= UINT64_C(1) << dead % 64;
+    w->order[dead] = PM_NO_RANK;
+    set_order(w, at, pm_pairs_look_up(pairs, right_bucket, right));
+    renew_block(w, at);
+    if (dead / PM_MERGE_BLOCK != at / PM_MERGE_BLOCK) {
+        renew_block(w, dead);
+    }
+    if (before < PM_MERGE_WINDOW) {
+        set_order(w, before, pm_pairs_look_up(pairs, left_bucket, left));
+        renew_block(w, before);
+    }
+}
+
+size_t pm_merge_in_window(const pm_pairs *pairs, pm_merge_window *w, const uint32_t *ranks, size_t n) {
+    size_t blocks = (n + PM_MERGE_BLOCK - 1) / PM_MERGE_BLOCK, left = 0;
+    uint32_t best;
+
+    memset(w->alive, 0, sizeof w->alive);
+    for (size_t i = 0; i < n; i++) {
+        w->alive[i / 64 + 1] |= UINT64_C(1) << i % 64;
+        set_order(w, i, i + 1 < n ? ranks[i] : PM_NO_RANK);
+    }
+    for (size_t i = n; i < blocks * PM_MERGE_BLOCK; i++) {
+        w->order[i] = PM_NO_RANK;
+    }
+    for (size_t i = 0; i < blocks + 4; i++) {
+        w->lowest[i] = i < blocks ? lowest(w->order + i * PM_MERGE_BLOCK, PM_MERGE_BLOCK) : PM_NO_RANK;
+    }
+    while ((best = lowest(w->lowest, blocks)) != PM_NO_RANK) {
+        join_in_window(pairs, w, best % PM_MERGE_WINDOW, best / PM_MERGE_WINDOW);
+    }
+    for (size_t at = 0; at < PM_MERGE_WINDOW; at = next_token(w, at)) {
+        w->ids[left++] = w->ids[at];
+    }
+    return left;
 }
 
 /* ---------------------------------------------------------------- long words ---- */

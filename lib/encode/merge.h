@@ -53,6 +53,19 @@ size_t pm_merge_lane_end(const pm_merge_lane *lane, pm_id *ids);
 /* One word, of more than PM_MERGE_SHORT tokens; their ranks are in scratch->ranks. Returns how many ids are left. */
 size_t pm_merge_long(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n);
 
+/* A word of up to PM_MERGE_WINDOW tokens, merged by scanning as well: blocks of PM_MERGE_BLOCK places have their minimum beside them. */
+enum { PM_MERGE_WINDOW = 512, PM_MERGE_BLOCK = 16 };
+typedef struct pm_merge_window {
+    size_t n;
+    pm_id ids[PM_MERGE_WINDOW];
+    uint32_t order[PM_MERGE_WINDOW + PM_MERGE_BLOCK]; /* rank << 9 | place; PM_NO_RANK: none */
+    uint32_t lowest[PM_MERGE_WINDOW / PM_MERGE_BLOCK + 4];
+    uint64_t alive[PM_MERGE_WINDOW / 64 + 2]; /* a word of no tokens at each end */
+} pm_merge_window;
+
+/* Merges window->ids[0..n), 1 <= n <= PM_MERGE_WINDOW; ranks[i], i < n - 1, is that of the merge of tokens i and i + 1. Returns how many ids are left in window->ids. */
+size_t pm_merge_in_window(const pm_pairs *pairs, pm_merge_window *window, const uint32_t *ranks, size_t n);
+
 /* Looks the pairs up, then one of the two above. */
 pm_status pm_merge_word(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, size_t *n_ids, pm_error *err);
 

@@ -94,6 +94,58 @@ START_TEST(ids_equal_the_definition) {
 }
 END_TEST
 
+/* Bytes, and "ab" again and again doubled, up to 512 bytes. */
+static void fill_doubled(pm_model *model) {
+    pm_error err = {0};
+    uint8_t text[512];
+    *model = (pm_model){.algorithm = PM_ALGORITHM_BPE};
+    for (unsigned i = 0; i < sizeof text; i++) {
+        text[i] = i % 2 ? 'b' : 'a';
+    }
+    for (pm_id id = 0; id < 256; id++) {
+        uint8_t byte = (uint8_t)id;
+        assert_ok(pm_model_set(model, id, PM_KIND_PIECE, (pm_bytes){&byte, 1}, 0, false, &err));
+    }
+    for (pm_id id = 256, len = 2; len <= sizeof text; id++, len *= 2) {
+        assert_ok(pm_model_set(model, id, PM_KIND_PIECE, (pm_bytes){text, len}, 0, false, &err));
+        assert_ok(pm_model_add_merge(model, id > 256 ? id - 1 : 'a', id > 256 ? id - 1 : 'b', id, &err));
+    }
+}
+
+/* Long units are merged window by window: texts that repeat themselves with any period, and pieces longer than windows overlap, or than windows. */
+START_TEST(ids_of_long_units_equal_the_definition) {
+    pm_error err = {0};
+    uint64_t state = 10;
+    uint8_t text[3000];
+    for (int round = 0; round < 12; round++) {
+        pair p = make_pair(random_word(&state), 40 + 60 * (size_t)(round % 6), round % 2 ? "ab" : "abc", round % 4 == 3, false);
+        for (size_t period = 1; period < sizeof text; period += 1 + period / 2) {
+            size_t len = 600 + random_word(&state) % (sizeof text - 600);
+            random_text(text, len, round % 2 ? "ab" : "abc", &state);
+            for (size_t i = period; i < len; i++) {
+                text[i] = text[i - period];
+            }
+            compare_one(&p, text, len);
+        }
+        free_pair(&p);
+    }
+    pair p;
+    pm_model taken;
+    fill_doubled(&p.model);
+    fill_doubled(&taken);
+    assert_ok(pm_tokenizer_make(&p.tok, &taken, &err));
+    assert_ok(pm_encoder_new(&p.enc, p.tok, &err));
+    for (int round = 0; round < 100; round++) {
+        size_t len = 600 + random_word(&state) % (sizeof text - 600);
+        for (size_t i = 0; i < len; i++) { /* in places that are rarer each time, a letter is left out */
+            text[i] = i == 0 || random_word(&state) % (10 + 10 * (uint64_t)round) == 0 ? 'a' : (uint8_t)('a' + 'b' - text[i - 1]);
+        }
+        compare_one(&p, text, len);
+    }
+    free_pair(&p);
+}
+END_TEST
+
 START_TEST(ids_equal_the_definition_with_whole_words_first) {
     uint64_t state = 8;
     for (int round = 0; round < 4; round++) {
@@ -1073,6 +1125,7 @@ Suite *suite_encode(void) {
     TCase *tc = tcase_create("encode");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, ids_equal_the_definition);
+    tcase_add_test(tc, ids_of_long_units_equal_the_definition);
     tcase_add_test(tc, ids_equal_the_definition_with_whole_words_first);
     tcase_add_test(tc, pre_tokens_are_cut_together_as_alone);
     tcase_add_test(tc, pieces_are_found_exactly_when_they_are_reachable);
