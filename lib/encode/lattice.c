@@ -142,7 +142,7 @@ static size_t read_block(const pm_lattice *l, reader *r, uint32_t *ends, size_t 
 /* ---------------------------------------------------------------- the best ---- */
 
 /* The score behind the character cp when it is spelled in single bytes. */
-static double spell(const pm_lattice *l, uint32_t cp, double score) {
+static inline double spell(const pm_lattice *l, uint32_t cp, double score) {
     uint8_t bytes[4];
     for (unsigned i = 0, n = pm_utf8_write(cp, bytes); i < n; i++) {
         score += l->bytes[bytes[i]];
@@ -150,44 +150,33 @@ static double spell(const pm_lattice *l, uint32_t cp, double score) {
     return score;
 }
 
-/* One position, in the order of bytepiece: from the longest piece down. scores[0] is this position's. */
-static __attribute__((noinline)) pm_lattice_code step_plain(const pm_lattice *l, uint32_t at, double *scores) {
-    pm_lattice_code code = 0;
-    double best = -INFINITY;
+/* What the common steps leave out at a position with the state's record e: the end of a text, longer pieces, which win where
+ * their sum is as high, and the last character in bytes, which wins where its sum is higher. scores[0] is this position's. */
+static inline double step_rare(const pm_lattice *l, uint32_t at, const pm_lattice_ends *e, const double *scores, double best,
+                               pm_lattice_code *code) {
+    double longest = -INFINITY;
+    unsigned which = 0, k = 0;
 
     if (at == PM_LATTICE_STOP) {
-        *scores = 0;
+        *code = PM_LATTICE_SPELLED;
         return 0;
     }
-    if (at & PM_LATTICE_RARE) {
-        *scores = spell(l, at & PM_LATTICE_CODE, scores[-1]);
-        return 0;
-    }
-    const pm_lattice_ends *e = &l->ends[at];
-    unsigned k = PM_LATTICE_INLINE;
     for (uint32_t i = e->longer; i; i = l->longer[i].next) {
         double score = scores[-(ptrdiff_t)l->longer[i].len] + l->longer[i].logp;
         k++;
-        code = score > best ? (pm_lattice_code)k : code;
-        best = score > best ? score : best;
+        which = score > longest ? k : which;
+        longest = score > longest ? score : longest;
     }
-    for (ptrdiff_t len = PM_LATTICE_INLINE; e->row && len > PM_LATTICE_NEAR; len--) {
-        double score = scores[-len] + l->rows[e->row][PM_LATTICE_INLINE - len];
-        code = score > best ? (pm_lattice_code)len : code;
-        best = score > best ? score : best;
+    if (which && longest >= best) {
+        best = longest;
+        *code = (pm_lattice_code)(PM_LATTICE_SPELLED + which);
     }
-    double two = scores[-2] + e->near[0], one = scores[-1] + e->near[1];
-    code = two > best ? 2 : code;
-    best = two > best ? two : best;
-    code = one > best ? 1 : code;
-    best = one > best ? one : best;
-    if (e->last & PM_LATTICE_RARE && !(e->last & PM_LATTICE_BYTE)) {
-        double spelled = spell(l, e->last & PM_LATTICE_CODE, scores[-1]);
-        code = spelled > best ? 0 : code;
+    if (at & PM_LATTICE_RARE || !(e->last & PM_LATTICE_BYTE)) {
+        double spelled = spell(l, (at & PM_LATTICE_RARE ? at : e->last) & PM_LATTICE_CODE, scores[-1]);
+        *code = spelled > best ? PM_LATTICE_SPELLED : *code;
         best = spelled > best ? spelled : best;
     }
-    *scores = best;
-    return code;
+    return best;
 }
 
 static void keep(const pm_lattice *l, double *scores, size_t n) {
@@ -196,8 +185,23 @@ static void keep(const pm_lattice *l, double *scores, size_t n) {
 
 static void walk_plain(const pm_lattice *l, void *state, const uint32_t *ends, size_t n, pm_lattice_code *codes) {
     double *scores = (double *)state + pm_lattice_reach(l);
+
     for (size_t i = 0; i < n; i++) {
-        codes[i] = step_plain(l, ends[i], scores + i + 1);
+        const pm_lattice_ends *e = &l->ends[ends[i] & PM_LATTICE_RARE ? PM_LATTICE_STRANGE : ends[i]];
+        double best = -INFINITY, two = scores[-1] + e->near[0], one = scores[0] + e->near[1];
+        unsigned code = 0;
+        for (unsigned k = 0; e->row && k < PM_LATTICE_ROW; k++) {
+            double score = scores[(ptrdiff_t)k - 9] + l->rows[e->row][k];
+            code = score > best ? k : code;
+            best = score > best ? score : best;
+        }
+        code = two > best ? PM_LATTICE_ROW : code;
+        best = two > best ? two : best;
+        code = one > best ? PM_LATTICE_ROW + 1 : code;
+        best = one > best ? one : best;
+        codes[i] = (pm_lattice_code)(1u << code);
+        scores++;
+        *scores = e->last & PM_LATTICE_RARE ? step_rare(l, ends[i], e, scores, best, &codes[i]) : best;
     }
     keep(l, state, n);
 }
@@ -215,22 +219,20 @@ PM_TARGET_AVX512 static void walk_avx512(const pm_lattice *l, void *state, const
     for (size_t i = 0; i < n; i++) {
         uint32_t at = ends[i];
         const pm_lattice_ends *e = &table[at & PM_LATTICE_RARE ? PM_LATTICE_STRANGE : at];
-        __m128d best, shorter = _mm_add_pd(near, _mm_loadu_pd(e->near));
+        __m128d shorter = _mm_add_pd(near, _mm_loadu_pd(e->near));
+        __m512d longer = _mm512_add_pd(far, _mm512_load_pd(rows[e->row]));
+        __m256d four = _mm256_max_pd(_mm512_castpd512_pd256(longer), _mm512_extractf64x4_pd(longer, 1));
+        __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+        __m128d best = _mm_max_sd(two, _mm_unpackhi_pd(two, two));
+        best = _mm_max_sd(best, shorter);
+        best = _mm_max_sd(best, _mm_unpackhi_pd(shorter, shorter));
+        __mmask8 is_longer = _mm512_cmp_pd_mask(longer, _mm512_broadcastsd_pd(best), _CMP_EQ_OQ);
+        __mmask8 is_shorter = _mm_cmp_pd_mask(shorter, _mm_movedup_pd(best), _CMP_EQ_OQ);
+        codes[i] = _mm512_kunpackb(is_shorter, is_longer);
         if (__builtin_expect((e->last & PM_LATTICE_RARE) != 0, 0)) {
-            codes[i] = step_plain(l, at, scores + i);
-            best = _mm_load_sd(scores + i);
-        } else {
-            __m512d longer = _mm512_add_pd(far, _mm512_load_pd(rows[e->row]));
-            __m256d four = _mm256_max_pd(_mm512_castpd512_pd256(longer), _mm512_extractf64x4_pd(longer, 1));
-            __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-            best = _mm_max_sd(two, _mm_unpackhi_pd(two, two));
-            best = _mm_max_sd(best, shorter);
-            best = _mm_max_sd(best, _mm_unpackhi_pd(shorter, shorter));
-            uint32_t which = _mm512_cmp_pd_mask(longer, _mm512_broadcastsd_pd(best), _CMP_EQ_OQ) |
-                             (uint32_t)_mm_cmp_pd_mask(shorter, _mm_movedup_pd(best), _CMP_EQ_OQ) << 8;
-            codes[i] = (pm_lattice_code)(PM_LATTICE_INLINE - (unsigned)__builtin_ctz(which));
-            _mm_store_sd(scores + i, best);
+            best = _mm_set_sd(step_rare(l, at, e, scores + i, _mm_cvtsd_f64(best), &codes[i]));
         }
+        _mm_store_sd(scores + i, best);
         far = _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(_mm512_castpd128_pd512(near)),
                                                       _mm512_castpd_si512(far), 1));
         near = _mm_shuffle_pd(near, best, 1);
@@ -299,13 +301,15 @@ static pm_status room(pm_lattice_scratch *scratch, size_t need, pm_error *err) {
     return PM_OK;
 }
 
+/* The length of the piece chosen at a position, which is not spelled, and its id. */
 static uint32_t length_of(const pm_lattice *l, uint32_t ends, pm_lattice_code code, uint32_t *id) {
-    if (code <= PM_LATTICE_INLINE) {
-        *id = l->ids[l->ends[ends].ids + code - 1];
-        return code;
+    if (code < PM_LATTICE_SPELLED) {
+        uint32_t len = PM_LATTICE_INLINE - (uint32_t)__builtin_ctz(code);
+        *id = l->ids[l->ends[ends].ids + len - 1];
+        return len;
     }
     uint32_t i = l->ends[ends].longer;
-    for (unsigned k = PM_LATTICE_INLINE + 1; k < code; k++) {
+    for (unsigned k = PM_LATTICE_SPELLED + 1; k < code; k++) {
         i = l->longer[i].next;
     }
     *id = l->longer[i].id;
@@ -350,7 +354,7 @@ static pm_status emit(const pm_lattice *l, pm_lattice_scratch *scratch, size_t e
         PM_TRY(make_room(scratch, n, err));
         uint32_t *top = scratch->out + scratch->cap_out - n;
         pm_lattice_code code = w->codes[at - 1];
-        if (code) {
+        if (code != PM_LATTICE_SPELLED) {
             at -= length_of(l, w->ends[at - 1], code, top - 1);
             n++;
         } else {
@@ -386,7 +390,7 @@ static pm_status meeting_point(const pm_lattice *l, pm_lattice_scratch *scratch,
             return PM_OK;
         }
         pm_lattice_code code = w->codes[i - 1];
-        uint8_t *from = &scratch->marks[i - (code ? length_of(l, w->ends[i - 1], code, &id) : 1)];
+        uint8_t *from = &scratch->marks[i - (code == PM_LATTICE_SPELLED ? 1 : length_of(l, w->ends[i - 1], code, &id))];
         open -= *from;
         *from = 1;
     }

@@ -36,7 +36,7 @@ typedef struct step {
     uint32_t symbol, node;
 } step;
 
-enum { HINTS = 16, WORD = 64, LONGER_MAX = 65000, DENSE = 3 /* from this depth on a node has the steps of its suffixes too */ };
+enum { HINTS = 16, WORD = 64, LONGER_MAX = 32000, DENSE = 3 /* from this depth on a node has the steps of its suffixes too */ };
 
 typedef struct builder {
     const pm_bytes *pieces;

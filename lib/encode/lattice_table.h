@@ -43,9 +43,11 @@ typedef struct pm_lattice_longer {
     uint32_t next, rank; /* the next shorter one; 0: none. rank: how many there are, with this one */
 } pm_lattice_longer;
 
-/* How a piece ends at a position, as a code: its length up to PM_LATTICE_INLINE; 0: the character in bytes;
- * PM_LATTICE_INLINE + k: the k-th of the longer ones, from 1. */
+/* How a piece ends at a position. Up to PM_LATTICE_INLINE symbols, a set of bits, of which the lowest counts: bit k for
+ * PM_LATTICE_INLINE - k symbols. PM_LATTICE_SPELLED: the last character in bytes, or the end of a text. More than that: the
+ * k-th of the longer ones, counted from 1. */
 typedef uint16_t pm_lattice_code;
+#define PM_LATTICE_SPELLED 0x8000u
 
 /* Chooses how a piece ends at each of the next n <= pm_lattice_block positions. */
 typedef void (*pm_lattice_walk)(const pm_lattice *lattice, void *state, const uint32_t *ends, size_t n,

@@ -109,9 +109,9 @@ static void offer_spelled(const pm_lattice *l, position *to, const position *s, 
     for (unsigned i = 0, n = pm_utf8_write(cp, bytes); i < n; i++) {
         position next = {.place = at.place + 1};
         if (i + 1 == n) {
-            offer(to, &at, l->bytes[bytes[i]], alpha, key, 0);
+            offer(to, &at, l->bytes[bytes[i]], alpha, key, PM_LATTICE_SPELLED);
         } else {
-            offer(&next, &at, l->bytes[bytes[i]], alpha, key, 0);
+            offer(&next, &at, l->bytes[bytes[i]], alpha, key, PM_LATTICE_SPELLED);
             at = next;
             at.sum = normalized(next.sum);
         }
@@ -126,23 +126,23 @@ static unsigned bytes_of(uint32_t cp) {
 /* Offers to p[0] all pieces that end there. */
 static void step(const pm_lattice *l, uint32_t at, position *p, double alpha, uint64_t key) {
     if (at == PM_LATTICE_STOP) {
-        *p = (position){{1.0, 0}, 0, 0};
+        *p = (position){{1.0, 0}, 0, PM_LATTICE_SPELLED};
         return;
     }
     bool strange = at & PM_LATTICE_RARE;
     const pm_lattice_ends *e = &l->ends[strange ? PM_LATTICE_STRANGE : at];
     uint32_t last = strange ? at & PM_LATTICE_CODE : e->last & (PM_LATTICE_CODE | PM_LATTICE_BYTE);
-    unsigned k = PM_LATTICE_INLINE;
+    unsigned k = PM_LATTICE_SPELLED;
 
     *p = (position){.place = p[-1].place + bytes_of(last)};
     for (uint32_t i = e->longer; i; i = l->longer[i].next) {
         offer(p, p - l->longer[i].len, l->longer[i].logp, alpha, key, (pm_lattice_code)++k);
     }
     for (ptrdiff_t len = PM_LATTICE_INLINE; e->row && len > PM_LATTICE_NEAR; len--) {
-        offer(p, p - len, l->rows[e->row][PM_LATTICE_INLINE - len], alpha, key, (pm_lattice_code)len);
+        offer(p, p - len, l->rows[e->row][PM_LATTICE_INLINE - len], alpha, key, (pm_lattice_code)(1u << (PM_LATTICE_INLINE - len)));
     }
     for (ptrdiff_t len = PM_LATTICE_NEAR; len > 0; len--) {
-        offer(p, p - len, e->near[PM_LATTICE_NEAR - len], alpha, key, (pm_lattice_code)len);
+        offer(p, p - len, e->near[PM_LATTICE_NEAR - len], alpha, key, (pm_lattice_code)(1u << (PM_LATTICE_INLINE - len)));
     }
     if (!(last & PM_LATTICE_BYTE)) {
         offer_spelled(l, p, p - 1, last, alpha, key);
@@ -177,6 +177,6 @@ pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scrat
     PM_TRY(pm_grow(&scratch->positions, &scratch->cap_positions, d.before + 1 + pm_lattice_block(lattice), sizeof(position),
                    err));
     d.positions = scratch->positions;
-    d.positions[d.before] = (position){{1.0, 0}, 0, 0};
+    d.positions[d.before] = (position){{1.0, 0}, 0, PM_LATTICE_SPELLED};
     return pm_lattice_run(lattice, scratch, &text, 1, draw_block, &d, sink, user, err);
 }
