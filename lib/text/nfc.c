@@ -178,6 +178,11 @@ static character look_up(uint32_t cp) {
 
 #endif
 
+/* Do U+4000 .. U+9FFF begin here? All are plain, and most of Chinese text. */
+static inline bool is_ideograph(const uint8_t *p, size_t left) {
+    return left >= 3 && p[0] >= 0xE4 && p[0] <= 0xE9 && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80;
+}
+
 /* Walks over text that is in normal form already. Returns where the first trouble is (len: nowhere) and in *boundary
  * the last boundary at or before it, where a block would begin. */
 static size_t skip_normal(const uint8_t *text, size_t len, size_t pos, size_t *boundary) {
@@ -190,6 +195,14 @@ static size_t skip_normal(const uint8_t *text, size_t len, size_t pos, size_t *b
                 pos++;
             } while (pos < len && text[pos] < 0x80);
             *boundary = pos - 1;
+            last_class = 0;
+            continue;
+        }
+        if (is_ideograph(text + pos, len - pos)) {
+            do {
+                pos += 3;
+            } while (is_ideograph(text + pos, len - pos));
+            *boundary = pos - 3;
             last_class = 0;
             continue;
         }

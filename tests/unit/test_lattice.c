@@ -84,7 +84,7 @@ static pm_status take(void *user, const uint32_t *pieces, size_t n, pm_error *er
 static size_t best(vocabulary *v, pm_bytes text, size_t *ends) {
     pm_error err = {0};
     sink s = {ends, 0, 0, 0, v, text.data};
-    uint8_t *copy = malloc(text.len + 1); /* so that a sanitizer sees a byte read behind the text */
+    uint8_t *copy = malloc(text.len ? text.len : 1); /* so that a sanitizer sees a byte read behind the text */
     memcpy(copy, text.data, text.len);
     assert_ok(pm_lattice_best(v->lattice, v->scratch, &(pm_bytes){copy, text.len}, 1, take, &s, &err));
     free(copy);
@@ -119,6 +119,166 @@ START_TEST(best_equals_the_twin_ties_too) {
         compare_best(&v, (pm_bytes){text, sizeof text});
         release(&v);
     }
+}
+END_TEST
+
+static const char *const characters[] = {"a",        "b",        "\n",           "\xC3\xA9",         "\xE4\xB8\xAD",
+                                         "\xE6\x96\x87", "\xED\x9F\xBF", "\xEF\xBF\xBD", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF"};
+enum { CHARACTERS = sizeof characters / sizeof *characters };
+
+/* Whole characters, the first `n` of the list; returns how many bytes. */
+static size_t random_characters(uint8_t *text, size_t count, size_t n, uint64_t *state) {
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *character = characters[random_word(state) % n];
+        memcpy(text + len, character, strlen(character));
+        len += strlen(character);
+    }
+    return len;
+}
+
+/* Pieces of whole characters, so that the automaton steps over characters; nested ones, rare ones that lose to their
+ * bytes, and ties. */
+static void make_of_characters(vocabulary *v, uint64_t seed, size_t n, size_t longest) {
+    static uint8_t bytes[MAX_PIECES][64];
+    pm_error err = {0};
+    uint64_t state = seed;
+    *v = (vocabulary){0};
+    for (size_t i = 0; i < 256 + n; i++) {
+        size_t len = 1;
+        bytes[i][0] = (uint8_t)i;
+        if (i >= 256 && i % 3) {
+            len = random_characters(bytes[i], 1 + random_word(&state) % longest, CHARACTERS - 1, &state);
+        } else if (i >= 256) { /* 1 to 16 times the same */
+            const char *character = characters[seed % (CHARACTERS - 1)];
+            for (len = 0; len < strlen(character) * (i % 16 + 1); len += strlen(character)) {
+                memcpy(bytes[i] + len, character, strlen(character));
+            }
+        }
+        uint64_t count = seed % 4 == 0 ? 1 : seed % 4 == 1 ? UINT64_C(1) << random_word(&state) % 20 : 1 + random_word(&state) % 9;
+        oracle_dict_add(&v->dict, (pm_bytes){bytes[i], len}, i < 256 && seed % 2 ? 1000 * count : count);
+    }
+    oracle_dict_settle(&v->dict);
+    oracle_set_logs(&v->dict);
+    for (v->n = 0; v->n < v->dict.n; v->n++) {
+        v->pieces[v->n] = v->dict.items[v->n].key;
+        v->logp[v->n] = v->dict.items[v->n].value;
+    }
+    assert_ok(pm_lattice_new(&v->lattice, v->pieces, NULL, v->logp, v->n, &err));
+    assert_ok(pm_lattice_scratch_new(&v->scratch, &err));
+}
+
+static void compare_on_each_processor(vocabulary *v, pm_bytes text) {
+    for (pm_cpu cpu = 0; cpu < PM_N_CPUS; cpu++) {
+        if (pm_cpu_has(cpu)) {
+            v->lattice->walk = pm_lattice_walk_for(cpu);
+            compare_best(v, text);
+        }
+    }
+}
+
+START_TEST(steps_over_characters_equal_the_twin) {
+    static uint8_t text[1600 * 4];
+    uint64_t state = 13;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        vocabulary v;
+        make_of_characters(&v, seed, seed * 3, 2 + seed % 13);
+        ck_assert(v.lattice->characters);
+        for (size_t count = 0; count < 400; count += 1 + count / 3) {
+            size_t len = random_characters(text, count, CHARACTERS, &state); /* the last of them is in no piece */
+            compare_on_each_processor(&v, (pm_bytes){text, len});
+            if (len) { /* not well-formed: cut off at either end, a byte changed */
+                size_t skip = random_word(&state) % (len < 4 ? len : 4), drop = random_word(&state) % (len < 8 ? 1 : 4);
+                compare_on_each_processor(&v, (pm_bytes){text + skip, len - skip - drop});
+                text[random_word(&state) % len] = (uint8_t)(0x80 + random_word(&state) % 128);
+                compare_on_each_processor(&v, (pm_bytes){text, len});
+            }
+        }
+        release(&v);
+    }
+}
+END_TEST
+
+/* One piece that is not well-formed, and steps are bytes. */
+START_TEST(steps_over_bytes_equal_the_twin) {
+    static uint8_t text[1600 * 4];
+    uint64_t state = 14;
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        vocabulary v;
+        make(&v, seed, 100, 2 + seed, "\xE4\xB8\xAD\x96");
+        ck_assert(!v.lattice->characters);
+        for (size_t count = 0; count < 400; count += 1 + count / 3) {
+            compare_on_each_processor(&v, (pm_bytes){text, random_characters(text, count, CHARACTERS, &state)});
+        }
+        release(&v);
+    }
+}
+END_TEST
+
+typedef struct joined {
+    uint32_t ids[8000];
+    size_t n;
+} joined;
+
+static pm_status join(void *user, const uint32_t *ids, size_t n, pm_error *err) {
+    joined *j = user;
+    (void)err;
+    memcpy(j->ids + j->n, ids, n * sizeof *ids);
+    j->n += n;
+    return PM_OK;
+}
+
+START_TEST(many_texts_at_once_are_as_one_by_one) {
+    static uint8_t bytes[40][256];
+    static joined together, apart;
+    pm_error err = {0};
+    uint64_t state = 15;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        pm_bytes texts[40];
+        vocabulary v;
+        make_of_characters(&v, seed, 100, 5);
+        together.n = apart.n = 0;
+        for (size_t i = 0; i < 40; i++) {
+            size_t len = random_characters(bytes[i], random_word(&state) % 40, CHARACTERS, &state);
+            texts[i] = (pm_bytes){len ? bytes[i] : NULL, len};
+            assert_ok(pm_lattice_best(v.lattice, v.scratch, &texts[i], 1, join, &apart, &err));
+        }
+        assert_ok(pm_lattice_best(v.lattice, v.scratch, texts, 40, join, &together, &err));
+        ck_assert_uint_eq(together.n, apart.n);
+        ck_assert_mem_eq(together.ids, apart.ids, apart.n * sizeof *apart.ids);
+        assert_ok(pm_lattice_best(v.lattice, v.scratch, texts, 0, join, &together, &err));
+        ck_assert_uint_eq(together.n, apart.n);
+        release(&v);
+    }
+}
+END_TEST
+
+/* "aa" beats "a" + "a": the best paths to odd and to even positions have only the beginning in common. */
+START_TEST(paths_that_never_meet) {
+    size_t len = 10 * PM_LATTICE_WINDOW + 1;
+    pm_error err = {0};
+    uint8_t *text = malloc(len);
+    size_t *at = malloc(len * sizeof *at);
+    vocabulary v = {0};
+    for (size_t i = 0; i < 257; i++) {
+        store[i][0] = store[i][1] = i < 256 ? (uint8_t)i : 'a';
+        oracle_dict_add(&v.dict, (pm_bytes){store[i], i < 256 ? 1 : 2}, 5);
+    }
+    oracle_dict_settle(&v.dict);
+    oracle_set_logs(&v.dict);
+    for (; v.n < v.dict.n; v.n++) {
+        v.pieces[v.n] = v.dict.items[v.n].key;
+        v.logp[v.n] = v.dict.items[v.n].value;
+    }
+    assert_ok(pm_lattice_new(&v.lattice, v.pieces, NULL, v.logp, v.n, &err));
+    assert_ok(pm_lattice_scratch_new(&v.scratch, &err));
+    memset(text, 'a', len);
+    ck_assert_uint_eq(best(&v, (pm_bytes){text, len}, at), len / 2 + 1);
+    ck_assert_uint_eq(at[0], 1); /* the last piece is the longest, and so on */
+    ck_assert_uint_eq(v.scratch->window.cap, 0); /* what a long text needed is given back */
+    release(&v);
+    free(text);
+    free(at);
 }
 END_TEST
 
@@ -305,6 +465,10 @@ Suite *suite_lattice(void) {
     TCase *tc = tcase_create("all");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, best_equals_the_twin_ties_too);
+    tcase_add_test(tc, steps_over_characters_equal_the_twin);
+    tcase_add_test(tc, steps_over_bytes_equal_the_twin);
+    tcase_add_test(tc, many_texts_at_once_are_as_one_by_one);
+    tcase_add_test(tc, paths_that_never_meet);
     tcase_add_test(tc, windows_do_not_show);
     tcase_add_test(tc, memory_stays_small_where_pieces_do_not_cross);
     tcase_add_test(tc, pieces_can_vanish_and_come_back);
