@@ -123,14 +123,6 @@ static pm_status cut_slices(batch_job *job, size_t *total, pm_error *err) {
 
 /* ---------------------------------------------------------------- stages ---- */
 
-static size_t stage_bytes(size_t cap) { return sizeof(stage) + cap * sizeof(pm_id); }
-
-static void stage_free(stage *st) {
-    if (st) {
-        pm_pages_free(st, stage_bytes(st->cap));
-    }
-}
-
 /* A stage of at least `room` ids; NULL: no memory. */
 static stage *take_stage(batch_job *job, size_t room) {
     pthread_mutex_lock(&job->lock);
@@ -143,12 +135,12 @@ static stage *take_stage(batch_job *job, size_t room) {
     if (st && st->cap >= room) {
         return st;
     }
-    stage_free(st);
+    pm_free(st);
     if (room > (PTRDIFF_MAX - sizeof *st) / sizeof(pm_id)) {
         return NULL;
     }
-    room = room < SLICE_BYTES_MAX ? SLICE_BYTES_MAX : room; /* will do for most slices: address space, until it is written to */
-    st = pm_pages_alloc(stage_bytes(room));
+    room = room < SLICE_BYTES_MAX ? SLICE_BYTES_MAX : room; /* will do for most slices; what is not written to is no memory */
+    st = pm_alloc(1, sizeof *st + room * sizeof(pm_id));
     if (st) {
         st->cap = room;
     }
@@ -166,7 +158,7 @@ static void give_stage(batch_job *job, stage *st) {
     }
     pthread_mutex_unlock(&job->lock);
     if (!keep) {
-        stage_free(st);
+        pm_free(st);
     }
 }
 
@@ -370,11 +362,11 @@ static void release_job(batch_job *job) {
         pm_encoder_free(job->encoders[i]);
     }
     for (size_t i = 0; i < job->n_slices; i++) {
-        stage_free(job->slices[i].stage); /* left when something failed */
+        pm_free(job->slices[i].stage); /* left when something failed */
     }
     while (job->spare) {
         stage *next = job->spare->next;
-        stage_free(job->spare);
+        pm_free(job->spare);
         job->spare = next;
     }
     pm_free(job->encoders);
