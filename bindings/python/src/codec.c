@@ -316,31 +316,39 @@ static pm_status decode_ids(const pm_tokenizer *tok, const pmpy_ids *ids, uint8_
     return status;
 }
 
-/* Into d->few when they fit. Else the number of bytes is known after the first look, for which nothing is written when
- * there are surely too many, and they are written where they stay. */
+/* Into d->few when they fit. Else into an object of about the right size, which is cut to length: the end of a large block
+ * costs nothing until it is written to. When the guess was too small the number is known. */
 static pm_status decode_into(const pm_tokenizer *tok, const pmpy_ids *ids, decoded *d, pm_error *err) {
-    size_t cap = ids->n <= sizeof d->few ? sizeof d->few : 0;
+    size_t cap = sizeof d->few, guess = ids->n > PY_SSIZE_T_MAX / 8 ? PY_SSIZE_T_MAX / 8 : ids->n * 6;
+    uint8_t *out = d->few;
     d->bytes = NULL;
-    pm_status status = decode_ids(tok, ids, cap ? d->few : NULL, cap, &d->n, err);
-    if ((status != PM_OK && status != PM_NO_SPACE) || d->n <= cap) {
-        return status;
+    for (;;) {
+        if (guess > cap) {
+            Py_XDECREF(d->bytes);
+            d->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)guess);
+            if (!d->bytes) {
+                break;
+            }
+            out = (uint8_t *)PyBytes_AsString(d->bytes);
+            cap = guess;
+        }
+        pm_status status = decode_ids(tok, ids, out, cap, &d->n, err);
+        if (status == PM_NO_SPACE && d->n > cap) {
+            guess = d->n;
+            continue;
+        }
+        if (status != PM_OK) {
+            Py_CLEAR(d->bytes);
+            return status;
+        }
+        if (!d->bytes || d->n == cap || _PyBytes_Resize(&d->bytes, (Py_ssize_t)d->n) == 0) {
+            return PM_OK;
+        }
+        break;
     }
-    d->bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)d->n);
-    if (!d->bytes) {
-        PyErr_Clear();
-        *err = (pm_error){.status = PM_NO_MEMORY, .offset = PM_NO_OFFSET, .message = "out of memory"};
-        return PM_NO_MEMORY;
-    }
-    size_t room = d->n;
-    status = decode_ids(tok, ids, (uint8_t *)PyBytes_AsString(d->bytes), room, &d->n, err);
-    if (status == PM_NO_SPACE || (status == PM_OK && d->n != room)) {
-        *err = (pm_error){.status = PM_INVALID_ARGUMENT, .offset = PM_NO_OFFSET, .message = "the ids changed while they were read"};
-        status = PM_INVALID_ARGUMENT;
-    }
-    if (status != PM_OK) {
-        Py_CLEAR(d->bytes);
-    }
-    return status;
+    PyErr_Clear();
+    *err = (pm_error){.status = PM_NO_MEMORY, .offset = PM_NO_OFFSET, .message = "out of memory"};
+    return PM_NO_MEMORY;
 }
 
 /* Decodes the ids in `value` into *d; -1: an exception was set, nothing to free. */
