@@ -316,6 +316,18 @@ static pm_status decode_ids(const pm_tokenizer *tok, const pmpy_ids *ids, uint8_
     return status;
 }
 
+/* Cuts an object that nobody else has seen yet to n bytes. -1: no memory, and *bytes is NULL. */
+static int cut_bytes(PyObject **bytes, size_t n) {
+#ifdef Py_LIMITED_API
+    PyObject *whole = *bytes;
+    *bytes = PyBytes_FromStringAndSize(PyBytes_AsString(whole), (Py_ssize_t)n);
+    Py_DECREF(whole);
+    return *bytes ? 0 : -1;
+#else
+    return _PyBytes_Resize(bytes, (Py_ssize_t)n);
+#endif
+}
+
 /* Into d->few when they fit. Else into an object of about the right size, which is cut to length: the end of a large block
  * costs nothing until it is written to. When the guess was too small the number is known. */
 static pm_status decode_into(const pm_tokenizer *tok, const pmpy_ids *ids, decoded *d, pm_error *err) {
@@ -341,7 +353,7 @@ static pm_status decode_into(const pm_tokenizer *tok, const pmpy_ids *ids, decod
             Py_CLEAR(d->bytes);
             return status;
         }
-        if (!d->bytes || d->n == cap || _PyBytes_Resize(&d->bytes, (Py_ssize_t)d->n) == 0) {
+        if (!d->bytes || d->n == cap || cut_bytes(&d->bytes, d->n) == 0) {
             return PM_OK;
         }
         break;
