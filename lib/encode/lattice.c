@@ -79,7 +79,7 @@ static inline __attribute__((always_inline)) uint32_t next_symbol(const pm_latti
         return byte;
     }
     unsigned len = 3;
-    if (byte - 0xE1 < 12 && r->end - p >= 3 && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80) { /* E1 .. EC */
+    if (byte >= 0xE1 && byte < 0xF0 && byte != 0xED && r->end - p >= 3 && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80) {
         *cp = (byte & 15) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
     } else {
         *cp = pm_utf8_read(p, r->end, &len);
