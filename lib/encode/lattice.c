@@ -1,11 +1,11 @@
-/* lattice.c - the best segmentation of bytes under a unigram model: an automaton that steps over characters, and a Viterbi
- * with its state in registers.
+/* lattice.c - the best segmentation of bytes under a unigram model: an automaton that steps over characters, and a
+ * Viterbi with its state in registers.
  *
- * Idea. score[e] is the best sum of log-probabilities of pieces that spell text[0 .. e). At each e all pieces that end there
- * are known from the automaton's state (Aho and Corasick, 1975), and score[e] is the highest of score[e - len] + logp. The
- * work is done in phases over blocks of symbols, so that no phase waits for another's mispredicted branches or cache misses:
- * reading (which state is reached behind each symbol), walking (score and choice at each position), and giving out (the path,
- * from the back).
+ * Idea. score[e] is the best sum of log-probabilities of pieces that spell text[0 .. e). At each e all pieces that end
+ * there are known from the automaton's state (Aho and Corasick, 1975), and score[e] is the highest of score[e - len] +
+ * logp. The work is done in phases over blocks of symbols, so that no phase waits for another's mispredicted branches
+ * or cache misses: reading (which state is reached behind each symbol), walking (score and choice at each position),
+ * and giving out (the path, from the back).
  *
  * Equality with bytepiece's faster.pyx rests on four details:
  *   - the sum is in double precision, absolute from the start of the text, one addition a piece, never renormalized;
@@ -15,35 +15,37 @@
  *   - a log-probability is ln(count) - ln(sum of counts), both rounded, then the difference;
  *   - the highest of several doubles is the same in whatever order they are compared.
  *
- * Characters. A piece that is well-formed UTF-8 and stands in a text stands there on whole characters: its first byte is not
- * 80-BF, so no character of the text that is read from the left reaches into it. So when all pieces of two bytes and more are
- * well-formed, no piece but single bytes begins or ends inside a character, and the only path through such a position is the
- * character spelled in its bytes, which is offered to the end of the character as one more way to get there, the last one:
- * its last piece is the shortest. Most characters need not even that: where the character is a piece and more likely than its
- * bytes by more than rounding can be off (lattice_build.c, may_be_spelled), its bytes can never win. Symbols are then
- * characters; a byte outside well-formed text is a symbol too, and a character that stands in no piece is "strange". Where some
- * piece is not well-formed (BytePiece without ensure_unicode), symbols are bytes. Everything below is the same for both.
+ * Characters. A piece that is well-formed UTF-8 and stands in a text stands there on whole characters: its first byte
+ * is not 80-BF, so no character of the text that is read from the left reaches into it. So when all pieces of two bytes
+ * and more are well-formed, no piece but single bytes begins or ends inside a character, and the only path through such
+ * a position is the character spelled in its bytes, which is offered to the end of the character as one more way to get
+ * there, the last one: its last piece is the shortest. Most characters need not even that: where the character is a
+ * piece and more likely than its bytes by more than rounding can be off (lattice_build.c, may_be_spelled), its bytes
+ * can never win. Symbols are then characters; a byte outside well-formed text is a symbol too, and a character that
+ * stands in no piece is "strange". Where some piece is not well-formed (BytePiece without ensure_unicode), symbols are
+ * bytes. Everything below is the same for both.
  *
- * The automaton. A step is a cell of a double array: state + symbol, valid if its check is the state's base. Only states of
- * three symbols and more have steps of their own, to states of four and more (lattice_build.c). What is reached otherwise
- * depends on the last symbols alone: the state of the last three, else of two, else of one. These are found by two look-ups
- * of the same kind that do not depend on the state, so the chain from step to step is one load, one comparison and one
- * conditional move. Example, with the pieces AB, BCD, ABCDE, and behind "ABCD" an E:
+ * The automaton. A step is a cell of a double array: state + symbol, valid if its check is the state's base. Only
+ * states of three symbols and more have steps of their own, to states of four and more (lattice_build.c). What is
+ * reached otherwise depends on the last symbols alone: the state of the last three, else of two, else of one. These are
+ * found by two look-ups of the same kind that do not depend on the state, so the chain from step to step is one load,
+ * one comparison and one conditional move. Example, with the pieces AB, BCD, ABCDE, and behind "ABCD" an E:
  *
  *     pairs     of D: no piece begins DE            state of the last one symbol, E
  *     triples   of CD: no piece begins CDE
  *     more      of ABCD, found at its base + E      state ABCDE, which is taken; its ends: the pieces ABCDE, and E
  *
- * Walking. A state's record has the log-probabilities of the pieces of 1 and 2 symbols that end there and the number of a row
- * of eight, for lengths 3 to 10, minus infinity where there is none. The last ten scores stay in registers: eight sums and
- * their maximum have the time of three symbols, only the sum of length 1 follows from the score before. Which length won is
- * found by comparing all sums with the maximum; bit order makes it the longest. Longer pieces, strange characters and those
- * that may be spelled are rare and go through step_plain, which is the whole algorithm in plain words.
+ * Walking. A state's record has the log-probabilities of the pieces of 1 and 2 symbols that end there and the number of
+ * a row of eight, for lengths 3 to 10, minus infinity where there is none. The last ten scores stay in registers: eight
+ * sums and their maximum have the time of three symbols, only the sum of length 1 follows from the score before. Which
+ * length won is found by comparing all sums with the maximum; bit order makes it the longest. Longer pieces, strange
+ * characters and those that may be spelled are rare and go through step_plain, which is the whole algorithm in plain
+ * words.
  *
- * Memory. Of each symbol its state and choice are kept, 6 bytes. When a window is full, the best paths to the last `longest`
- * positions are followed back until they meet; what lies before is final and is given out. In real text they meet within
- * some tens of symbols. Where they do not (one character repeated: paths of odd and even positions may differ all the way)
- * the window doubles.
+ * Memory. Of each symbol its state and choice are kept, 6 bytes. When a window is full, the best paths to the last
+ * `longest` positions are followed back until they meet; what lies before is final and is given out. In real text they
+ * meet within some tens of symbols. Where they do not (one character repeated: paths of odd and even positions may
+ * differ all the way) the window doubles.
  *
  * Cost: for each symbol three cells, one record and one row, whatever the text. */
 #include <math.h>
@@ -79,7 +81,8 @@ static inline __attribute__((always_inline)) uint32_t next_symbol(const pm_latti
         return byte;
     }
     unsigned len = 3;
-    if (byte >= 0xE1 && byte < 0xF0 && byte != 0xED && r->end - p >= 3 && (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80) {
+    if (byte >= 0xE1 && byte < 0xF0 && byte != 0xED && r->end - p >= 3 && (p[1] & 0xC0) == 0x80 &&
+        (p[2] & 0xC0) == 0x80) {
         *cp = (byte & 15) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
     } else {
         *cp = pm_utf8_read(p, r->end, &len);
@@ -150,10 +153,11 @@ static inline double spell(const pm_lattice *l, uint32_t cp, double score) {
     return score;
 }
 
-/* What the common steps leave out at a position with the state's record e: the end of a text, longer pieces, which win where
- * their sum is as high, and the last character in bytes, which wins where its sum is higher. scores[0] is this position's. */
-static inline double step_rare(const pm_lattice *l, uint32_t at, const pm_lattice_ends *e, const double *scores, double best,
-                               pm_lattice_code *code) {
+/* What the common steps leave out at a position with the state's record e: the end of a text, longer pieces, which win
+ * where their sum is as high, and the last character in bytes, which wins where its sum is higher. scores[0] is this
+ * position's. */
+static inline double step_rare(const pm_lattice *l, uint32_t at, const pm_lattice_ends *e, const double *scores,
+                               double best, pm_lattice_code *code) {
     double longest = -INFINITY;
     unsigned which = 0, k = 0;
 
@@ -207,7 +211,8 @@ static void walk_plain(const pm_lattice *l, void *state, const uint32_t *ends, s
 }
 
 #if defined(__x86_64__)
-PM_TARGET_AVX2 static void walk_avx2(const pm_lattice *l, void *state, const uint32_t *ends, size_t n, pm_lattice_code *codes) {
+PM_TARGET_AVX2 static void walk_avx2(const pm_lattice *l, void *state, const uint32_t *ends, size_t n,
+                                     pm_lattice_code *codes) {
     double *scores = (double *)state + pm_lattice_reach(l);
     __m256d farthest = _mm256_loadu_pd(scores - 9), far = _mm256_loadu_pd(scores - 5);
     __m128d near = _mm_loadu_pd(scores - 1);

@@ -1,5 +1,5 @@
-/* lattice.h - the best (or a drawn) segmentation of a chunk under a unigram model. Used by the BytePiece encoder and by the
- * BytePiece trainer's pruning rounds. */
+/* lattice.h - the best (or a drawn) segmentation of a chunk under a unigram model. Used by the BytePiece encoder and by
+ * the BytePiece trainer's pruning rounds. */
 #ifndef PM_ENCODE_LATTICE_H
 #define PM_ENCODE_LATTICE_H
 

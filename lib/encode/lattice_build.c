@@ -1,17 +1,19 @@
 /* lattice_build.c - from pieces to the automaton of lattice.c.
  *
- * The pieces, sorted, become a trie; its nodes are numbered by depth, so that a node comes behind its parent and behind its
- * longest proper suffix that is a node (`fail`). In that order
- *   - a node of depth 3 and more gets its steps: to its children, and for other symbols those of its suffix. (All steps of the
- *     suffixes down to depth 3; what is left, states of 1, 2 and 3 symbols, lattice.c finds without the state. Were it only 1
- *     and 2, there would be three times as many steps; with fail links in place of the suffixes' steps, branches that cannot be
- *     predicted.) A node without children shares its suffix's steps. Nodes of depths 1 and 2 have only their children;
- *   - steps are placed in the double array: bases are tried 64 at a time, by or-ing the bits of the cells that each step
- *     would need; hints by number of steps, which only go forward, make that linear;
- *   - a node that is a piece gets a record of what ends there: its suffix's, and itself. Other nodes share their suffix's.
+ * The pieces, sorted, become a trie; its nodes are numbered by depth, so that a node comes behind its parent and behind
+ * its longest proper suffix that is a node (`fail`). In that order
+ *   - a node of depth 3 and more gets its steps: to its children, and for other symbols those of its suffix. (All steps
+ * of the suffixes down to depth 3; what is left, states of 1, 2 and 3 symbols, lattice.c finds without the state. Were
+ * it only 1 and 2, there would be three times as many steps; with fail links in place of the suffixes' steps, branches
+ * that cannot be predicted.) A node without children shares its suffix's steps. Nodes of depths 1 and 2 have only their
+ * children;
+ *   - steps are placed in the double array: bases are tried 64 at a time, by or-ing the bits of the cells that each
+ * step would need; hints by number of steps, which only go forward, make that linear;
+ *   - a node that is a piece gets a record of what ends there: its suffix's, and itself. Other nodes share their
+ * suffix's.
  *
- * A row of log-probabilities is shared by all records whose pieces of 3 to 10 symbols are the same, the list of longer ones by
- * its tail. So all tables together have some 50 bytes a piece and 16 a step. */
+ * A row of log-probabilities is shared by all records whose pieces of 3 to 10 symbols are the same, the list of longer
+ * ones by its tail. So all tables together have some 50 bytes a piece and 16 a step. */
 #include <math.h>
 
 #include "base/bytes.h"
@@ -36,7 +38,8 @@ typedef struct step {
     uint32_t symbol, node;
 } step;
 
-enum { HINTS = 16, WORD = 64, LONGER_MAX = 32000, DENSE = 3 /* from this depth on a node has the steps of its suffixes too */ };
+enum { HINTS = 16, WORD = 64, LONGER_MAX = 32000, HUGE_PAGE = 1 << 21 };
+enum { DENSE = 3 }; /* from this depth on a node has the steps of its suffixes too */
 
 typedef struct builder {
     const pm_bytes *pieces;
@@ -52,8 +55,8 @@ typedef struct builder {
     size_t n_nodes;
     step *steps;
     size_t n_steps, cap_steps;
-    uint32_t *stamp; /* of each symbol: the node whose steps have it */
-    uint64_t *full, *based; /* bits: cells in use, bases in use */
+    uint32_t *stamp;                    /* of each symbol: the node whose steps have it */
+    uint64_t *full, *based;             /* bits: cells in use, bases in use */
     size_t cap_full, cap_based, n_bits; /* words */
     size_t hints[HINTS];
     size_t cap_cells, cap_planes, cap_ends, cap_rows, cap_row_ids, cap_ids, cap_longer;
@@ -75,7 +78,8 @@ static inline uint32_t symbol_of(const pm_lattice *l, const uint8_t *p, const ui
 
 static pm_status add_plane(builder *b, pm_error *err) {
     pm_lattice *l = b->lattice;
-    PM_TRY(pm_grow((void **)&l->symbols, &b->cap_planes, l->n_planes + 1, sizeof *l->symbols << PM_LATTICE_PLANE_BITS, err));
+    PM_TRY(pm_grow((void **)&l->symbols, &b->cap_planes, l->n_planes + 1, sizeof *l->symbols << PM_LATTICE_PLANE_BITS,
+                   err));
     for (size_t i = 0; i < 1u << PM_LATTICE_PLANE_BITS; i++) {
         l->symbols[(l->n_planes << PM_LATTICE_PLANE_BITS) + i] = PM_LATTICE_STRANGE;
     }
@@ -507,6 +511,24 @@ static void finish_cells(builder *b) {
     }
 }
 
+/* A large table of steps goes to huge pages: nearly every step of it is on another page. */
+static pm_status move_cells(pm_lattice *l, pm_error *err) {
+    size_t bytes = l->n_cells * sizeof *l->cells;
+
+    if (bytes < HUGE_PAGE) {
+        return PM_OK;
+    }
+    pm_lattice_cell *moved = pm_pages_alloc(bytes);
+    if (!moved) {
+        return pm_fail_memory(err);
+    }
+    memcpy(moved, l->cells, bytes);
+    pm_free(l->cells);
+    l->cells = moved;
+    l->paged = true;
+    return PM_OK;
+}
+
 /* ---------------------------------------------------------------- log-probabilities ---- */
 
 static double logp_of(const double *logp, uint32_t piece) { return piece == PM_LATTICE_NONE ? -INFINITY : logp[piece]; }
@@ -569,6 +591,19 @@ static pm_status make_rows(pm_lattice *l, pm_error *err) {
     return PM_OK;
 }
 
+/* What only building needs, but for piece_of_symbol. */
+static void forget_building(builder *b) {
+    void *all[] = {b->sorted, b->found, b->path, b->path_symbols, b->nodes, b->steps, b->stamp, b->full, b->based};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        pm_free(all[i]);
+    }
+    b->sorted = b->path = b->path_symbols = b->stamp = NULL;
+    b->found = NULL;
+    b->nodes = NULL;
+    b->steps = NULL;
+    b->full = b->based = NULL;
+}
+
 static pm_status build(builder *b, pm_error *err) {
     pm_cpu cpu;
 
@@ -579,8 +614,12 @@ static pm_status build(builder *b, pm_error *err) {
     PM_TRY(grow_trie(b, err));
     PM_TRY(order_nodes(b, err));
     PM_TRY(link_nodes(b, err));
+    pm_free(b->steps);
+    b->steps = NULL;
     PM_TRY(end_nodes(b, err));
     finish_cells(b);
+    forget_building(b);
+    PM_TRY(move_cells(b->lattice, err));
     return make_rows(b->lattice, err);
 }
 
@@ -613,16 +652,8 @@ pm_status pm_lattice_new(pm_lattice **out, const pm_bytes *pieces, const uint32_
     for (unsigned c = 0; c < 256 && status == PM_OK; c++) {
         b.lattice->byte_id[c] = b.piece_of_symbol[c];
     }
-    pm_free(b.sorted);
-    pm_free(b.found);
-    pm_free(b.path);
-    pm_free(b.path_symbols);
+    forget_building(&b);
     pm_free(b.piece_of_symbol);
-    pm_free(b.nodes);
-    pm_free(b.steps);
-    pm_free(b.stamp);
-    pm_free(b.full);
-    pm_free(b.based);
     if (status != PM_OK) {
         pm_lattice_free(b.lattice);
         return status;
@@ -639,7 +670,11 @@ void pm_lattice_free(pm_lattice *l) {
     if (l) {
         pm_free(l->planes);
         pm_free(l->symbols);
-        pm_free(l->cells);
+        if (l->paged) {
+            pm_pages_free(l->cells, l->n_cells * sizeof *l->cells);
+        } else {
+            pm_free(l->cells);
+        }
         pm_free(l->pairs);
         pm_free(l->ends);
         pm_free(l->rows_memory);

@@ -32,7 +32,8 @@ typedef struct pm_lattice_ends {
     uint32_t last;                /* code point of the last symbol, or PM_LATTICE_BYTE; and PM_LATTICE_RARE */
 } pm_lattice_ends;
 
-#define PM_LATTICE_RARE UINT32_C(0x80000000) /* there are longer pieces, or the last character may be spelled in bytes */
+#define PM_LATTICE_RARE                                                                                                \
+    UINT32_C(0x80000000) /* there are longer pieces, or the last character may be spelled in bytes */
 #define PM_LATTICE_BYTE UINT32_C(0x00200000) /* the last symbol is a byte: it has no other spelling */
 #define PM_LATTICE_CODE UINT32_C(0x001FFFFF)
 #define PM_LATTICE_STOP UINT32_MAX /* in place of a state's ends: a text is at its end */
@@ -44,8 +45,8 @@ typedef struct pm_lattice_longer {
 } pm_lattice_longer;
 
 /* How a piece ends at a position. Up to PM_LATTICE_INLINE symbols, a set of bits, of which the lowest counts: bit k for
- * PM_LATTICE_INLINE - k symbols. PM_LATTICE_SPELLED: the last character in bytes, or the end of a text. More than that: the
- * k-th of the longer ones, counted from 1. */
+ * PM_LATTICE_INLINE - k symbols. PM_LATTICE_SPELLED: the last character in bytes, or the end of a text. More than that:
+ * the k-th of the longer ones, counted from 1. */
 typedef uint16_t pm_lattice_code;
 #define PM_LATTICE_SPELLED 0x8000u
 
@@ -55,8 +56,8 @@ typedef void (*pm_lattice_walk)(const pm_lattice *lattice, void *state, const ui
 
 struct pm_lattice {
     pm_lattice_walk walk; /* of the best segmentation */
-    bool characters; /* steps are characters of UTF-8; else bytes */
-    bool every_byte; /* each of the 256 single bytes is a piece with a log-probability */
+    bool characters;      /* steps are characters of UTF-8; else bytes */
+    bool every_byte;      /* each of the 256 single bytes is a piece with a log-probability */
     size_t n_pieces, n_symbols;
     size_t longest;    /* symbols of the longest piece */
     uint16_t *planes;  /* by code point >> 6: which 64 symbols of `symbols` */
@@ -64,7 +65,8 @@ struct pm_lattice {
     size_t n_planes;
     pm_lattice_cell *cells;
     size_t n_cells;
-    uint32_t *pairs; /* of each symbol: the base for steps to pieces that begin with it; 0: none */
+    bool paged;            /* cells are from pm_pages_alloc */
+    uint32_t *pairs;       /* of each symbol: the base for steps to pieces that begin with it; 0: none */
     pm_lattice_ends *ends; /* [0]: of a strange character; [1 + s]: of symbol s alone */
     size_t n_ends;
     double (*rows)[PM_LATTICE_ROW]; /* aligned to a row; [0]: no pieces */

@@ -102,7 +102,8 @@ static void offer(position *to, const position *s, double logp, double alpha, ui
 }
 
 /* The last character of `to` as single bytes. */
-static void offer_spelled(const pm_lattice *l, position *to, const position *s, uint32_t cp, double alpha, uint64_t key) {
+static void offer_spelled(const pm_lattice *l, position *to, const position *s, uint32_t cp, double alpha,
+                          uint64_t key) {
     uint8_t bytes[4];
     position at = *s;
 
@@ -139,10 +140,12 @@ static void step(const pm_lattice *l, uint32_t at, position *p, double alpha, ui
         offer(p, p - l->longer[i].len, l->longer[i].logp, alpha, key, (pm_lattice_code)++k);
     }
     for (ptrdiff_t len = PM_LATTICE_INLINE; e->row && len > PM_LATTICE_NEAR; len--) {
-        offer(p, p - len, l->rows[e->row][PM_LATTICE_INLINE - len], alpha, key, (pm_lattice_code)(1u << (PM_LATTICE_INLINE - len)));
+        offer(p, p - len, l->rows[e->row][PM_LATTICE_INLINE - len], alpha, key,
+              (pm_lattice_code)(1u << (PM_LATTICE_INLINE - len)));
     }
     for (ptrdiff_t len = PM_LATTICE_NEAR; len > 0; len--) {
-        offer(p, p - len, e->near[PM_LATTICE_NEAR - len], alpha, key, (pm_lattice_code)(1u << (PM_LATTICE_INLINE - len)));
+        offer(p, p - len, e->near[PM_LATTICE_NEAR - len], alpha, key,
+              (pm_lattice_code)(1u << (PM_LATTICE_INLINE - len)));
     }
     if (!(last & PM_LATTICE_BYTE)) {
         offer_spelled(l, p, p - 1, last, alpha, key);
@@ -174,8 +177,8 @@ pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scrat
     if (!(alpha >= 0)) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "alpha must not be negative");
     }
-    PM_TRY(pm_grow(&scratch->positions, &scratch->cap_positions, d.before + 1 + pm_lattice_block(lattice), sizeof(position),
-                   err));
+    PM_TRY(pm_grow(&scratch->positions, &scratch->cap_positions, d.before + 1 + pm_lattice_block(lattice),
+                   sizeof(position), err));
     d.positions = scratch->positions;
     d.positions[d.before] = (position){{1.0, 0}, 0, PM_LATTICE_SPELLED};
     return pm_lattice_run(lattice, scratch, &text, 1, draw_block, &d, sink, user, err);

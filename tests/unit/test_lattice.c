@@ -122,8 +122,16 @@ START_TEST(best_equals_the_twin_ties_too) {
 }
 END_TEST
 
-static const char *const characters[] = {"a",        "b",        "\n",           "\xC3\xA9",         "\xE4\xB8\xAD",
-                                         "\xE6\x96\x87", "\xED\x9F\xBF", "\xEF\xBF\xBD", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF"};
+static const char *const characters[] = {"a",
+                                         "b",
+                                         "\n",
+                                         "\xC3\xA9",
+                                         "\xE4\xB8\xAD",
+                                         "\xE6\x96\x87",
+                                         "\xED\x9F\xBF",
+                                         "\xEF\xBF\xBD",
+                                         "\xF0\x9F\x98\x80",
+                                         "\xF4\x8F\xBF\xBF"};
 enum { CHARACTERS = sizeof characters / sizeof *characters };
 
 /* Whole characters, the first `n` of the list; returns how many bytes. */
@@ -155,7 +163,9 @@ static void make_of_characters(vocabulary *v, uint64_t seed, size_t n, size_t lo
                 memcpy(bytes[i] + len, character, strlen(character));
             }
         }
-        uint64_t count = seed % 4 == 0 ? 1 : seed % 4 == 1 ? UINT64_C(1) << random_word(&state) % 20 : 1 + random_word(&state) % 9;
+        uint64_t count = seed % 4 == 0   ? 1
+                         : seed % 4 == 1 ? UINT64_C(1) << random_word(&state) % 20
+                                         : 1 + random_word(&state) % 9;
         oracle_dict_add(&v->dict, (pm_bytes){bytes[i], len}, i < 256 && seed % 2 ? 1000 * count : count);
     }
     oracle_dict_settle(&v->dict);
@@ -274,7 +284,7 @@ START_TEST(paths_that_never_meet) {
     assert_ok(pm_lattice_scratch_new(&v.scratch, &err));
     memset(text, 'a', len);
     ck_assert_uint_eq(best(&v, (pm_bytes){text, len}, at), len / 2 + 1);
-    ck_assert_uint_eq(at[0], 1); /* the last piece is the longest, and so on */
+    ck_assert_uint_eq(at[0], 1);                 /* the last piece is the longest, and so on */
     ck_assert_uint_eq(v.scratch->window.cap, 0); /* what a long text needed is given back */
     release(&v);
     free(text);
@@ -333,10 +343,11 @@ START_TEST(pieces_can_vanish_and_come_back) {
     }
     pm_lattice_set(v.lattice, logp);
     sink s = {ends, 0, 0, 0, &v, (const uint8_t *)"aab"};
-    assert_fails(pm_lattice_best(v.lattice, v.scratch, &(pm_bytes){s.text, 3}, 1, take, &s, &err), PM_INVALID_ARGUMENT, "0x62");
-    ck_assert_uint_eq(err.offset, 2);
-    assert_fails(pm_lattice_sample(v.lattice, v.scratch, (pm_bytes){s.text, 3}, 1.0, 1, take, &s, &err), PM_INVALID_ARGUMENT,
+    assert_fails(pm_lattice_best(v.lattice, v.scratch, &(pm_bytes){s.text, 3}, 1, take, &s, &err), PM_INVALID_ARGUMENT,
                  "0x62");
+    ck_assert_uint_eq(err.offset, 2);
+    assert_fails(pm_lattice_sample(v.lattice, v.scratch, (pm_bytes){s.text, 3}, 1.0, 1, take, &s, &err),
+                 PM_INVALID_ARGUMENT, "0x62");
     pm_lattice_set(v.lattice, v.logp);
     n = best(&v, (pm_bytes){(const uint8_t *)"abaabb", 6}, ends);
     ck_assert_uint_le(n, 6);
