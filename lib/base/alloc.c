@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 bool (*pm_alloc_test_hook)(void);
 
@@ -46,16 +47,33 @@ char *pm_strdup(const char *s) {
     return copy ? memcpy(copy, s, bytes) : NULL;
 }
 
+/* Fresh pages, of which the first has an address that is a multiple of HUGE_PAGE if there are enough for one: half a huge page would be 256 small ones. */
+static uint8_t *map_pages(size_t bytes) {
+    size_t extra = bytes >= HUGE_PAGE ? HUGE_PAGE : 0;
+    uint8_t *p = mmap(NULL, bytes + extra + (bytes == 0), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED || !extra) {
+        return p == MAP_FAILED ? NULL : p;
+    }
+    long page = sysconf(_SC_PAGESIZE);
+    size_t unit = page > 0 && page <= HUGE_PAGE ? (size_t)page : HUGE_PAGE, before = (size_t)(-(uintptr_t)p & (HUGE_PAGE - 1));
+    size_t used = (before + bytes + unit - 1) / unit * unit;
+    if (before) {
+        munmap(p, before);
+    }
+    if (used < bytes + extra) {
+        munmap(p + used, bytes + extra - used);
+    }
+    return p + before;
+}
+
 void *pm_pages_alloc(size_t bytes) {
-    if (refused() || bytes > PTRDIFF_MAX) {
+    if (refused() || bytes > PTRDIFF_MAX - HUGE_PAGE) {
         return NULL;
     }
-    void *p = mmap(NULL, bytes + (bytes == 0), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) {
-        return NULL;
-    }
+    uint8_t *p = map_pages(bytes);
 #ifdef MADV_HUGEPAGE
-    if (bytes >= HUGE_PAGE) {
+    if (p && bytes >= HUGE_PAGE) {
         (void)madvise(p, bytes, MADV_HUGEPAGE); /* a wish: without it the pages are small */
     }
 #endif

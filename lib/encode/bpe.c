@@ -51,17 +51,6 @@ struct pm_bpe_scratch {
 
 /* ---------------------------------------------------------------- one unit ---- */
 
-/* A unit of at most PM_MERGE_SHORT bytes, as bytes. */
-static void begin_merge(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_merge_lane *lane) {
-    const pm_id *byte_id = bpe->tok->byte_id;
-
-    pm_merge_lane_begin(lane, len);
-    for (size_t i = 0; i + 1 < len; i++) {
-        pm_merge_lane_set(lane, i, byte_id[unit[i]], bpe->byte_pairs[(unsigned)unit[i] << 8 | unit[i + 1]]);
-    }
-    pm_merge_lane_set(lane, len - 1, byte_id[unit[len - 1]], PM_NO_RANK);
-}
-
 static pm_status merge_whole(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
     PM_TRY(pm_merge_reserve(scratch, len, err));
     ids[0] = bpe->tok->byte_id[unit[0]];
@@ -323,7 +312,7 @@ static void encode_new(const pm_bpe *bpe, pm_bpe_scratch *scratch) {
         u->ids[0] = find_piece(bpe, u->text, u->len, u->readable, u->key.high >> 63);
         u->n = 1;
         if (u->ids[0] == PM_ID_NONE) {
-            begin_merge(bpe, u->text, u->len, &scratch->lanes[n_lanes]);
+            pm_bpe_begin_merge(bpe, u->text, u->len, &scratch->lanes[n_lanes]);
             scratch->merged[n_lanes++] = u;
         }
         if (n_lanes == PM_MERGE_LANES) {

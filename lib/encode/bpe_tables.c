@@ -1,8 +1,6 @@
 /* bpe_tables.c - filling the tables that BPE encoding reads: pairs, pieces by their bytes, certain breaks, which pieces are reachable. */
 #include "encode/bpe_tables.h"
 
-#include "encode/merge.h"
-
 enum { BYTE_PAIRS = 1 << 16 };
 
 static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
@@ -50,33 +48,66 @@ static pm_status find_rising(pm_bpe *bpe, pm_error *err) {
 
 static void mark_unreachable(pm_bpe *bpe, pm_id id) { bpe->unreachable[id >> 3] |= (uint8_t)(1u << (id & 7)); }
 
-static pm_status merge_bytes(const pm_bpe *bpe, pm_merge_scratch *scratch, pm_bytes piece, pm_id *ids, size_t *n_ids, pm_error *err) {
+/* Of a piece longer than PM_MERGE_SHORT. */
+static pm_status merge_long_piece(pm_bpe *bpe, pm_merge_scratch *scratch, pm_id id, pm_id *ids, pm_error *err) {
+    pm_bytes piece = bpe->tok->model.pieces[id];
+    size_t n;
+
     for (size_t i = 0; i < piece.len; i++) {
         ids[i] = bpe->tok->byte_id[piece.data[i]];
     }
-    return pm_merge_word(&bpe->pairs, scratch, ids, piece.len, n_ids, err);
+    PM_TRY(pm_merge_word(&bpe->pairs, scratch, ids, piece.len, &n, err));
+    if (n != 1 || ids[0] != id) {
+        mark_unreachable(bpe, id);
+    }
+    return PM_OK;
 }
 
-/* By merging each piece. */
-static pm_status merge_each(pm_bpe *bpe, pm_error *err) {
-    const pm_model *model = &bpe->tok->model;
-    pm_merge_scratch scratch = {0};
-    pm_id *ids = pm_alloc(bpe->longest, sizeof *ids);
-    pm_status status = PM_OK;
+/* Short pieces, several at once. */
+static void merge_pieces(pm_bpe *bpe, pm_merge_lane *lanes, const pm_id *ids, size_t n) {
+    pm_id left[PM_MERGE_SHORT];
 
-    if (!ids) {
-        status = pm_fail_memory(err);
-    }
-    for (pm_id id = 0; id < model->vocab_size && status == PM_OK; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE) {
-            size_t n;
-            status = merge_bytes(bpe, &scratch, model->pieces[id], ids, &n, err);
-            if (status == PM_OK && (n != 1 || ids[0] != id)) {
-                mark_unreachable(bpe, id);
-            }
+    pm_merge_lanes(&bpe->pairs, lanes, n);
+    for (size_t i = 0; i < n; i++) {
+        if (pm_merge_lane_end(&lanes[i], left) != 1 || left[0] != ids[i]) {
+            mark_unreachable(bpe, ids[i]);
         }
     }
-    pm_free(ids);
+}
+
+/* By merging each piece. `lanes` has PM_MERGE_LANES. */
+static pm_status merge_each(pm_bpe *bpe, pm_merge_lane *lanes, pm_merge_scratch *scratch, pm_id *long_ids, pm_error *err) {
+    const pm_model *model = &bpe->tok->model;
+    pm_id ids[PM_MERGE_LANES];
+    size_t n = 0;
+
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        if (model->kinds[id] != PM_KIND_PIECE) {
+            continue;
+        }
+        if (model->pieces[id].len > PM_MERGE_SHORT) {
+            PM_TRY(merge_long_piece(bpe, scratch, id, long_ids, err));
+            continue;
+        }
+        pm_bpe_begin_merge(bpe, model->pieces[id].data, model->pieces[id].len, &lanes[n]);
+        ids[n++] = id;
+        if (n == PM_MERGE_LANES) {
+            merge_pieces(bpe, lanes, ids, n);
+            n = 0;
+        }
+    }
+    merge_pieces(bpe, lanes, ids, n);
+    return PM_OK;
+}
+
+static pm_status find_by_merging(pm_bpe *bpe, pm_error *err) {
+    pm_merge_scratch scratch = {0};
+    pm_merge_lane *lanes = pm_alloc(PM_MERGE_LANES, sizeof *lanes);
+    pm_id *long_ids = pm_alloc(bpe->longest, sizeof *long_ids);
+    pm_status status = lanes && long_ids ? merge_each(bpe, lanes, &scratch, long_ids, err) : pm_fail_memory(err);
+
+    pm_free(lanes);
+    pm_free(long_ids);
     pm_merge_scratch_release(&scratch);
     return status;
 }
@@ -107,7 +138,7 @@ static pm_status find_unreachable(pm_bpe *bpe, pm_error *err) {
     if (bpe->tok->model.derived) {
         find_underived(bpe);
     } else {
-        PM_TRY(merge_each(bpe, err));
+        PM_TRY(find_by_merging(bpe, err));
     }
     while (i < size && bpe->unreachable[i] == 0) {
         i++;

@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "encode/bpe.h"
 #include "encode/breaks.h"
-#include "encode/pairs.h"
+#include "encode/merge.h"
 #include "encode/words.h"
 
 enum { PM_LONG_FILTER_BITS = 17 };
@@ -35,6 +35,17 @@ static inline uint32_t pm_bpe_long_hash(const uint8_t *word, size_t len) {
     memcpy(&first, word, sizeof first);
     memcpy(&last, word + len - sizeof last, sizeof last);
     return (uint32_t)(pm_hash_word(first + last * UINT64_C(0x9E3779B97F4A7C15) + len) >> (64 - PM_LONG_FILTER_BITS));
+}
+
+/* A unit of at most PM_MERGE_SHORT bytes, as bytes. */
+static inline void pm_bpe_begin_merge(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_merge_lane *lane) {
+    const pm_id *byte_id = bpe->tok->byte_id;
+
+    pm_merge_lane_begin(lane, len);
+    for (size_t i = 0; i + 1 < len; i++) {
+        pm_merge_lane_set(lane, i, byte_id[unit[i]], bpe->byte_pairs[(unsigned)unit[i] << 8 | unit[i + 1]]);
+    }
+    pm_merge_lane_set(lane, len - 1, byte_id[unit[len - 1]], PM_NO_RANK);
 }
 
 #endif

@@ -62,12 +62,12 @@ void pm_merge_scratch_release(pm_merge_scratch *scratch) {
 
 /* ---------------------------------------------------------------- short words ---- */
 
-static inline uint32_t lower(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static inline int32_t lower(int32_t a, int32_t b) { return a < b ? a : b; }
 
-/* The lowest of order[0..n), which goes on with three times PM_NO_RANK. Four at once: where the minimum is cannot be predicted, and one chain of
+/* The lowest of order[0..n), which goes on with three times PM_MERGE_NONE. Four at once: where the minimum is cannot be predicted, and one chain of
  * comparisons would be waited for. */
-static inline uint32_t lowest(const uint32_t *order, size_t n) {
-    uint32_t a = order[0], b = order[1], c = order[2], d = order[3];
+static inline int32_t lowest(const int32_t *order, size_t n) {
+    int32_t a = order[0], b = order[1], c = order[2], d = order[3];
     for (size_t i = 4; i < n; i += 4) {
         a = lower(a, order[i]);
         b = lower(b, order[i + 1]);
@@ -79,18 +79,21 @@ static inline uint32_t lowest(const uint32_t *order, size_t n) {
 
 /* Does the next merge and asks for the cache lines of the pairs it made; false: there is none. */
 static inline bool begin_step(const pm_pairs *pairs, pm_merge_lane *lane) {
-    uint32_t best = lowest(lane->order, lane->n);
+    int32_t best = lowest(lane->order, PM_MERGE_BLOCK);
+    for (size_t i = PM_MERGE_BLOCK; i < lane->n; i += PM_MERGE_BLOCK) {
+        best = lower(best, lowest(lane->order + i, PM_MERGE_BLOCK));
+    }
 
-    if (best == PM_NO_RANK) {
+    if (best == PM_MERGE_NONE) {
         return false;
     }
-    unsigned at = best % PM_MERGE_SHORT;
+    unsigned at = (unsigned)best % PM_MERGE_SHORT;
     uint64_t behind = lane->alive & (UINT64_MAX - 1) << at, ahead = lane->alive & ~(UINT64_MAX << at);
     unsigned dead = (unsigned)__builtin_ctzll(behind);
     behind &= behind - 1;
     lane->alive ^= UINT64_C(1) << dead;
-    lane->order[dead] = PM_NO_RANK;
-    pm_id joined = pm_pairs_result(pairs, best / PM_MERGE_SHORT);
+    lane->order[dead] = PM_MERGE_NONE;
+    pm_id joined = pm_pairs_result(pairs, (uint32_t)best / PM_MERGE_SHORT);
     lane->ids[at] = joined;
     lane->at = at;
     uint64_t here = UINT64_C(1) << at; /* stands in where there is no neighbour, so that nothing branches on it */
@@ -103,7 +106,7 @@ static inline bool begin_step(const pm_pairs *pairs, pm_merge_lane *lane) {
 }
 
 static inline void set_rank(pm_merge_lane *lane, size_t at, uint32_t rank) {
-    lane->order[at] = rank == PM_NO_RANK ? PM_NO_RANK : rank << 6 | (uint32_t)at;
+    lane->order[at] = rank == PM_NO_RANK ? PM_MERGE_NONE : (int32_t)(rank << 6 | (uint32_t)at);
 }
 
 static inline void end_step(const pm_pairs *pairs, pm_merge_lane *lane) {
@@ -165,7 +168,7 @@ static inline void renew_block(pm_merge_window *w, size_t at) {
 }
 
 static inline void set_order(pm_merge_window *w, size_t at, uint32_t rank) {
-    w->order[at] = rank == PM_NO_RANK ? PM_NO_RANK : rank * PM_MERGE_WINDOW | (uint32_t)at;
+    w->order[at] = rank == PM_NO_RANK ? PM_MERGE_NONE : (int32_t)(rank * PM_MERGE_WINDOW | (uint32_t)at);
 }
 
 /* Joins the token at a place with the next one. */
@@ -179,7 +182,7 @@ static void join_in_window(const pm_pairs *pairs, pm_merge_window *w, size_t at,
 
     w->ids[at] = joined;
     w->alive[dead / 64 + 1] ^= UINT64_C(1) << dead % 64;
-    w->order[dead] = PM_NO_RANK;
+    w->order[dead] = PM_MERGE_NONE;
     set_order(w, at, pm_pairs_look_up(pairs, right_bucket, right));
     renew_block(w, at);
     if (dead / PM_MERGE_BLOCK != at / PM_MERGE_BLOCK) {
@@ -193,7 +196,7 @@ static void join_in_window(const pm_pairs *pairs, pm_merge_window *w, size_t at,
 
 size_t pm_merge_in_window(const pm_pairs *pairs, pm_merge_window *w, const uint32_t *ranks, size_t n) {
     size_t blocks = (n + PM_MERGE_BLOCK - 1) / PM_MERGE_BLOCK, left = 0;
-    uint32_t best;
+    int32_t best;
 
     memset(w->alive, 0, sizeof w->alive);
     for (size_t i = 0; i < n; i++) {
@@ -201,13 +204,13 @@ size_t pm_merge_in_window(const pm_pairs *pairs, pm_merge_window *w, const uint3
         set_order(w, i, i + 1 < n ? ranks[i] : PM_NO_RANK);
     }
     for (size_t i = n; i < blocks * PM_MERGE_BLOCK; i++) {
-        w->order[i] = PM_NO_RANK;
+        w->order[i] = PM_MERGE_NONE;
     }
     for (size_t i = 0; i < blocks + 4; i++) {
-        w->lowest[i] = i < blocks ? lowest(w->order + i * PM_MERGE_BLOCK, PM_MERGE_BLOCK) : PM_NO_RANK;
+        w->lowest[i] = i < blocks ? lowest(w->order + i * PM_MERGE_BLOCK, PM_MERGE_BLOCK) : PM_MERGE_NONE;
     }
-    while ((best = lowest(w->lowest, blocks)) != PM_NO_RANK) {
-        join_in_window(pairs, w, best % PM_MERGE_WINDOW, best / PM_MERGE_WINDOW);
+    while ((best = lowest(w->lowest, blocks)) != PM_MERGE_NONE) {
+        join_in_window(pairs, w, (uint32_t)best % PM_MERGE_WINDOW, (uint32_t)best / PM_MERGE_WINDOW);
     }
     for (size_t at = 0; at < PM_MERGE_WINDOW; at = next_token(w, at)) {
         w->ids[left++] = w->ids[at];

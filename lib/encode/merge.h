@@ -18,12 +18,14 @@ typedef struct pm_merge_scratch {
 pm_status pm_merge_reserve(pm_merge_scratch *scratch, size_t n, pm_error *err);
 void pm_merge_scratch_release(pm_merge_scratch *scratch);
 
+#define PM_MERGE_NONE INT32_MAX /* above every rank and place; signed, since processors have a minimum for that */
+
 /* A short word that is merged beside others. Tokens stay at the place of their first byte; `alive` has a bit for each. */
 typedef struct pm_merge_lane {
     uint64_t alive;
     size_t n;                           /* places: 1 to PM_MERGE_SHORT */
     pm_id ids[PM_MERGE_SHORT];          /* of the token at each place */
-    uint32_t order[PM_MERGE_SHORT + 4]; /* rank of the merge with the next token << 6 | place; PM_NO_RANK: none */
+    int32_t order[PM_MERGE_SHORT + 16]; /* rank of the merge with the next token << 6 | place; PM_MERGE_NONE: none */
     size_t at, before;                  /* the places whose pairs the last merge made, those pairs, and where to look for them */
     uint64_t left, right;
     const uint64_t *left_bucket, *right_bucket;
@@ -33,14 +35,14 @@ typedef struct pm_merge_lane {
 static inline void pm_merge_lane_begin(pm_merge_lane *lane, size_t n) {
     lane->n = n;
     lane->alive = UINT64_MAX >> (PM_MERGE_SHORT - n);
-    for (size_t i = n; i < n + 4; i++) {
-        lane->order[i] = PM_NO_RANK;
+    for (size_t i = n; i < n + 16; i++) {
+        lane->order[i] = PM_MERGE_NONE;
     }
 }
 
 static inline void pm_merge_lane_set(pm_merge_lane *lane, size_t i, pm_id id, uint32_t rank) {
     lane->ids[i] = id;
-    lane->order[i] = rank == PM_NO_RANK ? PM_NO_RANK : rank << 6 | (uint32_t)i;
+    lane->order[i] = rank == PM_NO_RANK ? PM_MERGE_NONE : (int32_t)(rank << 6 | (uint32_t)i);
 }
 
 /* Merges by "repeat: join the leftmost pair of lowest rank". Up to PM_MERGE_LANES words in turn, so that their cache misses overlap. */
@@ -58,8 +60,8 @@ enum { PM_MERGE_WINDOW = 512, PM_MERGE_BLOCK = 16 };
 typedef struct pm_merge_window {
     size_t n;
     pm_id ids[PM_MERGE_WINDOW];
-    uint32_t order[PM_MERGE_WINDOW + PM_MERGE_BLOCK]; /* rank << 9 | place; PM_NO_RANK: none */
-    uint32_t lowest[PM_MERGE_WINDOW / PM_MERGE_BLOCK + 4];
+    int32_t order[PM_MERGE_WINDOW + PM_MERGE_BLOCK]; /* rank << 9 | place; PM_MERGE_NONE: none */
+    int32_t lowest[PM_MERGE_WINDOW / PM_MERGE_BLOCK + 4];
     uint64_t alive[PM_MERGE_WINDOW / 64 + 2]; /* a word of no tokens at each end */
 } pm_merge_window;
 

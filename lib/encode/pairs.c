@@ -4,20 +4,20 @@
 static size_t table_bytes(const pm_pairs *pairs) { return (pairs->mask + 2) * PM_PAIRS_IN_BUCKET * sizeof *pairs->slots; }
 
 pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err) {
-    unsigned bits = 2;
+    unsigned bits = 3;
 
     *pairs = (pm_pairs){0};
     if (n_ranks > PM_PAIR_LIMIT) {
         return pm_fail(err, PM_LIMIT, "%zu merges are too many: %u is the limit", n_ranks, (unsigned)PM_PAIR_LIMIT);
     }
-    while (((size_t)4 << bits) < n) { /* four pairs a bucket at most */
+    while (((size_t)2 << bits) < n) { /* two pairs a bucket at most */
         bits++;
     }
     pairs->mask = ((size_t)1 << bits) - 1;
     pairs->shift = 64 - bits;
-    pairs->filter_shift = pairs->shift + 1; /* a word for two buckets: 8 to 16 bits a pair, of 100 absent pairs 1 to 5 pass */
+    pairs->filter_shift = pairs->shift + 2; /* a word for four buckets: 8 to 16 bits a pair, of 100 absent pairs 6 to 12 pass */
     pairs->slots = pm_pages_alloc(table_bytes(pairs));
-    pairs->filter = pm_calloc((pairs->mask + 1) / 2, sizeof *pairs->filter);
+    pairs->filter = pm_calloc((pairs->mask + 1) / 4, sizeof *pairs->filter);
     pairs->results = pm_alloc(n_ranks, sizeof *pairs->results);
     if (!pairs->slots || !pairs->filter || !pairs->results) {
         pm_pairs_release(pairs);
@@ -49,7 +49,7 @@ void pm_pairs_add(pm_pairs *pairs, pm_id left, pm_id right, uint32_t rank, pm_id
                 pairs->base = pairs->n ? pairs->base : result - rank;
                 pairs->is_plain = (pairs->n == 0 || pairs->is_plain) && result - rank == pairs->base;
                 pairs->results[rank] = result;
-                pairs->filter[hash >> pairs->filter_shift] |= pm_pairs_bits(hash);
+                pairs->filter[hash >> pairs->filter_shift] |= UINT64_C(1) << (hash & 63);
                 pairs->n++;
                 return;
             }
