@@ -1,26 +1,55 @@
-/* bpe.c - pre-tokens to ids: look the whole word up, merge only what is not there.
+/* bpe.c - pre-tokens to ids: what was seen before is one look-up; what is new is looked up in the vocabulary, and
+ * merged if it is not there.
  *
- * Nine of ten pre-tokens of English are vocabulary entries. Their ids come from one look-up, and where that is allowed depends:
+ * Units. A pre-token is looked up as it is, or, where it is likely to be a clause (ideographs, kana and their
+ * punctuation; longer ones of any script but ASCII), cut first where no piece reaches across (breaks.c). Pre-tokens
+ * and segments are the units from here on, and nearly all units of a text came before.
  *
- *   - whole_first: the vocabulary's own library looks first (tiktoken, Hugging Face's ignore_merges), so every piece may be
- *     found so, whatever the merges say.
- *   - otherwise a piece may be found so when merging its bytes gives that piece and nothing else ("reachable"); then both ways
- *     give the same id. That is found out here, once, by merging each piece. A piece that is not reachable is never looked up.
+ * Three steps, each for many units, so that what one of them waits for is asked for while others are worked on:
  *
- * Where no piece reaches across, a pre-token is cut first (breaks.c); what is looked up are its segments. That makes Chinese, whose pre-tokens are
- * clauses, a stream of look-ups that succeed. A segment must be found as reachable pieces only, whole_first or not; a pre-token that is a piece,
- * reachable or not, has no place where it could be cut.
+ *     1. The key of each unit (15 bytes and their number, or a hash); its line of the memo (memo.h) is asked for.
+ *     2. The memo answers: 16 bytes are copied, the place in the output moves on by the number of ids. The only branch
+ *        is "it is not there".
+ *     3. What is not there is noted with its place in the output, and its line of the vocabulary's table (words.h) is
+ *        asked for. When there are enough of them, or the block of pre-tokens ends, they are looked up, merged several
+ *        at a time (merge.h) and kept in the memo, and the ids are moved apart to let theirs in:
  *
- * Words of up to 15 bytes are in the table of words.h, longer ones are looked up in the tokenizer's own hash table, if a small
- * filter does not rule them out. What is not found is merged (merge.h), beginning with its bytes; the answers for pairs of two bytes
- * come from a table of all 65,536, without hashing.
+ *            ids     17 204 9 88 3 12                     new units at 2 (one id) and 3 (two ids)
+ *            after   17 204 [5] 9 [61 70] 88 3 12
  *
- * Short words that had to be merged are remembered, each encoder for itself, in a table of a fixed size (4 MB) where a word's place is given by its
- * hash and the last one that came stays. Names, numbers and endings come again: English 105 -> 119 MB/s, code 111 -> 129 (with 1 MB). Longer
- * words hardly ever do, so there is none for them.
+ * When a unit may be found as a piece of the vocabulary:
  *
- * Work goes by groups of units, pre-tokens or segments: first all keys and buckets are computed and their cache lines asked for, then
- * they are looked at, so that the misses of a group overlap; then those that were found nowhere are merged. */
+ *   - whole_first: the vocabulary's own library looks first (tiktoken, Hugging Face's ignore_merges), so every piece
+ *     may be found so, whatever the merges say.
+ *   - Otherwise when merging its bytes gives that piece and nothing else ("reachable"); then both ways give the same
+ *     id. bpe_tables.c finds that out.
+ *   - A segment must be found as reachable pieces only, whole_first or not; a pre-token that is a piece, reachable or
+ *     not, has no place where it could be cut. So where a vocabulary has unreachable pieces, the keys of segments are
+ *     others than those of pre-tokens.
+ *
+ * Pieces of up to 15 bytes are in the table of words.h, longer ones in the tokenizer's own hash table, if a small
+ * filter does not rule them out. Merging begins with bytes; the ranks for pairs of two bytes come from a table of all
+ * 65,536.
+ *
+ * Long units (a run of one letter, text without spaces) are merged in windows that overlap, so that memory stays near
+ * and small. That is exact where ranks rise, i.e. each merge has a higher rank than those that made its parts, as in
+ * all vocabularies that were learnt:
+ *
+ *     Merges are then done in rising order of rank. Two neighbours x y of an encoding give x y if they are encoded
+ *     alone: the merges in their stretch are those that it would have alone, and none crosses the place between them.
+ *     Conversely, if all neighbours in a sequence of tokens have that property, the sequence is the encoding: the
+ *     first merge across the place between some x and y, of rank q, would find that stretch as the merges below q
+ *     leave it, which is as x y alone has it then, and alone the merge would be done as well. (Encoding by such pairs:
+ *     the crate bpe of github/rust-gems, 2024.)
+ *
+ *     window 1    t o k e n s | o f | t e x t . .        window 2 begins with the token "of"
+ *     window 2                  o f | t e x t | a n d    its first token is "of" again: so each two neighbours of
+ *                                                        tokens | of | text | and stand together in one of the two
+ *
+ * Should the first tokens differ, window 1 is made larger. Where ranks do not rise, the unit is merged as a whole, in
+ * n log n. A window with the bytes of the one before it has its ids, so a run of one letter costs a comparison.
+ *
+ * All else is linear in the bytes. A memo holds at most 24 MB. */
 #include "encode/bpe_tables.h"
 #include "encode/memo.h"
 #include "encode/merge.h"
@@ -51,7 +80,8 @@ struct pm_bpe_scratch {
 
 /* ---------------------------------------------------------------- one unit ---- */
 
-static pm_status merge_whole(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
+static pm_status merge_whole(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids,
+                             size_t *n_ids, pm_error *err) {
     PM_TRY(pm_merge_reserve(scratch, len, err));
     ids[0] = bpe->tok->byte_id[unit[0]];
     for (size_t i = 1; i < len; i++) {
@@ -72,7 +102,8 @@ static size_t tokens_within(const pm_bpe *bpe, const pm_id *ids, size_t n, size_
 }
 
 /* The ids of a window of at most PM_MERGE_WINDOW bytes, into ids. */
-static size_t merge_small_window(const pm_bpe *bpe, pm_merge_window *window, const uint8_t *unit, size_t len, pm_id *ids) {
+static size_t merge_small_window(const pm_bpe *bpe, pm_merge_window *window, const uint8_t *unit, size_t len,
+                                 pm_id *ids) {
     uint32_t ranks[PM_MERGE_WINDOW];
 
     window->ids[0] = bpe->tok->byte_id[unit[0]];
@@ -93,7 +124,8 @@ typedef struct walk {
 } walk;
 
 /* The ids of the window. */
-static pm_status merge_one_window(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, walk at, pm_id *ids, size_t *n, pm_error *err) {
+static pm_status merge_one_window(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, walk at, pm_id *ids,
+                                  size_t *n, pm_error *err) {
     if (at.size <= PM_MERGE_WINDOW) {
         *n = merge_small_window(bpe, &scratch->window, unit + at.start, at.size, ids + at.n);
         return PM_OK;
@@ -101,10 +133,11 @@ static pm_status merge_one_window(const pm_bpe *bpe, pm_bpe_scratch *scratch, co
     return merge_whole(bpe, &scratch->merge, unit + at.start, at.size, ids + at.n, n, err);
 }
 
-/* As merge_long; *agreed: false when the windows do not fit together, or cannot. A window with the bytes of the one before it has its ids: a run of one letter costs
- * little. Where two do not agree, the first is made twice as large. */
-static pm_status merge_by_windows(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, bool *agreed,
-                                  pm_error *err) {
+/* As merge_long; *agreed: false when the windows do not fit together, or cannot. A window with the bytes of the one
+ * before it has its ids: a run of one letter costs little. Where two do not agree, the first is made twice as large.
+ * */
+static pm_status merge_by_windows(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, size_t len,
+                                  pm_id *ids, size_t *n_ids, bool *agreed, pm_error *err) {
     walk at = {0, 0, PM_ID_NONE, PM_MERGE_WINDOW}, before = {0};
     size_t more = 0, bytes;
 
@@ -140,13 +173,15 @@ static pm_status merge_by_windows(const pm_bpe *bpe, pm_bpe_scratch *scratch, co
 }
 
 /* A unit of more than PM_MERGE_SHORT bytes that has to be merged. */
-static pm_status merge_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids, size_t *n_ids, pm_error *err) {
+static pm_status merge_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids,
+                            size_t *n_ids, pm_error *err) {
     bool agreed;
     PM_TRY(merge_by_windows(bpe, scratch, unit, len, ids, n_ids, &agreed, err));
     return agreed ? PM_OK : merge_whole(bpe, &scratch->merge, unit, len, ids, n_ids, err);
 }
 
-/* The id of a word longer than PM_WORD_MAX that may be looked up, or PM_ID_NONE. Few are pieces, and the filter knows most that are none. */
+/* The id of a word longer than PM_WORD_MAX that may be looked up, or PM_ID_NONE. Few are pieces, and the filter knows
+ * most that are none. */
 static pm_id find_long(const pm_bpe *bpe, const uint8_t *word, size_t len, bool part) {
     if (len > bpe->longest) {
         return PM_ID_NONE;
@@ -237,7 +272,8 @@ static void add_segments(const pm_bpe *bpe, const pm_bpe_scratch *scratch, group
     size_t first = g->n, start = s->start, len = s->len, done;
     const uint8_t *text = s->text;
 
-    g->n += pm_breaks_cut(bpe->breaks, text, len, start, s->ends, (size_t)(s->ends_end - s->ends), &done, g->ends + first, GROUP - first);
+    g->n += pm_breaks_cut(bpe->breaks, text, len, start, s->ends, (size_t)(s->ends_end - s->ends), &done,
+                          g->ends + first, GROUP - first);
     if (__builtin_expect(bpe->unreachable != NULL, 0)) {
         add_marked(scratch, g, first, s);
     } else {
@@ -251,8 +287,9 @@ static void add_segments(const pm_bpe *bpe, const pm_bpe_scratch *scratch, group
     s->ends += done;
 }
 
-/* Whether a pre-token is looked up before it is cut. Short ones are mostly known as they are, except runs of ideographs and kana: their
- * first or second byte would be E3 to E9. Of long ones only those of ASCII are not cut, while merging them is cheap. */
+/* Whether a pre-token is looked up before it is cut. Short ones are mostly known as they are, except runs of
+ * ideographs and kana: their first or second byte would be E3 to E9. Of long ones only those of ASCII are not cut,
+ * while merging them is cheap. */
 static inline bool is_likely_whole(const uint8_t *word, size_t len, size_t readable) {
     unsigned first = pm_breaks_cuts_first(word[0]) | (readable > 1 && pm_breaks_cuts_first(word[1]));
     return !first && (len <= PM_WORD_MAX || (len <= PM_MEMO_LONGEST && is_ascii(word, len)));
@@ -329,7 +366,8 @@ static void encode_new(const pm_bpe *bpe, pm_bpe_scratch *scratch) {
     }
 }
 
-/* Puts the ids of the new units to their places among the n ids that are there (NULL: they are counted); returns how many there are then. */
+/* Puts the ids of the new units to their places among the n ids that are there (NULL: they are counted); returns how
+ * many there are then. */
 static size_t insert_new(pm_bpe_scratch *scratch, pm_id *ids, size_t n) {
     size_t from = n, to;
 
@@ -351,8 +389,8 @@ static size_t insert_new(pm_bpe_scratch *scratch, pm_id *ids, size_t n) {
 }
 
 /* A unit longer than PM_MERGE_SHORT that the memo does not hold. */
-static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key, const uint8_t *unit, size_t len, size_t readable,
-                             pm_id *ids, size_t *n_ids, pm_error *err) {
+static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key, const uint8_t *unit,
+                             size_t len, size_t readable, pm_id *ids, size_t *n_ids, pm_error *err) {
     ids[0] = find_piece(bpe, unit, len, readable, key.high >> 63);
     *n_ids = 1;
     if (ids[0] == PM_ID_NONE) {
@@ -365,8 +403,9 @@ static pm_status encode_long(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word
 }
 
 /* A unit that the memo does not hold: a long one is encoded, others wait for more of their kind. */
-static __attribute__((noinline)) pm_status take_new(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key, const uint8_t *unit, size_t len,
-                                                    size_t readable, pm_id *ids, size_t *n_ids, pm_error *err) {
+static __attribute__((noinline)) pm_status take_new(const pm_bpe *bpe, pm_bpe_scratch *scratch, pm_word_key key,
+                                                    const uint8_t *unit, size_t len, size_t readable, pm_id *ids,
+                                                    size_t *n_ids, pm_error *err) {
     if (len > PM_MERGE_SHORT) {
         size_t more;
         if (!ids) {
@@ -389,8 +428,10 @@ static __attribute__((noinline)) pm_status take_new(const pm_bpe *bpe, pm_bpe_sc
 }
 
 /* A unit whose slot does not hold its ids, or has none. */
-static __attribute__((noinline)) pm_status encode_far(const pm_bpe *bpe, pm_bpe_scratch *scratch, const pm_memo_slot *slot, pm_word_key key,
-                                                      const uint8_t *unit, size_t len, size_t readable, pm_id *ids, size_t *n_ids, pm_error *err) {
+static __attribute__((noinline)) pm_status encode_far(const pm_bpe *bpe, pm_bpe_scratch *scratch,
+                                                      const pm_memo_slot *slot, pm_word_key key, const uint8_t *unit,
+                                                      size_t len, size_t readable, pm_id *ids, size_t *n_ids,
+                                                      pm_error *err) {
     const pm_memo *memo = &scratch->memo;
     if (!slot || (pm_memo_key_is_long(key) && !pm_memo_is(memo, slot, unit, len))) {
         return take_new(bpe, scratch, key, unit, len, readable, ids, n_ids, err);
@@ -403,8 +444,9 @@ static __attribute__((noinline)) pm_status encode_far(const pm_bpe *bpe, pm_bpe_
 }
 
 /* As pm_bpe_encode_words; `write`: ids is not NULL. */
-static inline __attribute__((always_inline)) pm_status encode_units(const pm_bpe *bpe, pm_bpe_scratch *scratch, source s, pm_id *ids, size_t *n_ids,
-                                                                    bool write, pm_error *err) {
+static inline __attribute__((always_inline)) pm_status encode_units(const pm_bpe *bpe, pm_bpe_scratch *scratch,
+                                                                    source s, pm_id *ids, size_t *n_ids, bool write,
+                                                                    pm_error *err) {
     group g;
     size_t out = 0;
 
@@ -416,11 +458,13 @@ static inline __attribute__((always_inline)) pm_status encode_units(const pm_bpe
             const pm_memo_slot *slot = pm_memo_find(&scratch->memo, key, g.hashes[i]);
             if (__builtin_expect(slot != NULL && slot->n <= PM_MEMO_NEAR, 1)) {
                 if (write) {
-                    memcpy(ids + out, slot->ids, sizeof *ids * (PM_MEMO_NEAR + 1)); /* the number behind the ids as well: PM_BPE_SLACK */
+                    memcpy(ids + out, slot->ids,
+                           sizeof *ids * (PM_MEMO_NEAR + 1)); /* the number behind the ids as well: PM_BPE_SLACK */
                 }
                 out += slot->n;
             } else {
-                PM_TRY(encode_far(bpe, scratch, slot, key, s.text + from, g.ends[i] - from, s.len - from, write ? ids : NULL, &out, err));
+                PM_TRY(encode_far(bpe, scratch, slot, key, s.text + from, g.ends[i] - from, s.len - from,
+                                  write ? ids : NULL, &out, err));
             }
             from = g.ends[i];
         }
@@ -436,7 +480,8 @@ static inline __attribute__((always_inline)) pm_status encode_units(const pm_bpe
 pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *text, size_t len, size_t start,
                               const size_t *ends, size_t n, pm_id *ids, size_t *n_ids, pm_error *err) {
     source s = {text, len, start, ends, ends + n, false};
-    return ids ? encode_units(bpe, scratch, s, ids, n_ids, true, err) : encode_units(bpe, scratch, s, NULL, n_ids, false, err);
+    return ids ? encode_units(bpe, scratch, s, ids, n_ids, true, err)
+               : encode_units(bpe, scratch, s, NULL, n_ids, false, err);
 }
 
 /* ---------------------------------------------------------------- scratch ---- */

@@ -16,9 +16,9 @@ void pm_bpe_scratch_trim(pm_bpe_scratch *scratch); /* gives back what long pre-t
 /* More ids than there are may be written: so many behind the most there can be. */
 enum { PM_BPE_SLACK = 4 };
 
-/* The ids of the n pre-tokens text[start..ends[0]), text[ends[0]..ends[1]), ..., one after another, into ids, which has room for ends[n - 1] - start
- * + PM_BPE_SLACK of them; NULL: they are counted. At most as many ids as bytes. O(len log len). All of text[0..len) may be read.
- * Errors: PM_NO_MEMORY, PM_LIMIT (a pre-token of 4 GiB or more). */
+/* The ids of the n pre-tokens text[start..ends[0]), text[ends[0]..ends[1]), ..., one after another, into ids, which
+ * has room for ends[n - 1] - start + PM_BPE_SLACK of them; NULL: they are counted. At most as many ids as bytes. O(len
+ * log len). All of text[0..len) may be read. Errors: PM_NO_MEMORY, PM_LIMIT (a pre-token of 4 GiB or more). */
 pm_status pm_bpe_encode_words(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *text, size_t len, size_t start,
                               const size_t *ends, size_t n, pm_id *ids, size_t *n_ids, pm_error *err);
 

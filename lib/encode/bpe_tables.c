@@ -1,4 +1,5 @@
-/* bpe_tables.c - filling the tables that BPE encoding reads: pairs, pieces by their bytes, certain breaks, which pieces are reachable. */
+/* bpe_tables.c - filling the tables that BPE encoding reads: pairs, pieces by their bytes, certain breaks, which
+ * pieces are reachable. */
 #include "encode/bpe_tables.h"
 
 enum { BYTE_PAIRS = 1 << 16 };
@@ -8,7 +9,8 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
 
     for (pm_id id = PM_PAIR_LIMIT; id < model->vocab_size; id++) {
         if (model->kinds[id] == PM_KIND_PIECE) {
-            return pm_fail(err, PM_LIMIT, "a piece has the id %u: BPE has room for ids below %u", id, (unsigned)PM_PAIR_LIMIT);
+            return pm_fail(err, PM_LIMIT, "a piece has the id %u: BPE has room for ids below %u", id,
+                           (unsigned)PM_PAIR_LIMIT);
         }
     }
     PM_TRY(pm_pairs_init(&bpe->pairs, model->n_merges, model->n_merges, err));
@@ -30,7 +32,8 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
 /* Finds out whether ranks rise: see bpe.c on long units. */
 static pm_status find_rising(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
-    uint32_t *first = pm_calloc(model->vocab_size, sizeof *first); /* rank above all merges that make a piece; 0: none does */
+    uint32_t *first =
+        pm_calloc(model->vocab_size, sizeof *first); /* rank above all merges that make a piece; 0: none does */
 
     if (!first) {
         return pm_fail_memory(err);
@@ -76,7 +79,8 @@ static void merge_pieces(pm_bpe *bpe, pm_merge_lane *lanes, const pm_id *ids, si
 }
 
 /* By merging each piece. `lanes` has PM_MERGE_LANES. */
-static pm_status merge_each(pm_bpe *bpe, pm_merge_lane *lanes, pm_merge_scratch *scratch, pm_id *long_ids, pm_error *err) {
+static pm_status merge_each(pm_bpe *bpe, pm_merge_lane *lanes, pm_merge_scratch *scratch, pm_id *long_ids,
+                            pm_error *err) {
     const pm_model *model = &bpe->tok->model;
     pm_id ids[PM_MERGE_LANES];
     size_t n = 0;
@@ -123,7 +127,7 @@ static void find_underived(pm_bpe *bpe) {
     }
     for (size_t i = 0; i < model->n_merges; i++) {
         pm_id id = model->merges[i].result;
-        bpe->unreachable[id >> 3] &= (uint8_t)~(1u << (id & 7));
+        bpe->unreachable[id >> 3] &= (uint8_t) ~(1u << (id & 7));
     }
 }
 

@@ -22,7 +22,9 @@ struct pm_bpe {
     bool rising;          /* each merge has a higher rank than those that make its parts */
 };
 
-static inline bool pm_bpe_is_reachable(const pm_bpe *bpe, pm_id id) { return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1); }
+static inline bool pm_bpe_is_reachable(const pm_bpe *bpe, pm_id id) {
+    return !bpe->unreachable || !(bpe->unreachable[id >> 3] >> (id & 7) & 1);
+}
 
 /* Whether a unit may be found as the piece `id`. `part`: it is a segment of a pre-token. */
 static inline bool pm_bpe_may_look_up(const pm_bpe *bpe, pm_id id, bool part) {

@@ -3,7 +3,12 @@
 
 #include "base/hash.h"
 
-enum { FIRST_BUCKETS = 1 << 9, MOST_BUCKETS = 1 << 18, FIRST_STORE = 1 << 12, MOST_STORE = 1 << 21 /* ids of 4 bytes */ };
+enum {
+    FIRST_BUCKETS = 1 << 9,
+    MOST_BUCKETS = 1 << 18,
+    FIRST_STORE = 1 << 12,
+    MOST_STORE = 1 << 21 /* ids of 4 bytes */
+};
 
 static size_t table_bytes(size_t buckets) { return buckets * 2 * sizeof(pm_memo_slot); }
 

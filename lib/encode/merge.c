@@ -1,29 +1,32 @@
-/* merge.c - byte-pair merging of one word, exact and never quadratic.
+/* merge.c - byte-pair merging of one word or several, exact and never quadratic.
  *
- * Byte-pair encoding is defined by a loop: of all pairs of neighbours that are in the list of merges take the one of lowest rank, of
- * several equal ones the leftmost, replace the two tokens by one, and begin again (Sennrich, Haddow, Birch: Neural Machine Translation of
- * Rare Words with Subword Units, 2016). Doing that literally costs a look at every pair for each merge. Here each pair is looked
- * up once when it comes into being, and its answer (rank << 32 | result, see pairs.h) is kept beside its left token:
+ * Byte-pair encoding is defined by a loop: of all pairs of neighbours that are in the list of merges take the one of
+ * lowest rank, of several equal ones the leftmost, replace the two tokens by one, and begin again (Sennrich, Haddow,
+ * Birch: Neural Machine Translation of Rare Words with Subword Units, 2016). Doing that literally costs a look at
+ * every pair for each merge. Here each pair is looked up once when it comes into being, and its rank is kept with its
+ * left token, whose place is that of its first byte:
  *
  *     token      t    h    e    r    e         merges: 0 h+e -> he   1 t+he -> the   2 r+e -> re
- *     answer     -    0    -    2
- *     token      t    he   r    e              after merge 0: two new pairs, two look-ups
- *     answer     1    -    2
- *     token      the  r    e                   after merge 1
- *     answer     -    2
- *     token      the  re                       done: all answers are "no merge"
+ *     rank       -    0    -    2    -
+ *     token      t    he        r    e         after merge 0: two new pairs, two look-ups
+ *     rank       1    -         2    -
+ *     token      the            r    e         after merge 1
+ *     rank       -              2    -
+ *     token      the            re             done: no pair has a rank
  *
- * Short words: the answers lie in an array without gaps, the minimum is found by running over it, the two arrays are closed up behind the
- * merge. Quadratic in at most PM_MERGE_SHORT tokens, and faster there than anything clever.
+ * Short words: 64 bits say at which places tokens are, a neighbour is the next bit, and the minimum is found by
+ * running over all places, rank and place in one word. Quadratic in at most PM_MERGE_SHORT tokens, and faster there
+ * than anything clever. What takes time is waiting for the table of pairs, so several words are merged in turn: each
+ * does its merge and asks for the lines of its new pairs, then each looks them up. Nothing branches on what is found.
  *
- * Windows of long words (bpe.c says when they will do): the same with more than 64 bits, and with the minimum of each block of 16 places, so that a merge
- * renews two or three of those and looks over at most 32.
+ * Windows of long words (bpe.c says when they will do): the same with more than 64 bits, and with the minimum of each
+ * block of 16 places, so that a merge renews two or three of those and looks over at most 32.
  *
- * Long words: tokens keep the index of their first byte's place; a doubly linked list joins the living ones, and a heap holds (rank << 32 | place) of
- * each pair that ever came into being, so that its minimum is the leftmost of the lowest rank. An entry that came off the
- * heap is out of date, and dropped, unless the pair at that place still has that rank: a place whose token died, or
- * whose pair changed, has another answer. Each merge takes one entry off and puts at most two on, so n merges need room for 2n entries,
- * n log n time, and no allocation while merging. The heap has four children a node: half the levels, one cache line a level.
+ * Long words: a doubly linked list joins the living tokens, and a heap holds rank << 32 | place of each pair that ever
+ * came into being, so that its minimum is the leftmost of the lowest rank. An entry that came off the heap is out of
+ * date, and dropped, unless the pair at that place still has that rank. Each merge takes one entry off and puts at
+ * most two on, so n merges need room for 2n entries, n log n time, and no allocation while merging. The heap has four
+ * children a node: half the levels, one cache line a level.
  *
  * The order of ranks is not assumed to be sensible: a merge may make a pair of a lower rank than its own (vocabularies
  * edited by hand have such), and it is then taken next, as the definition says. */
@@ -64,8 +67,8 @@ void pm_merge_scratch_release(pm_merge_scratch *scratch) {
 
 static inline int32_t lower(int32_t a, int32_t b) { return a < b ? a : b; }
 
-/* The lowest of order[0..n), which goes on with three times PM_MERGE_NONE. Four at once: where the minimum is cannot be predicted, and one chain of
- * comparisons would be waited for. */
+/* The lowest of order[0..n), which goes on with three times PM_MERGE_NONE. Four at once: where the minimum is cannot
+ * be predicted, and one chain of comparisons would be waited for. */
 static inline int32_t lowest(const int32_t *order, size_t n) {
     int32_t a = order[0], b = order[1], c = order[2], d = order[3];
     for (size_t i = 4; i < n; i += 4) {
@@ -111,7 +114,9 @@ static inline void set_rank(pm_merge_lane *lane, size_t at, uint32_t rank) {
 
 static inline void end_step(const pm_pairs *pairs, pm_merge_lane *lane) {
     set_rank(lane, lane->before, pm_pairs_look_up(pairs, lane->left_bucket, lane->left));
-    set_rank(lane, lane->at, pm_pairs_look_up(pairs, lane->right_bucket, lane->right)); /* last: without a token before, both are of one place */
+    set_rank(lane, lane->at,
+             pm_pairs_look_up(pairs, lane->right_bucket,
+                              lane->right)); /* last: without a token before, both are of one place */
 }
 
 void pm_merge_lanes(const pm_pairs *pairs, pm_merge_lane *lanes, size_t n_lanes) {
@@ -318,7 +323,8 @@ static size_t merge_short(const pm_pairs *pairs, pm_id *ids, size_t n) {
     return pm_merge_lane_end(&lane, ids);
 }
 
-pm_status pm_merge_word(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, size_t *n_ids, pm_error *err) {
+pm_status pm_merge_word(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, size_t *n_ids,
+                        pm_error *err) {
     if (n <= PM_MERGE_SHORT) {
         *n_ids = merge_short(pairs, ids, n);
         return PM_OK;

@@ -1,7 +1,9 @@
 /* pairs.c - see pairs.h. */
 #include "encode/pairs.h"
 
-static size_t table_bytes(const pm_pairs *pairs) { return (pairs->mask + 2) * PM_PAIRS_IN_BUCKET * sizeof *pairs->slots; }
+static size_t table_bytes(const pm_pairs *pairs) {
+    return (pairs->mask + 2) * PM_PAIRS_IN_BUCKET * sizeof *pairs->slots;
+}
 
 pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err) {
     unsigned bits = 3;
@@ -15,7 +17,8 @@ pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err
     }
     pairs->mask = ((size_t)1 << bits) - 1;
     pairs->shift = 64 - bits;
-    pairs->filter_shift = pairs->shift + 2; /* a word for four buckets: 8 to 16 bits a pair, of 100 absent pairs 6 to 12 pass */
+    pairs->filter_shift =
+        pairs->shift + 2; /* a word for four buckets: 8 to 16 bits a pair, of 100 absent pairs 6 to 12 pass */
     pairs->slots = pm_pages_alloc(table_bytes(pairs));
     pairs->filter = pm_calloc((pairs->mask + 1) / 4, sizeof *pairs->filter);
     pairs->results = pm_alloc(n_ranks, sizeof *pairs->results);

@@ -1,11 +1,14 @@
-/* pairs.h - which two tokens merge, and at what rank: one hash table, half a cache line a question, no branch on the answer.
+/* pairs.h - which two tokens merge, and at what rank: one hash table, half a cache line a question, no branch on the
+ * answer.
  *
- * A slot is a 64-bit word: the left token, the right token and the rank of their merge, 21 bits each. A bucket is four of them, filled from
- * its first on, one and a half on average, so that the last slot of nearly all is free; what does not fit goes to the next bucket. A slot less the pair looked
- * for is the rank, if it is that pair's slot, and else, since it is unsigned, at least 2^21: the lowest of the four differences is the answer.
+ * A slot is a 64-bit word: the left token, the right token and the rank of their merge, 21 bits each. A bucket is four
+ * of them, filled from its first on, one and a half on average, so that the last slot of nearly all is free; what does
+ * not fit goes to the next bucket. A slot less the pair looked for is the rank, if it is that pair's slot, and else,
+ * since it is unsigned, at least 2^21: the lowest of the four differences is the answer.
  *
- * Most pairs that merging asks for are no merge, and the table of a large vocabulary (4 MB) is larger than the cache that is near. So a
- * filter of 1/16 of its size is asked first: a bit for each pair. Where it says no, an empty bucket stands in for the pair's. */
+ * Most pairs that merging asks for are no merge, and the table of a large vocabulary (4 MB) is larger than the cache
+ * that is near. So a filter of 1/16 of its size is asked first: a bit for each pair. Where it says no, an empty bucket
+ * stands in for the pair's. */
 #ifndef PM_ENCODE_PAIRS_H
 #define PM_ENCODE_PAIRS_H
 
@@ -28,7 +31,8 @@ typedef struct pm_pairs {
     size_t n;
 } pm_pairs;
 
-/* An empty table for at most n pairs of ranks below n_ranks. Errors: PM_LIMIT (n_ranks above PM_PAIR_LIMIT), PM_NO_MEMORY. */
+/* An empty table for at most n pairs of ranks below n_ranks. Errors: PM_LIMIT (n_ranks above PM_PAIR_LIMIT),
+ * PM_NO_MEMORY. */
 pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err);
 void pm_pairs_release(pm_pairs *pairs);
 
@@ -39,7 +43,8 @@ static inline uint64_t pm_pairs_key(pm_id left, pm_id right) {
     return (uint64_t)left << 2 * PM_PAIR_BITS | (uint64_t)right << PM_PAIR_BITS;
 }
 
-/* The upper bits of a product are well mixed: the table takes them, and the filter, whose bits within a word are the ones below. */
+/* The upper bits of a product are well mixed: the table takes them, and the filter, whose bits within a word are the
+ * ones below. */
 static inline uint64_t pm_pairs_hash(uint64_t key) {
     uint64_t product = (key ^ key >> 32) * UINT64_C(0x9E3779B97F4A7C15);
     return product ^ product >> 32;
@@ -49,14 +54,17 @@ static inline uint64_t pm_pairs_hash(uint64_t key) {
 static inline const uint64_t *pm_pairs_bucket(const pm_pairs *pairs, uint64_t key, uint64_t wanted) {
     uint64_t hash = pm_pairs_hash(key);
     size_t own = (size_t)(hash >> pairs->shift), empty = pairs->mask + 1;
-    size_t held = (size_t)0 - ((size_t)(pairs->filter[hash >> pairs->filter_shift] >> (hash & 63)) & (wanted != 0)); /* all bits or none: half would be guessed wrong */
+    size_t held = (size_t)0 - ((size_t)(pairs->filter[hash >> pairs->filter_shift] >> (hash & 63)) &
+                               (wanted != 0)); /* all bits or none: half would be guessed wrong */
     const uint64_t *slots = &pairs->slots[(empty ^ ((empty ^ own) & held)) * PM_PAIRS_IN_BUCKET];
     __builtin_prefetch(slots);
     return slots;
 }
 
 /* What the merge of a rank gives. */
-static inline pm_id pm_pairs_result(const pm_pairs *pairs, uint32_t rank) { return pairs->is_plain ? rank + pairs->base : pairs->results[rank]; }
+static inline pm_id pm_pairs_result(const pm_pairs *pairs, uint32_t rank) {
+    return pairs->is_plain ? rank + pairs->base : pairs->results[rank];
+}
 
 /* The rank of a pair's merge, or PM_NO_RANK. */
 static inline uint32_t pm_pairs_look_up(const pm_pairs *pairs, const uint64_t *bucket, uint64_t key) {

@@ -4,8 +4,21 @@
 #define FIRST(n) (UINT64_MAX >> (64 - 8 * (n))) /* 0 < n <= 8 bytes */
 const pm_word_key pm_word_masks[PM_WORD_MAX + 1] = {
     {0, 0},
-    {FIRST(1), 0}, {FIRST(2), 0}, {FIRST(3), 0}, {FIRST(4), 0}, {FIRST(5), 0}, {FIRST(6), 0}, {FIRST(7), 0}, {FIRST(8), 0},
-    {FIRST(8), FIRST(1)}, {FIRST(8), FIRST(2)}, {FIRST(8), FIRST(3)}, {FIRST(8), FIRST(4)}, {FIRST(8), FIRST(5)}, {FIRST(8), FIRST(6)}, {FIRST(8), FIRST(7)},
+    {FIRST(1), 0},
+    {FIRST(2), 0},
+    {FIRST(3), 0},
+    {FIRST(4), 0},
+    {FIRST(5), 0},
+    {FIRST(6), 0},
+    {FIRST(7), 0},
+    {FIRST(8), 0},
+    {FIRST(8), FIRST(1)},
+    {FIRST(8), FIRST(2)},
+    {FIRST(8), FIRST(3)},
+    {FIRST(8), FIRST(4)},
+    {FIRST(8), FIRST(5)},
+    {FIRST(8), FIRST(6)},
+    {FIRST(8), FIRST(7)},
 };
 
 pm_status pm_words_init(pm_words *words, size_t n, pm_error *err) {

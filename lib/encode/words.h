@@ -1,8 +1,8 @@
 /* words.h - from a short word's bytes to its id: a table in which one cache line answers.
  *
- * A word of at most 15 bytes is two 64-bit words: its bytes, zeros, and its length in the last byte, so that comparing is two
- * instructions and "a\0" is not "a". A bucket is a cache line of three such keys with their ids; what does not fit goes to the
- * next bucket, and `more` on the way says so. The table is filled once and then only read. */
+ * A word of at most 15 bytes is two 64-bit words: its bytes, zeros, and its length in the last byte, so that comparing
+ * is two instructions and "a\0" is not "a". A bucket is a cache line of three such keys with their ids; what does not
+ * fit goes to the next bucket, and `more` on the way says so. The table is filled once and then only read. */
 #ifndef PM_ENCODE_WORDS_H
 #define PM_ENCODE_WORDS_H
 
@@ -38,7 +38,8 @@ static inline uint64_t pm_little_endian(uint64_t x) {
 #endif
 }
 
-/* What of two 64-bit words belongs to a word of a length: a table, since a comparison with 8 would be guessed wrong as often as right. */
+/* What of two 64-bit words belongs to a word of a length: a table, since a comparison with 8 would be guessed wrong as
+ * often as right. */
 extern const pm_word_key pm_word_masks[PM_WORD_MAX + 1];
 
 /* The key of word[0..len), 0 < len <= PM_WORD_MAX; 16 bytes may be read. */
