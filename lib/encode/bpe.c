@@ -234,7 +234,7 @@ typedef struct group {
     uint64_t hashes[GROUP];
 } group;
 
-static const pm_word_key NO_KEY = {0, UINT64_MAX};
+static const pm_word_key NO_KEY = {0, UINT64_MAX >> 1}; /* no unit's, nor, as a segment's, any segment's */
 
 /* Computes the key of unit i and asks for its cache line. */
 static inline void prepare(const pm_bpe_scratch *scratch, group *g, size_t i, pm_word_key key) {

@@ -229,7 +229,7 @@ typedef struct pm_train_summary {
 typedef struct pm_train_options {
     size_t size;
     pm_algorithm algorithm;
-    const uint32_t *vocab_sizes;    /* total sizes asked for, special tokens and reserved slots included; BPE takes one */
+    const uint32_t *vocab_sizes;    /* total sizes asked for, special tokens and reserved slots included; BPE takes one, of 2,097,152 at most */
     size_t n_vocab_sizes;
     const char *const *patterns;    /* BPE: one name ("gpt2", "cl100k_base", ...) or one or more regexes applied in turn; */
     size_t n_patterns;              /*      0: "o200k_base"; one empty string: no splitting */

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/cpu.h"
+#include "encode/pairs.h"
 
 enum { MAX_VOCAB_SIZE = 1 << 30 };
 
@@ -55,6 +56,10 @@ static pm_status check_sizes(const pm_train_options *o, uint32_t extra, pm_error
     }
     if (o->algorithm == PM_ALGORITHM_BPE && o->n_vocab_sizes != 1) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "BPE takes one vocabulary size, not %zu", o->n_vocab_sizes);
+    }
+    if (o->algorithm == PM_ALGORITHM_BPE && o->vocab_sizes[0] > PM_PAIR_LIMIT) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "a BPE vocabulary of %u entries: %u is the limit", o->vocab_sizes[0],
+                       (unsigned)PM_PAIR_LIMIT);
     }
     for (size_t i = 0; i < o->n_vocab_sizes; i++) {
         if (o->vocab_sizes[i] < least || o->vocab_sizes[i] > MAX_VOCAB_SIZE) {

@@ -146,6 +146,33 @@ START_TEST(ids_of_long_units_equal_the_definition) {
 }
 END_TEST
 
+/* A piece too long for the memo that merging does not lead to: a whole pre-token is found as it, a part of one is not. (It was looked up as a part once.) */
+START_TEST(a_long_piece_without_merges_is_found_as_a_whole) {
+    pm_error err = {0};
+    pm_model models[2];
+    uint8_t text[400];
+    for (size_t i = 0; i < sizeof text; i++) {
+        text[i] = (uint8_t)('a' + i % 3);
+    }
+    for (int i = 0; i < 2; i++) {
+        fill_doubled(&models[i]);
+        models[i].whole_first = true;
+        assert_ok(pm_model_set(&models[i], models[i].vocab_size, PM_KIND_PIECE, (pm_bytes){text, 300}, 0, false, &err));
+    }
+    pair p = {.model = models[0]};
+    assert_ok(pm_tokenizer_make(&p.tok, &models[1], &err));
+    assert_ok(pm_encoder_new(&p.enc, p.tok, &err));
+    pm_id ids[400];
+    size_t n;
+    assert_ok(pm_encode(p.enc, (pm_bytes){text, 300}, NULL, ids, 400, &n, &err));
+    ck_assert_uint_eq(n, 1);
+    for (size_t len = 250; len <= sizeof text; len += 50) {
+        compare_one(&p, text, len);
+    }
+    free_pair(&p);
+}
+END_TEST
+
 START_TEST(ids_equal_the_definition_with_whole_words_first) {
     uint64_t state = 8;
     for (int round = 0; round < 4; round++) {
@@ -1126,6 +1153,7 @@ Suite *suite_encode(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, ids_equal_the_definition);
     tcase_add_test(tc, ids_of_long_units_equal_the_definition);
+    tcase_add_test(tc, a_long_piece_without_merges_is_found_as_a_whole);
     tcase_add_test(tc, ids_equal_the_definition_with_whole_words_first);
     tcase_add_test(tc, pre_tokens_are_cut_together_as_alone);
     tcase_add_test(tc, pieces_are_found_exactly_when_they_are_reachable);

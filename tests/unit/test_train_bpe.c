@@ -465,6 +465,10 @@ START_TEST(bad_options_are_refused_with_a_sentence) {
     o.reserve = 45;
     refuse(&o, 1, PM_INVALID_ARGUMENT, "at least 301");
     o = good;
+    const uint32_t too_many = (1u << 21) + 1;
+    o.vocab_sizes = &too_many;
+    refuse(&o, 1, PM_INVALID_ARGUMENT, "2097152 is the limit");
+    o = good;
     o.special_tokens = specials;
     o.n_special_tokens = 2;
     refuse(&o, 1, PM_INVALID_ARGUMENT, "given twice");
