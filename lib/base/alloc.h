@@ -17,7 +17,8 @@ void *pm_realloc(void *old, size_t n, size_t size); /* on failure `old` stays */
 void pm_free(void *p);
 char *pm_strdup(const char *s);
 
-/* Zeroed pages straight from the system for big tables, huge pages asked for before first touch. Freed with the same size. */
+/* Zeroed pages straight from the system for big tables, huge pages asked for before first touch; 2 MB and more begin at a multiple of 2 MB.
+ * Freed with the same size, or in parts. */
 void *pm_pages_alloc(size_t bytes);
 void pm_pages_free(void *p, size_t bytes);
 

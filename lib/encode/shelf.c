@@ -100,22 +100,6 @@ size_t pm_shelf_shrink(void *pages, size_t bytes, size_t used) {
 
 #if defined(MREMAP_FIXED) && defined(MADV_FREE)
 
-/* Address space that begins at a huge page. `bytes` is a multiple of one. */
-static void *aligned_pages(size_t bytes) {
-    uint8_t *p = pm_pages_alloc(bytes + HUGE_PAGE);
-    if (p) {
-        size_t before = (size_t)(-(uintptr_t)p & (HUGE_PAGE - 1)), behind = HUGE_PAGE - before;
-        if (before) {
-            pm_pages_free(p, before);
-        }
-        if (behind) {
-            pm_pages_free(p + before + bytes, behind);
-        }
-        p += before;
-    }
-    return p;
-}
-
 /* Moves what is on the shelf to the beginning of `pages`. False: there may be holes in them now. */
 static bool move_to(pm_shelf *shelf, void *pages, size_t bytes) {
     size_t kept;
@@ -139,10 +123,10 @@ void *pm_shelf_take(pm_shelf *shelf, size_t *bytes) {
         return NULL;
     }
     *bytes = round_up(*bytes, HUGE_PAGE);
-    void *pages = aligned_pages(*bytes);
+    void *pages = pm_pages_alloc(*bytes);
     if (pages && !move_to(shelf, pages, *bytes)) {
         pm_pages_free(pages, *bytes);
-        pages = aligned_pages(*bytes);
+        pages = pm_pages_alloc(*bytes);
     }
     return pages;
 }
