@@ -54,7 +54,7 @@
 #include "encode/memo.h"
 #include "encode/merge.h"
 
-enum { GROUP = 64, NEW_UNITS = 64, WINDOW_OVERLAP = 64 };
+enum { GROUP = 64, NEW_UNITS = 24, WINDOW_OVERLAP = 64 };
 
 /* A unit that the memo does not hold, of at most PM_MERGE_SHORT bytes. */
 typedef struct new_unit {

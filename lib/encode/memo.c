@@ -12,15 +12,16 @@ enum {
 
 static size_t table_bytes(size_t buckets) { return buckets * 2 * sizeof(pm_memo_slot); }
 
+/* Address space for the largest table at once: what is not touched is no memory. */
 pm_status pm_memo_init(pm_memo *memo, pm_error *err) {
     *memo = (pm_memo){.mask = FIRST_BUCKETS - 1};
-    memo->slots = pm_pages_alloc(table_bytes(FIRST_BUCKETS));
+    memo->slots = pm_pages_alloc(table_bytes(MOST_BUCKETS));
     return memo->slots ? PM_OK : pm_fail_memory(err);
 }
 
 void pm_memo_release(pm_memo *memo) {
     if (memo->slots) {
-        pm_pages_free(memo->slots, table_bytes(memo->mask + 1));
+        pm_pages_free(memo->slots, table_bytes(MOST_BUCKETS));
     }
     pm_free(memo->store);
     *memo = (pm_memo){0};
@@ -47,26 +48,20 @@ static pm_memo_slot *free_slot(pm_memo_slot *slots, size_t bucket) {
     return NULL;
 }
 
-/* Twice the buckets. What finds no room is forgotten. */
+/* Twice the buckets, where they are: what has the new bit in its hash moves up by the old number of buckets, to
+ * neighbours that are free still, so all of it finds room, and both halves are gone through in order. */
 static void grow(pm_memo *memo) {
-    size_t buckets = memo->mask + 1, more = buckets * 2;
-    pm_memo_slot *slots = pm_pages_alloc(table_bytes(more));
+    size_t buckets = memo->mask + 1;
 
-    if (!slots) {
-        return;
-    }
-    memo->n = 0;
+    memo->mask = buckets * 2 - 1;
     for (size_t i = 0; i < buckets * 2; i++) {
-        const pm_memo_slot *slot = &memo->slots[i];
-        pm_memo_slot *to = is_free(slot) ? NULL : free_slot(slots, pm_memo_hash(slot->key) & (more - 1));
-        if (to) {
-            *to = *slot;
-            memo->n++;
+        pm_memo_slot *slot = &memo->slots[i];
+        uint64_t hash = pm_memo_hash(slot->key);
+        if (!is_free(slot) && (hash & buckets)) {
+            *free_slot(memo->slots, hash & memo->mask) = *slot;
+            *slot = (pm_memo_slot){0};
         }
     }
-    pm_pages_free(memo->slots, table_bytes(buckets));
-    memo->slots = slots;
-    memo->mask = more - 1;
 }
 
 static void forget(pm_memo *memo) {
