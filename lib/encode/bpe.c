@@ -53,6 +53,7 @@
 #include "encode/bpe_tables.h"
 #include "encode/memo.h"
 #include "encode/merge.h"
+#include "text/utf8.h"
 
 enum { GROUP = 64, NEW_UNITS = 24, WINDOW_OVERLAP = 64 };
 
@@ -80,14 +81,19 @@ struct pm_bpe_scratch {
 
 /* ---------------------------------------------------------------- one unit ---- */
 
-static pm_status merge_whole(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids,
-                             size_t *n_ids, pm_error *err) {
-    PM_TRY(pm_merge_reserve(scratch, len, err));
+/* A unit as bytes: their ids, and the ranks of the merges of neighbours. */
+static void begin_bytes(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_id *ids, uint32_t *ranks) {
     ids[0] = bpe->tok->byte_id[unit[0]];
     for (size_t i = 1; i < len; i++) {
         ids[i] = bpe->tok->byte_id[unit[i]];
-        scratch->ranks[i - 1] = bpe->byte_pairs[(unsigned)unit[i - 1] << 8 | unit[i]];
+        ranks[i - 1] = bpe->byte_pairs[(unsigned)unit[i - 1] << 8 | unit[i]];
     }
+}
+
+static pm_status merge_whole(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids,
+                             size_t *n_ids, pm_error *err) {
+    PM_TRY(pm_merge_reserve(scratch, len, err));
+    begin_bytes(bpe, unit, len, ids, scratch->ranks);
     *n_ids = pm_merge_long(&bpe->pairs, scratch, ids, len);
     return PM_OK;
 }
@@ -106,11 +112,7 @@ static size_t merge_small_window(const pm_bpe *bpe, pm_merge_window *window, con
                                  pm_id *ids) {
     uint32_t ranks[PM_MERGE_WINDOW];
 
-    window->ids[0] = bpe->tok->byte_id[unit[0]];
-    for (size_t i = 1; i < len; i++) {
-        window->ids[i] = bpe->tok->byte_id[unit[i]];
-        ranks[i - 1] = bpe->byte_pairs[(unsigned)unit[i - 1] << 8 | unit[i]];
-    }
+    begin_bytes(bpe, unit, len, window->ids, ranks);
     size_t n = pm_merge_in_window(&bpe->pairs, window, ranks, len);
     memcpy(ids, window->ids, n * sizeof *ids);
     return n;
@@ -134,8 +136,7 @@ static pm_status merge_one_window(const pm_bpe *bpe, pm_bpe_scratch *scratch, co
 }
 
 /* As merge_long; *agreed: false when the windows do not fit together, or cannot. A window with the bytes of the one
- * before it has its ids: a run of one letter costs little. Where two do not agree, the first is made twice as large.
- * */
+ * before it has its ids: a run of one letter costs little. Where two do not agree, the first is made larger. */
 static pm_status merge_by_windows(const pm_bpe *bpe, pm_bpe_scratch *scratch, const uint8_t *unit, size_t len,
                                   pm_id *ids, size_t *n_ids, bool *agreed, pm_error *err) {
     walk at = {0, 0, PM_ID_NONE, PM_MERGE_WINDOW}, before = {0};
@@ -202,18 +203,6 @@ static pm_id find_piece(const pm_bpe *bpe, const uint8_t *unit, size_t len, size
     pm_word_key key = pm_word_key_of(unit, len, readable);
     pm_id id = pm_words_find(&bpe->words, key, pm_words_bucket(&bpe->words, key));
     return id != PM_ID_NONE && pm_bpe_may_look_up(bpe, id, part) ? id : PM_ID_NONE;
-}
-
-static bool is_ascii(const uint8_t *text, size_t len) {
-    uint64_t all = 0, word;
-    for (; len >= sizeof word; text += sizeof word, len -= sizeof word) {
-        memcpy(&word, text, sizeof word);
-        all |= word;
-    }
-    for (; len > 0; text++, len--) {
-        all |= (uint64_t)*text;
-    }
-    return (all & UINT64_C(0x8080808080808080)) == 0;
 }
 
 /* ---------------------------------------------------------------- many ---- */
@@ -292,7 +281,7 @@ static void add_segments(const pm_bpe *bpe, const pm_bpe_scratch *scratch, group
  * while merging them is cheap. */
 static inline bool is_likely_whole(const uint8_t *word, size_t len, size_t readable) {
     unsigned first = pm_breaks_cuts_first(word[0]) | (readable > 1 && pm_breaks_cuts_first(word[1]));
-    return !first && (len <= PM_WORD_MAX || (len <= PM_MEMO_LONGEST && is_ascii(word, len)));
+    return !first && (len <= PM_WORD_MAX || (len <= PM_MEMO_LONGEST && pm_utf8_skip_ascii(word, 0, len) == len));
 }
 
 /* Adds pre-tokens that are not cut, up to one that is. */

@@ -48,6 +48,8 @@
  * are few (6.5 % of the characters of Chinese with o200k_base), are an exception. */
 #include "encode/breaks.h"
 
+#include "text/utf8.h"
+
 static inline size_t hash_two(uint32_t a, uint32_t b, unsigned bits) {
     return (size_t)((((uint64_t)a << 32 | b) * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - bits));
 }
@@ -236,20 +238,6 @@ static inline uint32_t cut_wide(const pm_breaks *b, cut *c, uint32_t code) {
     return code & 0xFFFFFF;
 }
 
-/* Steps over ASCII behind ASCII: its letters nearly all stand together in some piece, cutting between them costs more
- * than it saves. */
-static inline size_t skip_ascii(const uint8_t *text, size_t at, size_t end) {
-    uint64_t word;
-    while (end - at >= sizeof word &&
-           (memcpy(&word, text + at, sizeof word), (word & UINT64_C(0x8080808080808080)) == 0)) {
-        at += sizeof word;
-    }
-    while (at < end && text[at] < 0x80) {
-        at++;
-    }
-    return at;
-}
-
 /* Goes on with a pre-token, or what is left of it. */
 static inline void cut_word(const pm_breaks *b, cut *c) {
     uint32_t x = 0, y;
@@ -267,8 +255,8 @@ static inline void cut_word(const pm_breaks *b, cut *c) {
             c->n += is_certain(b, look(b, x, before), look(b, y, size));
         }
         before = size;
-        if (y < 0x80) {
-            c->at = skip_ascii(c->text, c->at + 1, *c->word);
+        if (y < 0x80) { /* letters of ASCII nearly all stand together in some piece: cutting there gains nothing */
+            c->at = pm_utf8_skip_ascii(c->text, c->at + 1, *c->word);
             x = c->text[c->at - 1];
             continue;
         }

@@ -281,11 +281,7 @@ static size_t find_bad_byte(const uint8_t *text, size_t len) {
     unsigned n;
 
     while (pos < len) {
-        uint64_t word;
-        while (len - pos >= sizeof word &&
-               (memcpy(&word, text + pos, sizeof word), (word & UINT64_C(0x8080808080808080)) == 0)) {
-            pos += sizeof word;
-        }
+        pos = pm_utf8_skip_ascii(text, pos, len);
         if (pos == len || (pm_utf8_read(text + pos, text + len, &n) == PM_BAD_BYTE && n == 1)) {
             break;
         }

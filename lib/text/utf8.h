@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define PM_BAD_BYTE UINT32_C(0xFFFD) /* what a byte outside well-formed UTF-8 reads as */
 
@@ -71,6 +72,19 @@ static inline unsigned pm_utf8_write(uint32_t cp, uint8_t out[4]) {
     out[2] = (uint8_t)(0x80 | (cp >> 6 & 0x3F));
     out[3] = (uint8_t)(0x80 | (cp & 0x3F));
     return 4;
+}
+
+/* The first place from `at` on where no ASCII is, or `end`; eight bytes at a time. */
+static inline size_t pm_utf8_skip_ascii(const uint8_t *text, size_t at, size_t end) {
+    uint64_t word;
+    while (end - at >= sizeof word &&
+           (memcpy(&word, text + at, sizeof word), (word & UINT64_C(0x8080808080808080)) == 0)) {
+        at += sizeof word;
+    }
+    while (at < end && text[at] < 0x80) {
+        at++;
+    }
+    return at;
 }
 
 #endif
