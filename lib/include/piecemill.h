@@ -249,10 +249,25 @@ typedef struct pm_train_options {
     pm_progress_fn progress;
     void *progress_user;
     pm_train_summary *summary;      /* filled on success; may be NULL */
+    /* BPE only, all of them; 0, NULL and false leave them out. */
+    const char *const *counts;      /* count files (pm_count, pm_counts_merge) to train from; then the corpus is NULL */
+    size_t n_counts;
+    const char *checkpoint;         /* a folder where the run leaves what it needs to go on after it was killed */
+    const pm_tokenizer *extend;     /* a BPE tokenizer whose merges come first; vocab_sizes counts them too */
+    const pm_bytes *required_pieces;/* pieces that must be in the vocabulary: merges that make them come first */
+    size_t n_required_pieces;
+    const pm_bytes *excluded_pieces;/* pieces that must not be in it */
+    size_t n_excluded_pieces;
+    uint64_t min_documents;         /* a pre-token found in fewer documents is not used */
+    uint64_t max_count_per_document;/* of a document's occurrences of a pre-token no more than this many are counted */
+    uint32_t max_words;             /* no piece holds more than this many words (runs of what is no white space) */
+    bool utf8_boundaries;           /* no piece joins a part of a character with anything outside it; not as Hugging Face */
+    bool split_scripts;             /* Han, kana, hangul, Latin and other scripts are split apart: a further regex in the pattern */
 } pm_train_options;
 #define PM_MIN_COUNT_DEFAULT UINT64_MAX /* 0 for BPE, 2 for BytePiece */
 #define PM_TRAIN_OPTIONS_INIT { sizeof(pm_train_options), PM_ALGORITHM_BYTEPIECE, NULL, 0, NULL, 0, NULL, 0, 0, 0, \
-    PM_LAYOUT_DEFAULT, PM_MIN_COUNT_DEFAULT, 0, 0, NULL, 0, 0, true, false, NULL, NULL, NULL }
+    PM_LAYOUT_DEFAULT, PM_MIN_COUNT_DEFAULT, 0, 0, NULL, 0, 0, true, false, NULL, NULL, NULL, \
+    NULL, 0, NULL, NULL, NULL, 0, NULL, 0, 0, 0, 0, false, false }
 
 /* Trains from all documents of `corpus`, which is read to its end, and makes one tokenizer for each vocabulary size, in the
  * order of `vocab_sizes`. The result depends on the documents and the options only, not on the number of threads.
