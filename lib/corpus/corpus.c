@@ -43,6 +43,7 @@ typedef struct file_source {
 
 typedef struct source {
     source_kind kind;
+    uint32_t weight;
     union {
         file_source *file;
         pm_bytes document;
@@ -60,6 +61,7 @@ struct pm_corpus {
     source *sources;
     size_t n, cap;
     bool unknown_total; /* some source does not tell its size */
+    bool weighted;      /* some source has a weight other than 1 */
     uint64_t total, done;
     uint64_t most;      /* bytes in a document; 0: any number */
     pm_ticker *ticker;  /* polled while a long document is read; NULL: none */
@@ -157,14 +159,14 @@ static pm_status add_source(pm_corpus *corpus, const source *s, pm_error *err) {
 }
 
 pm_status pm_corpus_add_document(pm_corpus *corpus, pm_bytes document, pm_error *err) {
-    source s = {.kind = SOURCE_DOCUMENT, .as.document = document};
+    source s = {.kind = SOURCE_DOCUMENT, .weight = 1, .as.document = document};
     PM_TRY(add_source(corpus, &s, err));
     corpus->total += document.len;
     return PM_OK;
 }
 
 pm_status pm_corpus_add_callback(pm_corpus *corpus, pm_next_fn next, void *user, pm_error *err) {
-    source s = {.kind = SOURCE_CALLBACK, .as.callback = {next, user}};
+    source s = {.kind = SOURCE_CALLBACK, .weight = 1, .as.callback = {next, user}};
     PM_TRY(add_source(corpus, &s, err));
     corpus->unknown_total = true;
     return PM_OK;
@@ -239,19 +241,27 @@ static pm_status fill_file_source(pm_corpus *corpus, file_source *file, const ch
 }
 
 pm_status pm_corpus_add_file(pm_corpus *corpus, const char *path, pm_error *err) {
+    return pm_corpus_add_file_weighted(corpus, path, 1, err);
+}
+
+pm_status pm_corpus_add_file_weighted(pm_corpus *corpus, const char *path, uint32_t weight, pm_error *err) {
+    if (weight < 1 || weight > PM_WEIGHT_MAX) {
+        return pm_fail_file(err, PM_INVALID_ARGUMENT, path, PM_NO_OFFSET, "a weight of %u: it is 1 to %d", weight, PM_WEIGHT_MAX);
+    }
     file_source *file = pm_calloc(1, sizeof *file);
     if (!file) {
         return pm_fail_memory(err);
     }
     pm_status status = fill_file_source(corpus, file, path, err);
     if (status == PM_OK) {
-        status = add_source(corpus, &(source){.kind = SOURCE_FILE, .as.file = file}, err);
+        status = add_source(corpus, &(source){.kind = SOURCE_FILE, .weight = weight, .as.file = file}, err);
     }
     if (status != PM_OK) {
         file_source_free(file);
         return status;
     }
     corpus->total += file->size;
+    corpus->weighted = corpus->weighted || weight != 1;
     return PM_OK;
 }
 
@@ -428,7 +438,10 @@ static pm_status fill_from(pm_corpus *corpus, source *s, pm_block *block, size_t
 
 /* ---------------------------------------------------------------- blocks ---- */
 
-static void forget(pm_block *block) { block->text.len = block->n = 0; }
+static void forget(pm_block *block) {
+    block->text.len = block->n = 0;
+    block->weight = 1;
+}
 
 pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_error *err) {
     pm_status status = corpus->failure.status;
@@ -436,8 +449,13 @@ pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_err
     want = want ? want : DEFAULT_WANT;
     bool ended = true; /* a source that has more to give has filled the block */
     while (status == PM_OK && ended && corpus->at < corpus->n && !is_full(block, want)) {
+        source *s = &corpus->sources[corpus->at];
+        if (block->n && block->weight != s->weight) {
+            break;
+        }
+        block->weight = s->weight;
         ended = false;
-        status = fill_from(corpus, &corpus->sources[corpus->at], block, want, &ended, &corpus->failure);
+        status = fill_from(corpus, s, block, want, &ended, &corpus->failure);
         corpus->at += ended;
     }
     if (status != PM_OK) {
@@ -480,6 +498,8 @@ void pm_corpus_position(const pm_corpus *corpus, uint64_t *done, uint64_t *total
 
 void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most) { corpus->most = most; }
 void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker) { corpus->ticker = ticker; }
+
+bool pm_corpus_is_weighted(const pm_corpus *corpus) { return corpus->weighted; }
 
 bool pm_corpus_splits_lines(const pm_corpus *corpus) {
     for (size_t i = 0; i < corpus->n && corpus->split == PM_SPLIT_LINE; i++) {

@@ -12,12 +12,13 @@ typedef struct pm_block {
     pm_buf text;
     size_t *ends; /* document i is text.data[i ? ends[i - 1] : 0 .. ends[i]) */
     size_t n, cap;
+    uint32_t weight; /* each of its documents counts as this many equal ones; at least 1 */
 } pm_block;
 
 void pm_block_release(pm_block *block);
 
-/* Fills the block (its old content is gone) with whole documents, about `want` bytes of them, at least one; n is 0 at the end. Empty
- * documents are kept. Errors as pm_corpus_read. */
+/* Fills the block (its old content is gone) with whole documents of one weight, about `want` bytes of them, at least one; n is 0 at the
+ * end. Empty documents are kept. Errors as pm_corpus_read. */
 pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_error *err);
 
 /* A document of a file that is longer than this fails the read with PM_LIMIT, before more of it is held in memory; 0: no
@@ -28,6 +29,8 @@ void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most);
  * failure is that of the read. Calling thread only. */
 void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker);
 
+/* Some source has a weight other than 1. */
+bool pm_corpus_is_weighted(const pm_corpus *corpus);
 /* Some source gives single lines of plain text (for the summary). */
 bool pm_corpus_splits_lines(const pm_corpus *corpus);
 /* A name for the way documents are cut, recorded in models: "line", "paragraph", "document". */

@@ -184,6 +184,11 @@ PM_API void pm_corpus_free(pm_corpus *corpus);
  * PM_UNSUPPORTED (.gz, .zst: not compiled in). */
 PM_API pm_status pm_corpus_add_file(pm_corpus *corpus, const char *path, pm_error *err);
 
+/* As above, and each document of the file counts in training as if it were there `weight` times: 1 to PM_WEIGHT_MAX, else
+ * PM_INVALID_ARGUMENT. BPE only: pm_train refuses BytePiece from such a corpus. pm_corpus_read gives each document once. */
+#define PM_WEIGHT_MAX (1 << 20)
+PM_API pm_status pm_corpus_add_file_weighted(pm_corpus *corpus, const char *path, uint32_t weight, pm_error *err);
+
 /* Adds one document in memory. The bytes are borrowed until the corpus is freed. */
 PM_API pm_status pm_corpus_add_document(pm_corpus *corpus, pm_bytes document, pm_error *err);
 

@@ -154,6 +154,9 @@ pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, const pm
     pm_ticker_init(&job.ticker, job.o.progress, job.o.progress_user, job.o.memory_limit);
     pm_corpus_limit_documents(corpus, job.o.memory_limit / 2); /* half: a line of JSON and its text are held at once */
     pm_corpus_watch(corpus, &job.ticker);
+    if (job.o.algorithm == PM_ALGORITHM_BYTEPIECE && pm_corpus_is_weighted(corpus)) {
+        return pm_fail(err, PM_UNSUPPORTED, "a file has a weight, but BytePiece counts every document once");
+    }
     pm_status status = make_splitter(&job, err);
     if (status == PM_OK) {
         status = job.o.algorithm == PM_ALGORITHM_BPE ? pm_train_bpe(out, corpus, &job, err) : pm_train_bytepiece(out, corpus, &job, err);

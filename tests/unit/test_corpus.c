@@ -222,6 +222,42 @@ START_TEST(sources_come_in_order) {
 }
 END_TEST
 
+/* A block holds documents of one weight, however much room it has. */
+START_TEST(blocks_have_the_weight_of_their_file) {
+    static const struct {
+        const char *name, *text;
+        uint32_t weight;
+    } files[] = {{"w1.txt", "a\nb\n", 1}, {"w2.txt", "c\nd\ne", 7}, {"w3.txt", "", 9}, {"w4.txt", "f\n", 7}, {"w5.txt", "g\n", PM_WEIGHT_MAX}};
+    for (size_t want = 1; want < 20; want++) {
+        pm_error err;
+        pm_corpus *corpus;
+        pm_block block = {0};
+        char seen[64];
+        size_t n = 0;
+        assert_ok(pm_corpus_new(&corpus, NULL, &err));
+        for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+            ck_assert(pm_corpus_is_weighted(corpus) == (i > 1));
+            assert_ok(pm_corpus_add_file_weighted(corpus, temporary_file(files[i].name, files[i].text, strlen(files[i].text)), files[i].weight, &err));
+        }
+        assert_ok(pm_corpus_add_document(corpus, (pm_bytes){(const uint8_t *)"h", 1}, &err));
+        do {
+            assert_ok(pm_corpus_fill(corpus, &block, want, &err));
+            for (size_t i = 0; i < block.n; i++) {
+                seen[n++] = (char)block.text.data[i ? block.ends[i - 1] : 0];
+                seen[n++] = block.weight == 1 ? '1' : block.weight == 7 ? '7' : block.weight == PM_WEIGHT_MAX ? 'M' : '?';
+            }
+        } while (block.n);
+        seen[n] = '\0';
+        ck_assert_str_eq(seen, "a1b1c7d7e7f7gMh1");
+        assert_fails(pm_corpus_add_file_weighted(corpus, "w1.txt", 0, &err), PM_INVALID_ARGUMENT, "a weight of 0: it is 1 to 1048576");
+        assert_fails(pm_corpus_add_file_weighted(corpus, "w1.txt", PM_WEIGHT_MAX + 1, &err), PM_INVALID_ARGUMENT, "a weight of 1048577");
+        ck_assert_str_eq(err.file, "w1.txt");
+        pm_block_release(&block);
+        pm_corpus_free(corpus);
+    }
+}
+END_TEST
+
 START_TEST(public_reading_gives_the_documents) {
     pm_error err;
     pm_corpus *corpus;
@@ -774,6 +810,7 @@ Suite *suite_corpus(void) {
     tcase_add_test(tests, joins_big_pieces);
     tcase_add_test(tests, a_block_is_about_as_large_as_wanted);
     tcase_add_test(tests, sources_come_in_order);
+    tcase_add_test(tests, blocks_have_the_weight_of_their_file);
     tcase_add_test(tests, public_reading_gives_the_documents);
     tcase_add_test(tests, a_callback_cancels);
     tcase_add_test(tests, bad_files_and_options_say_so);
