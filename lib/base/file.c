@@ -56,6 +56,37 @@ pm_status pm_write(int fd, const void *data, size_t len, const char *path, pm_er
     return PM_OK;
 }
 
+pm_status pm_read_at(int fd, void *data, size_t len, uint64_t offset, const char *path, pm_error *err) {
+    for (size_t done = 0; done < len;) {
+        int wrong = refused();
+        size_t want = len - done < PIECE ? len - done : PIECE;
+        ssize_t got = wrong ? -1 : pread(fd, (uint8_t *)data + done, want, (off_t)(offset + done));
+        wrong = got < 0 && !wrong ? errno : wrong;
+        if (got < 0 && wrong != EINTR) {
+            return pm_fail_errno(err, path, wrong, "cannot read");
+        }
+        if (got == 0) {
+            return pm_fail_file(err, PM_IO, path, offset + done, "is shorter than what was written");
+        }
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return PM_OK;
+}
+
+pm_status pm_write_at(int fd, const void *data, size_t len, uint64_t offset, const char *path, pm_error *err) {
+    for (size_t done = 0; done < len;) {
+        int wrong = refused();
+        size_t want = len - done < PIECE ? len - done : PIECE;
+        ssize_t put = wrong ? -1 : pwrite(fd, (const uint8_t *)data + done, want, (off_t)(offset + done));
+        wrong = put < 0 && !wrong ? errno : wrong;
+        if (put < 0 && wrong != EINTR) {
+            return pm_fail_errno(err, path, wrong, "cannot write");
+        }
+        done += put > 0 ? (size_t)put : 0;
+    }
+    return PM_OK;
+}
+
 /* Reads to the end of a file whose size may not be known. */
 static pm_status read_to_end(pm_file *out, int fd, size_t guess, const char *path, pm_error *err) {
     pm_buf buf = {0};
@@ -201,13 +232,15 @@ pm_status pm_writer_close(pm_writer *w, pm_status status, pm_error *err) {
     return status;
 }
 
-pm_status pm_temporary_file(int *fd, const char *dir, pm_error *err) {
+const char *pm_temporary_folder(const char *dir) {
     if (!dir || !*dir) {
         dir = getenv("TMPDIR");
     }
-    if (!dir || !*dir) {
-        dir = "/tmp";
-    }
+    return dir && *dir ? dir : "/tmp";
+}
+
+pm_status pm_temporary_file(int *fd, const char *dir, pm_error *err) {
+    dir = pm_temporary_folder(dir);
     size_t room = strlen(dir) + sizeof "/piecemill.XXXXXX";
     char *path = pm_alloc(room, 1);
     if (!path) {

@@ -21,6 +21,9 @@ void pm_file_close(pm_file *file);
 /* read(2) and write(2) of all `len` bytes, through the test hook, restarted when interrupted. pm_read returns fewer at the end only. */
 pm_status pm_read(int fd, void *data, size_t len, size_t *n, const char *path, pm_error *err);
 pm_status pm_write(int fd, const void *data, size_t len, const char *path, pm_error *err);
+/* The same at an offset, on any thread: pread(2) and pwrite(2). An end of the file before `len` bytes is PM_IO. */
+pm_status pm_read_at(int fd, void *data, size_t len, uint64_t offset, const char *path, pm_error *err);
+pm_status pm_write_at(int fd, const void *data, size_t len, uint64_t offset, const char *path, pm_error *err);
 
 /* Writes beside `path`, then renames. A path that exists and is no regular file (a pipe, /dev/stdout) is written in place.
  *     pm_status s = pm_writer_open(&w, path, err);
@@ -36,7 +39,8 @@ pm_status pm_writer_open(pm_writer *w, const char *path, pm_error *err);
 pm_status pm_writer_write(pm_writer *w, const void *data, size_t len, pm_error *err);
 pm_status pm_writer_close(pm_writer *w, pm_status status, pm_error *err);
 
-/* An open, unnamed temporary file in `dir` (NULL: $TMPDIR, else /tmp); gone when closed. */
+/* An open, unnamed temporary file in `dir` (NULL: $TMPDIR, else /tmp); gone when closed. And the name of that folder. */
+const char *pm_temporary_folder(const char *dir);
 pm_status pm_temporary_file(int *fd, const char *dir, pm_error *err);
 
 #endif
