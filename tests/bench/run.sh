@@ -1,7 +1,8 @@
 #!/bin/sh
 # run.sh - the benchmark program does its work on a few KB, so that it does not rot: rows come out, hashes are those of the command's ids.
+# And the maker of large texts writes what it always wrote.
 #
-#     PM_BENCH=build/bench_c PM_COMMAND=build/piecemill PM_SOURCE=. sh tests/bench/run.sh
+#     PM_BENCH=build/bench_c PM_GROWTH=build/make_growth PM_COMMAND=build/piecemill PM_SOURCE=. sh tests/bench/run.sh
 #
 # Prints a line for each failure and "bench: N passed, N failed, N skipped"; exits 1 if something failed.
 set -u
@@ -10,6 +11,7 @@ export LC_ALL
 
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
 bench=$(absolute "${PM_BENCH:-./bench_c}")
+growth=$(absolute "${PM_GROWTH:-./make_growth}")
 command=$(absolute "${PM_COMMAND:-piecemill}")
 source=$(absolute "${PM_SOURCE:-$(dirname "$0")/../..}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/piecemill-bench.XXXXXX") || exit 99
@@ -77,6 +79,33 @@ for wrong in "" "nothing" "encode" "encode m.tiktoken" "encode missing.tiktoken 
     check "bench_c $wrong: ends with 1" test $? = 1
     check "bench_c $wrong: says why" grep -q '^bench_c: ' err
 done
+
+# Text of any size: the same bytes everywhere, whole lines, and words that do not run out.
+distinct() { tr -cs 'A-Za-z0-9\200-\377' '\n' < "$1" | sort -u | wc -l; }
+while read -r kind seed sum bytes first second; do
+    "$growth" "$kind" 1M "$seed" > 1M
+    "$growth" "$kind" 4M "$seed" > 4M
+    check "make_growth $kind: the bytes of seed $seed, $(cksum < 1M)" test "$(cksum < 1M)" = "$sum $bytes"
+    check "make_growth $kind: no more than asked, less one line" awk -v n="$(wc -c < 4M)" 'BEGIN { exit !(n <= 4194304 && n > 4190000) }'
+    check "make_growth $kind: whole lines" test -z "$(tail -c 1 4M)"
+    check "make_growth $kind: a text begins as a longer one" sh -c 'head -c "$(wc -c < 1M)" 4M | cmp -s - 1M'
+    check "make_growth $kind: distinct words, $(distinct 1M), $(distinct 4M)" test "$(distinct 1M) $(distinct 4M)" = "$first $second"
+done << END
+zh 0 4144491305 1048550 32622 113424
+zh 7 876398365 1048554 32412 113037
+en 0 612768778 1048524 20825 41544
+en 7 809040716 1048539 20685 41367
+END
+for wrong in "" "zh" "xx 1M" "zh 1X" "zh 1Mx" "zh -1" "zh 99999999999G" "zh 1M 1K" "zh 1M 1 1"; do
+    # shellcheck disable=SC2086
+    "$growth" $wrong > out 2> err
+    check "make_growth $wrong: wrong usage" test $? = 2
+    check "make_growth $wrong: says so" grep -q '^usage: ' err
+done
+if [ -c /dev/full ]; then
+    "$growth" zh 4M > /dev/full 2> err
+    check "make_growth: a full disk" test $? = 3
+fi
 
 echo "bench: $passed passed, $failed failed, $skipped skipped"
 test $failed = 0
