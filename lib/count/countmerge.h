@@ -1,0 +1,38 @@
+/* countmerge.h - words in rising order: from a store of records by sorting, from count files by merging. */
+#ifndef PM_COUNT_COUNTMERGE_H
+#define PM_COUNT_COUNTMERGE_H
+
+#include "base/thread.h"
+#include "count/countfile.h"
+#include "count/store.h"
+
+/* What the calls below may use. */
+typedef struct pm_count_work {
+    unsigned threads;
+    uint64_t memory;    /* bytes for sorting, beside what the stores hold; UINT64_MAX: no bound. Some megabytes are taken whatever it says */
+    const char *tmpdir; /* as in pm_train_options */
+    pm_ticker *ticker;
+} pm_count_work;
+
+/* Records of words in a store have cells of one byte. `documents`: behind the cells, at the next multiple of 8, each has a u64, the number of
+ * documents that the record speaks of (the record is 8 bytes longer). Records of the same word are added up. */
+
+/* Writes the words of a store to a count file at `path` (settings as in countfile.h; with documents=yes the records must have them). The store's
+ * chunks are taken out of it as they are needed. Of the totals, documents, bytes and lines_split are the caller's, the rest is filled in. */
+pm_status pm_count_store_write(pm_store *store, const char *path, const char *settings, pm_count_totals *totals, const pm_count_work *work,
+                               pm_error *err);
+/* Puts the words found in min_documents documents or more into a new store with `room` bytes of memory, without the numbers of documents. The
+ * chunks of `store`, whose records have those numbers, are taken out of it. */
+pm_status pm_count_store_filter(pm_store **out, pm_store *store, uint64_t min_documents, uint64_t room, const pm_count_work *work, pm_error *err);
+
+/* Settings and totals of n count files together (distinct is then the sum, an upper bound). PM_INVALID_ARGUMENT when settings differ; errors of
+ * pm_count_reader_open. */
+pm_status pm_count_files_look(const char *const *paths, size_t n, pm_buf *settings, pm_count_totals *totals, pm_error *err);
+/* Merges count files into one at `path`, which may be one of them. */
+pm_status pm_count_files_merge(const char *path, const char *const *paths, size_t n, const pm_count_work *work, pm_error *err);
+/* Puts the words of count files that are found in min_documents documents or more (0: all) into a new store with `room` bytes of memory, without the
+ * numbers of documents; their number in *distinct. PM_LIMIT: counts above 2^48 in sum. */
+pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n, uint64_t min_documents, uint64_t room, uint64_t *distinct,
+                              const pm_count_work *work, pm_error *err);
+
+#endif
