@@ -11,9 +11,15 @@
 typedef struct pm_fragment {
     uint64_t weight;
     size_t key; /* where its cells lie as they were in the words: in pm_fragments.keys, in the words' width */
-    size_t at;  /* its symbols: symbols[at .. at + n); after merging symbols[at .. at + n_after) */
+    size_t at;  /* before merging cells[at .. at + n), after it symbols[at .. at + n_after) */
     uint32_t n, n_after;
 } pm_fragment;
+
+/* A symbol where it is merged. */
+typedef struct pm_bpe_cell {
+    uint32_t symbol, span; /* span: 1 */
+    uint64_t weight;       /* of its fragment */
+} pm_bpe_cell;
 
 typedef struct pm_fragment_slot {
     uint32_t tag, index; /* index + 1 of the fragment; 0: empty */
@@ -25,13 +31,15 @@ typedef struct pm_fragments {
     pm_buf keys;
     pm_fragment_slot *slots; /* hash table over the keys */
     unsigned bits;
-    uint32_t *symbols;
-    size_t n_symbols, cap_symbols;
+    pm_bpe_cell *cells;
+    size_t n_cells, cap_cells;
+    uint32_t *symbols; /* after merging, in the memory of the cells */
 } pm_fragments;
 
 /* Merges within the fragments, the pair with the highest count first (of equals the smaller left symbol, then the smaller right one), until no
  * pair has `threshold` (at least 1) or the vocabulary has `wanted` merges. Every fragment has a symbol PM_BPE_BORDER in front
- * and behind: symbols[0], and symbols[at + n] of each. Errors: PM_CANCELLED, PM_LIMIT, PM_NO_MEMORY. */
+ * and behind: cells[0], and cells[at + n] of each. The cells become the symbols that are left. Memory besides them: 8 bytes a cell at the beginning, then 4 for
+ * each place of a pair when it is born with the threshold, and some 60 for each such pair. Errors: PM_CANCELLED, PM_LIMIT, PM_NO_MEMORY. */
 enum { PM_BPE_BORDER = -1 };
 pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, size_t wanted, pm_ticker *ticker,
                                  pm_error *err);

@@ -294,7 +294,7 @@ static void fragments_clear(pm_fragments *f) {
 static void fragments_release(pm_fragments *f) {
     pm_free(f->items);
     pm_free(f->slots);
-    pm_free(f->symbols);
+    pm_free(f->cells);
     pm_buf_release(&f->keys);
     *f = (pm_fragments){0};
 }
@@ -391,18 +391,19 @@ static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
 static pm_status decode_fragments(pm_bpe_words *w, pm_error *err) {
     pm_fragments *f = &w->workers[0].fragments;
     size_t total = f->keys.len / w->width + f->n + 1, n = 0;
-    PM_TRY(pm_grow((void **)&f->symbols, &f->cap_symbols, total, sizeof *f->symbols, err));
-    f->symbols[n++] = (uint32_t)PM_BPE_BORDER;
+    PM_TRY(pm_grow((void **)&f->cells, &f->cap_cells, total, sizeof *f->cells, err));
+    f->cells[n++] = (pm_bpe_cell){(uint32_t)PM_BPE_BORDER, 1, 0};
     for (size_t i = 0; i < f->n; i++) {
         pm_fragment *x = &f->items[i];
         const void *key = f->keys.data + x->key;
         x->at = n;
         for (size_t k = 0; k < x->n; k++) {
-            f->symbols[n++] = w->width == 1 ? w->rank[cell(key, k, 1)] : cell(key, k, w->width);
+            uint32_t c = cell(key, k, w->width);
+            f->cells[n++] = (pm_bpe_cell){w->width == 1 ? w->rank[c] : c, 1, x->weight};
         }
-        f->symbols[n++] = (uint32_t)PM_BPE_BORDER;
+        f->cells[n++] = (pm_bpe_cell){(uint32_t)PM_BPE_BORDER, 1, 0};
     }
-    f->n_symbols = n;
+    f->n_cells = n;
     return PM_OK;
 }
 

@@ -1,8 +1,9 @@
 /* bpe_merge.c - byte-pair merging done exactly, on fragments that fit in memory.
  *
- * Layout. All symbols stand in one array, fragment behind fragment, a border symbol before the first and behind each. A
+ * Layout. All symbols stand in one array of cells, fragment behind fragment, a border symbol before the first and behind each. A
  * merge keeps its symbol in the first cell of the two it joins and leaves the other cells dead; `span` holds a symbol's number of
- * cells in its first and in its last cell, so that both neighbours are found without lists:
+ * cells in its first and in its last cell, so that both neighbours are found without lists. The fragment's weight is in each cell too: what
+ * a merge must know about a place lies in one or two cache lines.
  *
  *     index      0   1   2   3   4   5        merge (l, l) -> ll          0   1   2   3   4   5
  *     symbols    |   h   e   l   l   |                                    |   h   e   ll  -   |
@@ -12,32 +13,40 @@
  * beginning) that made its symbols meet, because every later meeting would need one of its two symbols to be made again. A tracked pair has
  * the list of its places at birth in rising order; places die (one of the symbols went into another merge) and are
  * recognised when the list is used. A heap orders pairs by (count, left, right); counts in it are those at the time of the push, so the top is
- * compared with the present count and pushed again when it is stale.
+ * compared with the present count and goes where it belongs when it is stale. Since the best count only falls, pairs that are not
+ * near their turn wait in lists, one for each count from the threshold up, and come into the heap when it has run empty down to their count: most pairs lose
+ * more than once before their turn, if it comes at all, and moving one to another list is cheap.
  *
- * One merge of (a, b) into c goes over the list three times:
- *     1. join what still is a b, from the left, so that a run aaa gives aa a; the pairs that vanish, (x, a) on the left and (b, y) on the
- *        right, lose the fragment's weight. A left neighbour that is c itself was joined a moment ago: the pair between was (b, a), and
- *        is taken back already. A right neighbour a in a run of a's belongs to the pair that is being merged.
- *     2. count the pairs that are born, (x, c) and (c, y), by neighbour; c c is counted once, from its left c.
- *     3. those that reach the threshold get a list, filled in order.
- * So counts are those of neighbouring places, overlapping ones included (aaa has two), as in Hugging Face tokenizers' BpeTrainer
+ * One merge of (a, b) into c goes over the list once, and adds up by neighbour:
+ *
+ *     x a b y  ->  x c y       the pair (x, c) is born and (x, a) lost, as often; (c, y) is born and (b, y) lost
+ *     a b a b  ->  c c         going from the left, the second place finds c in front: what was (c, a) a moment ago is (c, c), and (b, a) is lost
+ *     a a a    ->  c a         (b, y) is then (a, a), the pair that is being merged: what it loses does not matter
+ *
+ * So the losses are known with the births, and each distinct neighbour costs one look-up of a pair. Pairs born with the threshold get a list,
+ * filled in order by a second walk over the places where c stands now; most merges near the end have none, and no second walk.
+ *
+ * The beginning is the same thing without hashing: places are sorted by their left symbol (counting sort, which keeps them in order), and each
+ * symbol's places are added up by right neighbour.
+ *
+ * Counts are those of neighbouring places, overlapping ones included (aaa has two), as in Hugging Face tokenizers' BpeTrainer
  * (tokenizers/src/models/bpe/trainer.rs and word.rs), whose order of merges this is. There a pair is never met twice, here
  * neither, so that its re-use of an id for equal text does not arise: the text between two borders that no merge has crossed is
  * always merged in the same way, hence a text is made from one pair only.
  *
- * Cost: each place of a tracked pair is visited three times at most; memory: 12 bytes a cell and 4 a place. */
+ * Cost: each place of a tracked pair is visited twice at most; memory: 16 bytes a cell, 4 a place, 4 a cell more at the beginning. */
 #include "base/hash.h"
 #include "train/bpe.h"
 
-enum { NONE = -1, TICK = 64 };
+enum { NONE = -1, TICK = 64, AHEAD = 12 /* places */, QUEUES = 1 << 13 };
 #define BORDER ((uint32_t)PM_BPE_BORDER)
 #define DEAD ((uint32_t)-2)
 
 typedef struct pair {
     uint64_t count;
-    uint32_t left, right;
     uint32_t *places;
-    size_t n_places;
+    uint32_t n_places, left, right;
+    uint32_t next; /* in the list of its count; NONE: it is the last */
 } pair;
 
 typedef struct heap_item {
@@ -57,27 +66,37 @@ typedef struct pair_map {
     size_t mask, n;
 } pair_map;
 
-/* The pairs that a neighbour symbol forms with the new symbol. */
+enum { LEFT, RIGHT };
+
+/* The pair that a neighbour forms with the new symbol. */
 typedef struct birth {
     uint64_t count;
-    uint32_t n, pair; /* pair + 1 when it is tracked */
+    uint32_t neighbour, n; /* places */
+    uint32_t pair;         /* when it is tracked, else NONE */
 } birth;
+
+/* The births on one side. */
+typedef struct births {
+    birth *items;
+    size_t n, cap;
+    uint32_t *number; /* of each symbol's birth, + 1; 0: it has none */
+    size_t n_symbols, cap_symbols;
+} births;
 
 typedef struct merger {
     pm_bpe_vocab *vocab;
-    uint32_t *symbols, *span, *owner; /* of each cell; owner is its fragment */
-    const pm_fragment *fragments;
-    size_t n_fragments, n_cells;
+    pm_bpe_cell *cells;
+    size_t n_cells;
     uint64_t threshold;
     pair *pairs;
     size_t n_pairs, cap_pairs;
     pair_map map;
-    heap_item *heap;
+    heap_item *heap; /* pairs whose count is threshold + n_queues or more */
     size_t n_heap, cap_heap;
+    uint32_t *queues; /* by count less threshold: the first pair of the list */
+    size_t n_queues;
     pm_arena places;
-    birth *births[2]; /* by neighbour: on the left, on the right */
-    uint32_t *born[2]; /* which neighbours have a birth */
-    size_t n_born[2], cap_births[2], cap_born[2], n_births;
+    births births[2]; /* on the left, on the right */
 } merger;
 
 /* ---------------------------------------------------------------- map ---- */
@@ -154,8 +173,15 @@ static void sift_down(merger *m, size_t at) {
     m->heap[at] = item;
 }
 
+/* Puts a pair that has the threshold where its count belongs. */
 static pm_status push(merger *m, uint32_t number, pm_error *err) {
-    const pair *p = &m->pairs[number];
+    pair *p = &m->pairs[number];
+    if (p->count - m->threshold < m->n_queues) {
+        uint32_t *queue = &m->queues[p->count - m->threshold];
+        p->next = *queue;
+        *queue = number;
+        return PM_OK;
+    }
     heap_item item = {p->count, p->left, p->right, number};
     PM_TRY(pm_grow((void **)&m->heap, &m->cap_heap, m->n_heap + 1, sizeof *m->heap, err));
     size_t at = m->n_heap++;
@@ -167,29 +193,74 @@ static pm_status push(merger *m, uint32_t number, pm_error *err) {
     return PM_OK;
 }
 
-/* The number of the pair to merge next, taken out; NONE when no pair has the threshold. */
-static uint32_t pop_best(merger *m) {
-    while (m->n_heap) {
-        heap_item *top = &m->heap[0];
-        uint64_t count = m->pairs[top->pair].count;
-        uint32_t number = top->pair;
-        bool fresh = count == top->count;
-        if (!fresh && count >= m->threshold) {
-            top->count = count;
-        } else {
-            *top = m->heap[--m->n_heap];
+/* Fills the empty heap from the list of the highest count. */
+static pm_status refill(merger *m, pm_error *err) {
+    while (!m->n_heap && m->n_queues) {
+        uint32_t number = m->queues[--m->n_queues];
+        while (number != (uint32_t)NONE) {
+            uint32_t next = m->pairs[number].next;
+            if (m->pairs[number].count >= m->threshold) {
+                PM_TRY(push(m, number, err));
+            }
+            number = next;
         }
+    }
+    return PM_OK;
+}
+
+/* The number of the pair to merge next, taken out; NONE when no pair has the threshold. */
+static pm_status pop_best(merger *m, uint32_t *number, pm_error *err) {
+    for (;;) {
+        PM_TRY(refill(m, err));
+        if (!m->n_heap) {
+            *number = (uint32_t)NONE;
+            return PM_OK;
+        }
+        heap_item top = m->heap[0];
+        m->heap[0] = m->heap[--m->n_heap];
         if (m->n_heap) {
             sift_down(m, 0);
         }
-        if (fresh) {
-            return number;
+        if (m->pairs[top.pair].count == top.count) {
+            *number = top.pair;
+            return PM_OK;
+        }
+        if (m->pairs[top.pair].count >= m->threshold) {
+            PM_TRY(push(m, top.pair, err));
         }
     }
-    return (uint32_t)NONE;
 }
 
-/* ---------------------------------------------------------------- pairs ---- */
+/* ---------------------------------------------------------------- births ---- */
+
+/* Room for births beside symbols below n, at most n on each side. */
+static pm_status grow_births(merger *m, size_t n, pm_error *err) {
+    for (int side = LEFT; side <= RIGHT; side++) {
+        births *b = &m->births[side];
+        PM_TRY(pm_grow((void **)&b->items, &b->cap, n, sizeof *b->items, err));
+        PM_TRY(pm_grow((void **)&b->number, &b->cap_symbols, n, sizeof *b->number, err));
+        memset(b->number + b->n_symbols, 0, (b->cap_symbols - b->n_symbols) * sizeof *b->number);
+        b->n_symbols = b->cap_symbols;
+    }
+    return PM_OK;
+}
+
+/* The birth beside this neighbour; `known` is a pair that it will have to look up. */
+static inline birth *birth_beside(births *b, uint32_t neighbour) {
+    uint32_t *number = &b->number[neighbour];
+    if (!*number) {
+        b->items[b->n] = (birth){0, neighbour, 0, (uint32_t)NONE};
+        *number = (uint32_t)++b->n;
+    }
+    return &b->items[*number - 1];
+}
+
+static void forget_births(births *b) {
+    for (size_t i = 0; i < b->n; i++) {
+        b->number[b->items[i].neighbour] = 0;
+    }
+    b->n = 0;
+}
 
 /* Tracks a pair with this count and room for its places; *number is NONE when it may not be merged. */
 static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count, size_t n_places, uint32_t *number, pm_error *err) {
@@ -203,67 +274,94 @@ static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count,
         return pm_fail_memory(err);
     }
     *number = (uint32_t)m->n_pairs;
-    m->pairs[m->n_pairs++] = (pair){count, left, right, places, 0};
+    m->pairs[m->n_pairs++] = (pair){count, places, 0, left, right, (uint32_t)NONE};
     PM_TRY(map_add(&m->map, left, right, *number, err));
     return push(m, *number, err);
 }
 
-/* Counts all pairs, exactly. In `all` a pair's value is its number in *counts and *places. */
-static pm_status count_all(const merger *m, pair_map *all, uint64_t **counts, uint32_t **places, pm_error *err) {
-    size_t cap_counts = 0, cap_places = 0;
-    for (size_t i = 1; i + 1 < m->n_cells; i++) {
-        if (m->symbols[i] == BORDER || m->symbols[i + 1] == BORDER) {
-            continue;
+/* Tracks the births beside c that have the threshold; *any: there are some. */
+static pm_status track_births(merger *m, int side, uint32_t c, bool *any, pm_error *err) {
+    births *all = &m->births[side];
+    for (size_t i = 0; i < all->n; i++) {
+        birth *b = &all->items[i];
+        if (b->count >= m->threshold) {
+            uint32_t left = side == LEFT ? b->neighbour : c, right = side == LEFT ? c : b->neighbour;
+            PM_TRY(track(m, left, right, b->count, b->n, &b->pair, err));
+            *any |= b->pair != (uint32_t)NONE;
         }
-        pair_slot *slot = map_find(all, m->symbols[i], m->symbols[i + 1]);
-        size_t number = slot->value ? slot->value - 1 : all->n;
-        if (!slot->value) {
-            PM_TRY(pm_grow((void **)counts, &cap_counts, number + 1, sizeof **counts, err));
-            PM_TRY(pm_grow((void **)places, &cap_places, number + 1, sizeof **places, err));
-            (*counts)[number] = 0;
-            (*places)[number] = 0;
-            PM_TRY(map_add(all, m->symbols[i], m->symbols[i + 1], (uint32_t)number, err));
-        }
-        (*counts)[number] += m->fragments[m->owner[i]].weight;
-        (*places)[number]++;
     }
     return PM_OK;
 }
 
-/* Tracks the pairs that have the threshold and lists their places. */
-static pm_status track_all(merger *m, const pair_map *all, const uint64_t *counts, const uint32_t *places, pm_error *err) {
-    for (size_t i = 0; i <= all->mask; i++) {
-        const pair_slot *slot = &all->slots[i];
-        uint32_t number;
-        if (slot->value && counts[slot->value - 1] >= m->threshold) {
-            PM_TRY(track(m, slot->left, slot->right, counts[slot->value - 1], places[slot->value - 1], &number, err));
+/* Adds a place to the pair that a symbol there forms with this neighbour, if it is tracked. */
+static inline void add_place(merger *m, int side, uint32_t neighbour, size_t place) {
+    uint32_t number = m->births[side].items[m->births[side].number[neighbour] - 1].pair;
+    if (number != (uint32_t)NONE) {
+        pair *p = &m->pairs[number];
+        p->places[p->n_places++] = (uint32_t)place;
+    }
+}
+
+/* ---------------------------------------------------------------- the beginning ---- */
+
+static inline bool begins_pair(const merger *m, size_t i) { return m->cells[i].symbol != BORDER && m->cells[i + 1].symbol != BORDER; }
+
+/* The pairs of one left symbol, from its places. */
+static pm_status begin_symbol(merger *m, uint32_t left, const uint32_t *places, size_t n, pm_error *err) {
+    births *right = &m->births[RIGHT];
+    bool any = false;
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
+        const pm_bpe_cell *cell = &m->cells[places[i]];
+        birth *b = birth_beside(right, cell[1].symbol);
+        b->count += cell->weight;
+        b->n++;
+    }
+    PM_TRY(track_births(m, RIGHT, left, &any, err));
+    for (size_t i = 0; any && i < n; i++) {
+        __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
+        add_place(m, RIGHT, m->cells[places[i] + 1].symbol, places[i]);
+    }
+    forget_births(right);
+    return PM_OK;
+}
+
+/* Writes the places of pairs by left symbol; ends[s] is where those of s end. */
+static void sort_places(const merger *m, uint32_t *places, uint32_t *ends, size_t n_symbols) {
+    uint32_t sum = 0;
+    for (size_t i = 1; i + 1 < m->n_cells; i++) {
+        if (begins_pair(m, i)) {
+            ends[m->cells[i].symbol]++;
         }
+    }
+    for (size_t s = 0; s < n_symbols; s++) {
+        uint32_t n = ends[s];
+        ends[s] = sum;
+        sum += n;
     }
     for (size_t i = 1; i + 1 < m->n_cells; i++) {
-        if (m->symbols[i] != BORDER && m->symbols[i + 1] != BORDER) {
-            const pair_slot *slot = map_find(&m->map, m->symbols[i], m->symbols[i + 1]);
-            if (slot->value) {
-                pair *p = &m->pairs[slot->value - 1];
-                p->places[p->n_places++] = (uint32_t)i;
-            }
+        if (begins_pair(m, i)) {
+            places[ends[m->cells[i].symbol]++] = (uint32_t)i;
         }
     }
-    return PM_OK;
 }
 
 static pm_status begin(merger *m, pm_error *err) {
-    pair_map all;
-    uint64_t *counts = NULL;
-    uint32_t *places = NULL;
-    PM_TRY(map_init(&m->map, 1 << 10, err));
-    PM_TRY(map_init(&all, 1 << 12, err));
-    pm_status status = count_all(m, &all, &counts, &places, err);
+    size_t n_symbols = pm_bpe_vocab_size(m->vocab), from = 0;
+    uint32_t *places = pm_alloc(m->n_cells, sizeof *places), *ends = pm_calloc(n_symbols, sizeof *ends);
+    m->queues = pm_alloc(QUEUES, sizeof *m->queues);
+    pm_status status = places && ends && m->queues ? map_init(&m->map, 1 << 10, err) : pm_fail_memory(err);
     if (status == PM_OK) {
-        status = track_all(m, &all, counts, places, err);
+        m->n_queues = QUEUES;
+        memset(m->queues, 0xFF, QUEUES * sizeof *m->queues); /* NONE */
+        sort_places(m, places, ends, n_symbols);
     }
-    pm_free(all.slots);
-    pm_free(counts);
+    for (size_t s = 0; s < n_symbols && status == PM_OK; s++) {
+        status = begin_symbol(m, (uint32_t)s, places + from, ends[s] - from, err);
+        from = ends[s];
+    }
     pm_free(places);
+    pm_free(ends);
     return status;
 }
 
@@ -277,163 +375,127 @@ static inline void lose(merger *m, uint32_t left, uint32_t right, uint64_t weigh
 }
 
 /* First cells of the symbols beside the one that begins at x. */
-static inline size_t before(const merger *m, size_t x) { return x - m->span[x - 1]; }
-static inline size_t behind(const merger *m, size_t x) { return x + m->span[x]; }
+static inline pm_bpe_cell *before(pm_bpe_cell *x) { return x - x[-1].span; }
+static inline pm_bpe_cell *behind(pm_bpe_cell *x) { return x + x->span; }
 
-/* Step 1. The places where the new symbol stands are left in p->places. */
-static void join_places(merger *m, pair *p, uint32_t c) {
-    uint32_t a = p->left, b = p->right;
-    size_t n = 0;
+/* Joins what still is a b; the places where c stands then are left in p->places, the births in m->births. Returns the weight of
+ * what is c c now. */
+static uint64_t join_places(merger *m, pair *p, uint32_t c) {
+    births *left = &m->births[LEFT], *right = &m->births[RIGHT];
+    uint32_t a = p->left, b = p->right, n = 0;
+    uint64_t doubled = 0;
     for (size_t i = 0; i < p->n_places; i++) {
-        size_t x = p->places[i];
-        if (m->symbols[x] != a) {
+        __builtin_prefetch(&m->cells[p->places[i + AHEAD < p->n_places ? i + AHEAD : i]], 1);
+        pm_bpe_cell *x = &m->cells[p->places[i]], *y = behind(x);
+        if (x->symbol != a || y->symbol != b) {
             continue;
         }
-        size_t y = behind(m, x);
-        if (m->symbols[y] != b) {
-            continue;
-        }
-        uint64_t weight = m->fragments[m->owner[x]].weight;
-        uint32_t l = m->symbols[before(m, x)], r = m->symbols[behind(m, y)];
-        if (l != BORDER && l != c) {
-            lose(m, l, a, weight);
-        }
-        if (r != BORDER && !(a == b && r == a)) {
-            lose(m, b, r, weight);
-        }
-        uint32_t cells = m->span[x] + m->span[y];
-        m->symbols[x] = c;
-        m->symbols[y] = DEAD;
-        m->span[x] = m->span[x + cells - 1] = cells;
-        p->places[n++] = (uint32_t)x;
-    }
-    p->n_places = n;
-}
-
-static inline void be_born(merger *m, int side, uint32_t neighbour, uint64_t weight) {
-    birth *b = &m->births[side][neighbour];
-    if (!b->n) {
-        m->born[side][m->n_born[side]++] = neighbour;
-    }
-    b->count += weight;
-    b->n++;
-}
-
-/* Step 2. */
-static void count_births(merger *m, const pair *p, uint32_t c) {
-    for (size_t i = 0; i < p->n_places; i++) {
-        size_t x = p->places[i];
-        uint64_t weight = m->fragments[m->owner[x]].weight;
-        uint32_t l = m->symbols[before(m, x)], r = m->symbols[behind(m, x)];
-        if (l != BORDER && l != c) {
-            be_born(m, 0, l, weight);
+        uint32_t l = before(x)->symbol, r = behind(y)->symbol, span = x->span + y->span;
+        uint64_t weight = x->weight;
+        if (l == c) {
+            birth *was = birth_beside(right, a), *is;
+            was->count -= weight;
+            was->n--;
+            is = birth_beside(right, c);
+            is->count += weight;
+            is->n++;
+            doubled += weight;
+        } else if (l != BORDER) {
+            birth *is = birth_beside(left, l);
+            is->count += weight;
+            is->n++;
         }
         if (r != BORDER) {
-            be_born(m, 1, r, weight);
+            birth *is = birth_beside(right, r);
+            is->count += weight;
+            is->n++;
+        }
+        x->symbol = c;
+        y->symbol = DEAD;
+        x->span = x[span - 1].span = span;
+        p->places[n++] = p->places[i];
+    }
+    p->n_places = n;
+    return doubled;
+}
+
+/* What the births took away: (x, a) and (b, y). */
+static void lose_all(merger *m, uint32_t a, uint32_t b, uint32_t c, uint64_t doubled) {
+    const births *left = &m->births[LEFT], *right = &m->births[RIGHT];
+    for (size_t i = 0; i < left->n; i++) {
+        lose(m, left->items[i].neighbour, a, left->items[i].count);
+    }
+    for (size_t i = 0; i < right->n; i++) {
+        uint32_t r = right->items[i].neighbour;
+        if (r != c) {
+            lose(m, b, r, right->items[i].count + (r == a ? doubled : 0));
         }
     }
 }
 
-/* Step 3. */
-static pm_status track_births(merger *m, const uint32_t *places, size_t n_places, uint32_t c, pm_error *err) {
-    for (int side = 0; side < 2; side++) {
-        for (size_t i = 0; i < m->n_born[side]; i++) {
-            uint32_t neighbour = m->born[side][i], number = (uint32_t)NONE;
-            birth *b = &m->births[side][neighbour];
-            if (b->count >= m->threshold) {
-                PM_TRY(track(m, side ? c : neighbour, side ? neighbour : c, b->count, b->n, &number, err));
-            }
-            b->pair = number + 1;
+/* Fills the lists of the pairs that were born. */
+static void fill_lists(merger *m, const uint32_t *places, size_t n, uint32_t c) {
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
+        pm_bpe_cell *x = &m->cells[places[i]], *l = before(x);
+        uint32_t r = behind(x)->symbol;
+        if (l->symbol != BORDER && l->symbol != c) {
+            add_place(m, LEFT, l->symbol, (size_t)(l - m->cells));
+        }
+        if (r != BORDER) {
+            add_place(m, RIGHT, r, places[i]);
         }
     }
-    for (size_t i = 0; i < n_places; i++) {
-        size_t x = places[i], left = before(m, x);
-        uint32_t l = m->symbols[left], r = m->symbols[behind(m, x)];
-        if (l != BORDER && l != c && m->births[0][l].pair) {
-            pair *p = &m->pairs[m->births[0][l].pair - 1];
-            p->places[p->n_places++] = (uint32_t)left;
-        }
-        if (r != BORDER && m->births[1][r].pair) {
-            pair *p = &m->pairs[m->births[1][r].pair - 1];
-            p->places[p->n_places++] = (uint32_t)x;
-        }
-    }
-    return PM_OK;
-}
-
-static void forget_births(merger *m) {
-    for (int side = 0; side < 2; side++) {
-        for (size_t i = 0; i < m->n_born[side]; i++) {
-            m->births[side][m->born[side][i]] = (birth){0};
-        }
-        m->n_born[side] = 0;
-    }
-}
-
-/* Room for the births beside symbols below n. */
-static pm_status grow_births(merger *m, size_t n, pm_error *err) {
-    for (int side = 0; side < 2; side++) {
-        PM_TRY(pm_grow((void **)&m->births[side], &m->cap_births[side], n, sizeof **m->births, err));
-        PM_TRY(pm_grow((void **)&m->born[side], &m->cap_born[side], n, sizeof **m->born, err));
-    }
-    size_t cap = m->cap_births[0] < m->cap_births[1] ? m->cap_births[0] : m->cap_births[1];
-    for (int side = 0; side < 2; side++) {
-        memset(m->births[side] + m->n_births, 0, (cap - m->n_births) * sizeof **m->births);
-    }
-    m->n_births = cap;
-    return PM_OK;
 }
 
 static pm_status merge_pair(merger *m, uint32_t number, pm_error *err) {
     pair *p = &m->pairs[number];
+    const uint32_t *places = p->places;
     uint32_t c = (uint32_t)pm_bpe_vocab_size(m->vocab);
-    if (c >= m->n_births) {
+    bool any = false;
+    if (c >= m->births[RIGHT].n_symbols) {
         PM_TRY(grow_births(m, (size_t)c + 1, err));
     }
     PM_TRY(pm_bpe_vocab_add(m->vocab, p->left, p->right, p->count, err));
-    join_places(m, p, c);
-    count_births(m, p, c);
-    pm_status status = track_births(m, p->places, p->n_places, c, err); /* m->pairs may move: p is not used behind this */
-    forget_births(m);
-    return status;
+    uint64_t doubled = join_places(m, p, c);
+    size_t n = p->n_places;
+    lose_all(m, p->left, p->right, c, doubled);
+    PM_TRY(track_births(m, LEFT, c, &any, err)); /* m->pairs may move: p is not used behind this */
+    PM_TRY(track_births(m, RIGHT, c, &any, err));
+    if (any) {
+        fill_lists(m, places, n, c);
+    }
+    forget_births(&m->births[LEFT]);
+    forget_births(&m->births[RIGHT]);
+    return PM_OK;
 }
 
 /* ---------------------------------------------------------------- the call ---- */
 
-static pm_status prepare(merger *m, const pm_fragments *f, pm_error *err) {
-    m->span = pm_alloc(f->n_symbols, sizeof *m->span);
-    m->owner = pm_alloc(f->n_symbols, sizeof *m->owner);
-    if (!m->span || !m->owner) {
-        return pm_fail_memory(err);
-    }
-    for (size_t i = 0; i < f->n_symbols; i++) {
-        m->span[i] = 1;
-    }
-    for (size_t i = 0; i < f->n; i++) {
-        for (size_t k = 0; k <= f->items[i].n; k++) {
-            m->owner[f->items[i].at + k] = (uint32_t)i;
-        }
-    }
-    m->owner[0] = 0;
-    return grow_births(m, pm_bpe_vocab_size(m->vocab), err);
-}
-
-/* Moves the living symbols of each fragment to its front. */
-static void compact(const merger *m, pm_fragments *f) {
+/* Moves the living symbols to the front of the memory of the cells, 4 bytes each: no symbol is written where a cell has not been read. */
+static void compact(pm_fragments *f) {
+    size_t n = 0;
+    f->symbols = (uint32_t *)f->cells;
     for (size_t i = 0; i < f->n; i++) {
         pm_fragment *fragment = &f->items[i];
-        size_t x = fragment->at, end = x + fragment->n;
-        uint32_t n = 0;
-        for (; x < end; x = behind(m, x)) {
-            f->symbols[fragment->at + n++] = f->symbols[x];
+        const pm_bpe_cell *x = &f->cells[fragment->at], *end = x + fragment->n;
+        fragment->at = n;
+        while (x < end) {
+            uint32_t symbol = x->symbol;
+            x += x->span;
+            f->symbols[n++] = symbol;
         }
-        fragment->n_after = n;
+        fragment->n_after = (uint32_t)(n - fragment->at);
     }
 }
 
 static pm_status merge_all(merger *m, size_t wanted, pm_ticker *ticker, pm_error *err) {
-    uint32_t number;
-    while (m->vocab->n_merges < wanted && (number = pop_best(m)) != (uint32_t)NONE) {
+    while (m->vocab->n_merges < wanted) {
+        uint32_t number;
+        PM_TRY(pop_best(m, &number, err));
+        if (number == (uint32_t)NONE) {
+            break;
+        }
         PM_TRY(merge_pair(m, number, err));
         if (m->vocab->n_merges % TICK == 0) {
             PM_TRY(pm_ticker_tick(ticker, m->vocab->n_merges, err));
@@ -444,12 +506,11 @@ static pm_status merge_all(merger *m, size_t wanted, pm_ticker *ticker, pm_error
 
 pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, size_t wanted, pm_ticker *ticker,
                                  pm_error *err) {
-    merger m = {.vocab = vocab, .symbols = fragments->symbols, .fragments = fragments->items, .n_fragments = fragments->n,
-                .n_cells = fragments->n_symbols, .threshold = threshold};
-    if (fragments->n_symbols > UINT32_MAX - 2) {
+    merger m = {.vocab = vocab, .cells = fragments->cells, .n_cells = fragments->n_cells, .threshold = threshold};
+    if (fragments->n_cells > UINT32_MAX - 2) {
         return pm_fail(err, PM_LIMIT, "more than 2^32 symbols to merge at once");
     }
-    pm_status status = prepare(&m, fragments, err);
+    pm_status status = grow_births(&m, pm_bpe_vocab_size(vocab), err);
     if (status == PM_OK) {
         status = begin(&m, err);
     }
@@ -457,17 +518,16 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
         status = merge_all(&m, wanted, ticker, err);
     }
     if (status == PM_OK) {
-        compact(&m, fragments);
+        compact(fragments);
     }
-    pm_free(m.span);
-    pm_free(m.owner);
-    for (int side = 0; side < 2; side++) {
-        pm_free(m.births[side]);
-        pm_free(m.born[side]);
+    for (int side = LEFT; side <= RIGHT; side++) {
+        pm_free(m.births[side].items);
+        pm_free(m.births[side].number);
     }
     pm_free(m.pairs);
     pm_free(m.map.slots);
     pm_free(m.heap);
+    pm_free(m.queues);
     pm_arena_release(&m.places);
     return status;
 }
