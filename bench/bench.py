@@ -7,13 +7,14 @@ WHAT (default: all)
     encode      str -> ids by the referee: piecemill, gigatoken, quicktok; tiktoken and tokenizers on 5 MB of each text
     c           from bytes by bench_c (--program): vocabularies, short documents, threads, calls, loading, memory, hostile texts
     bytepiece   training and encoding against bytepiece
-    bpe         training against rustbpe and gigabpe
+    bpe         training against gigabpe at growing sizes, and what a memory limit costs
+    bpe_slow    training against rustbpe, tokenizers and sentencepiece at growing sizes, one round: half an hour
     targets     encode, c and bytepiece, without the slow peers
 
 Uses the referee scripts and the texts of the data folder beside the checkout (PM_SHARED), with this Python, which must have the package
 and the peers (bench/requirements.txt). Each runs N times in turn (default 3) and the best counts. A speed is printed only when the ids are the same.
-A table of targets ends the output where they were measured. --record writes rows and table to bench/RESULTS.md with machine, commit and date, in place of older
-rows of the same kind. --mb N: only the first N MB of each text: a trial run, whose figures say little.
+Tables of targets end the output where they were measured. --record writes rows and tables to bench/RESULTS.md with machine, commit and date, in place of older
+rows of the same kind, and draws the growth of training (plot.py). --mb N: only the first N MB of each text: a trial run, whose figures say little.
 """
 import argparse
 import datetime
@@ -24,6 +25,8 @@ import subprocess
 import sys
 import tempfile
 
+import plot
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, ".."))
 SHARED = os.path.abspath(os.environ.get("PM_SHARED") or os.path.join(ROOT, "..", "shared"))
@@ -32,7 +35,15 @@ TEXTS = ["zh", "en", "code", "multi"]
 MAIN = "o200k_base"
 FAST_PEERS = ["gigatoken", "quicktok"]
 SLOW_PEERS = ["tiktoken", "tokenizers"]
-BPE_PEERS = ["rustbpe", "gigabpe"]
+FAST_TRAINERS = ["gigabpe"]
+SLOW_TRAINERS = ["rustbpe", "tokenizers", "sentencepiece"]
+
+# MB of text that BPE is trained on; targets are for some of them. LIMITED_MB of make_growth's text for the cost of limits, which are parts of what an
+# unlimited run takes.
+TRAIN_MB = {"zh": [5, 10, 20, 40, 47], "en": [5, 10, 17, 20, 39]}
+SLOW_TRAIN_MB = {"zh": [5, 10, 20, 40], "en": [5, 10, 20, 39]}
+LIMITED_MB = 256
+LIMIT_PARTS = [2, 4, 10]
 
 # The vocabularies at hand are OpenAI's. Of the other models only the pattern is used, with the ranks of the one that is nearest: llama3's and qwen2's
 # own began as cl100k_base; deepseek_v3's has Chinese pieces, as o200k_base has.
@@ -296,12 +307,46 @@ class Bench:
 
     # ---- training ----
 
-    def bpe(self):
-        for name, mb in (("en", 17), ("zh", 20)):
-            path = self.head(name, mb)
-            best = self.race(self.rounds, "train_bpe.py", ["piecemill"] + BPE_PEERS, [path, 32000, "--threads", 2], ["sha1"],
-                             {"seconds": min, "above_base_mb": min})
-            self.add(beside("train BPE 32,000, 2 threads", path, best, [("seconds", "seconds", True), ("above_base_mb", "memory MB", True)]))
+    def bpe(self, sizes, peers, rounds):
+        for name in sizes:
+            for mb in sizes[name]:
+                path = self.head(name, min(mb, self.mb or mb))
+                best = self.race(rounds, "train_bpe.py", ["piecemill"] + peers, [path, 32000, "--threads", 2], ["sha1"], {"seconds": min, "above_base_mb": min})
+                self.add(beside(plot.WORK, f"{name}-{mb}MB.txt", best, [("seconds", "seconds", True), ("above_base_mb", "memory MB", True)]))
+                for library, row in best.items():
+                    self.facts["bpe", name, mb, library] = row
+                os.remove(path)
+
+    def train_once(self, path, memory=None, threads=2):
+        """The best of the rounds of train_once.py."""
+        best = None
+        for _ in range(self.rounds):
+            call = [sys.executable, os.path.join(HERE, "train_once.py"), path, "--threads", str(threads), *(["--memory", str(memory)] if memory else [])]
+            run = subprocess.run(call, capture_output=True, text=True)
+            if run.returncode != 0:
+                print(f"# {' '.join(call[1:])}: {(run.stderr.strip() or str(run.returncode)).splitlines()[-1]}", flush=True)
+                return None
+            row = json.loads(run.stdout)
+            best = keep_best(best, row, {"seconds": min, "cpu_seconds": min, "above_base_mb": max}) if best else row
+        return best
+
+    def limits(self):
+        """What memory_limit costs: Chinese of 47 MB with the limit of the targets and the least; text of natural growth with parts of the memory of a free run."""
+        for threads, limit in ((2, "64M"), (1, "28M")):
+            row = self.train_once(self.paths["zh"], limit, threads)
+            free = self.train_once(self.paths["zh"], None, threads)
+            self.add(limit_rows("zh.txt", threads, limit, row, free))
+            self.facts["limit", "zh", limit] = row
+        path = os.path.join(self.folder, "growth.txt")
+        size = min(LIMITED_MB, self.mb or LIMITED_MB) << 20
+        with open(path, "wb") as f:
+            subprocess.run([os.path.join(os.path.dirname(os.path.abspath(self.program)), "make_growth"), "zh", str(size)], check=True, stdout=f)
+        free = self.train_once(path)
+        for part in LIMIT_PARTS:
+            limit = free and int(free["above_base_mb"] / part)
+            if limit and limit >= 32:
+                self.add(limit_rows(f"growth zh {size >> 20}M", 2, f"{limit}M", self.train_once(path, f"{limit}M"), free))
+        os.remove(path)
 
     def bytepiece(self):
         for name in ("zh", "en"):
@@ -311,6 +356,18 @@ class Bench:
                             [("train_mb_s", "training MB/s", False), ("encode_mb_s", "encoding MB/s", False), ("above_base_mb", "training memory MB", True)]))
             for library, row in best.items():
                 self.facts["bytepiece", name, library] = row["encode_mb_s"]
+
+
+def limit_rows(text, threads, limit, row, free):
+    """A run under a limit beside one without."""
+    if row is None or free is None:
+        return
+    if row["sha1"] != free["sha1"]:
+        sys.exit(f"bench.py: other merges with a memory limit than without: {row}, {free}")
+    work = f"train BPE 32,000, {threads} thread{'s' * (threads > 1)}, memory_limit {limit}"
+    for key, label in (("seconds", "seconds"), ("cpu_seconds", "seconds of processors"), ("above_base_mb", "memory MB")):
+        yield [work, text, label, f"{row[key]:.4g}", "no limit", f"{free[key]:.4g}", f"{ratio(row[key], free[key], True):.2f}"]
+    yield [work, text, "temporary files MB", f"{row['spilled_mb']:.4g}", "", "", ""]
 
 
 def c_rows(best, limits):
@@ -444,6 +501,28 @@ def targets(facts):
     return rows
 
 
+def training_targets(facts):
+    """The targets of BPE training, as targets() has those of encoding."""
+    rows = []
+
+    def add(what, asked, measured, met, note=""):
+        rows.append([what, asked, "" if measured is None else f"{measured:.3g}{note}", "not measured" if measured is None else "yes" if met else "no"])
+
+    for name, mb, faster, smaller in (("zh", 20, 10, 5), ("zh", 47, 10, 7), ("en", 17, 3.5, 2), ("en", 39, 3.5, 2)):
+        ours, peer = (facts.get(("bpe", name, mb, library)) for library in ("piecemill", "gigabpe"))
+        for key, what, asked in (("seconds", "times faster than gigabpe", faster), ("above_base_mb", "times less memory than gigabpe", smaller)):
+            times = peer[key] / ours[key] if ours and peer and ours[key] else None
+            add(f"BPE, {name} {mb} MB, {what}", f"at least {asked:g}", times, times and times >= asked, f" ({ours[key]:.4g} against {peer[key]:.4g})" if times else "")
+    row, peer = facts.get(("limit", "zh", "64M")), facts.get(("bpe", "zh", 47, "gigabpe"))
+    times = peer["seconds"] / row["seconds"] if row and peer else None
+    add("BPE, zh 47 MB with a limit of 64 MB, times faster than gigabpe", "at least 4", times, times and times >= 4)
+    for limit, mb in (("64M", 64), ("28M", 28)):
+        row = facts.get(("limit", "zh", limit))
+        memory = row and row["above_base_mb"]
+        add(f"BPE, zh 47 MB with a limit of {mb} MB, memory in MB", f"at most {mb * 1.1:.3g}", memory, memory and memory <= mb * 1.1)
+    return rows
+
+
 # ---- the record ----
 
 HEAD = """# Measured
@@ -451,7 +530,7 @@ HEAD = """# Measured
 Made by `make bench BENCH_FLAGS=--record` (bench/bench.py): project and peer in turn in one run, each in a fresh process, the best of each, only
 where the results are the same. The ratio is ours to the peer's, above 1 in our favour (for seconds, nanoseconds and memory the peer's to ours). Texts are
 those of the data folder beside the checkout. Machines are noisy: compare ratios, not figures of different rows.
-Of each kind of row only the newest is kept here; older ones are in the history of this file.
+Of each kind of row only the newest is kept here; older ones are in the history of this file. Growth of BPE training with the text: training.svg.
 """
 COLUMNS = ["work", "text", "measure", "piecemill", "beside", "its", "ratio", "machine", "commit", "date"]
 TARGET_COLUMNS = ["target", "asked", "measured", "met"]
@@ -475,20 +554,21 @@ def merged(old, new):
     return list(by_kind.values())
 
 
-def record(path, rows, target_rows, where):
-    """Writes rows into the file at `path`; where: [machine, commit, date]."""
+def record(path, rows, target_tables, where):
+    """Writes rows into the file at `path`, and tables of targets in place of older ones with the same title; returns all rows. where: [machine, commit, date]."""
     text = ""
     if os.path.exists(path):
         with open(path) as f:
             text = f.read()
-    met, found = "", text.find("\n## Targets")
-    if target_rows:
-        met = f"\n## Targets\n\n{', '.join(where)}\n\n" + table(TARGET_COLUMNS, target_rows)
-    elif found >= 0:
-        met = text[found : text.find("\n## Rows")]
+    sections = dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
+    for title, target_rows in target_tables.items():
+        if target_rows:
+            sections[title] = f"\n{', '.join(where)}\n\n" + table(TARGET_COLUMNS, target_rows)
     rows = merged(read_table(text, len(COLUMNS)), [row + where for row in rows])
+    sections.pop("Rows", None)
     with open(path, "w") as f:
-        f.write(HEAD + met + "\n## Rows\n\n" + table(COLUMNS, rows))
+        f.write(HEAD + "".join(f"\n## {title}\n{body.rstrip()}\n" for title, body in sections.items()) + "\n## Rows\n\n" + table(COLUMNS, rows))
+    return rows
 
 
 def machine():
@@ -503,7 +583,7 @@ def machine():
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", nargs="*", choices=["encode", "c", "bytepiece", "bpe", "targets", []])
+    ap.add_argument("what", nargs="*", choices=["encode", "c", "bytepiece", "bpe", "bpe_slow", "targets", []])
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--record", action="store_true")
     ap.add_argument("--program", default=os.path.join(ROOT, "build", "bench_c"))
@@ -511,11 +591,11 @@ def main():
     a = ap.parse_args()
     if a.record and a.mb:
         ap.error("--record is not for trial runs (--mb)")
-    what = set(a.what or ["encode", "c", "bytepiece", "bpe"])
+    what = set(a.what or ["encode", "c", "bytepiece", "bpe", "bpe_slow"])
     if not os.path.isdir(os.path.join(SHARED, "referee")):
         sys.exit(f"bench.py: {SHARED}/referee is not here: nothing can be measured")
-    if what & {"c", "targets"} and not os.path.exists(a.program):
-        sys.exit(f"bench.py: {a.program} is not here: make bench_c")
+    if what & {"c", "targets", "bpe"} and not os.path.exists(a.program):
+        sys.exit(f"bench.py: {a.program} is not here: make bench_c make_growth")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(folder, a.rounds, a.program, a.mb)
         if what & {"encode", "targets"}:
@@ -525,12 +605,20 @@ def main():
         if what & {"bytepiece", "targets"}:
             bench.bytepiece()
         if "bpe" in what:
-            bench.bpe()
-    target_rows = targets(bench.facts) if "targets" in what or {"encode", "c", "bytepiece"} <= what else []
-    if target_rows:
-        print("\n" + table(TARGET_COLUMNS, target_rows))
+            bench.bpe(TRAIN_MB, FAST_TRAINERS, a.rounds)
+            bench.limits()
+        if "bpe_slow" in what:
+            bench.bpe(SLOW_TRAIN_MB, SLOW_TRAINERS, 1)
+    tables = {}
+    if "targets" in what or {"encode", "c", "bytepiece"} <= what:
+        tables["Targets"] = targets(bench.facts)
+    if "bpe" in what:
+        tables["Targets of training"] = training_targets(bench.facts)
+    for rows in tables.values():
+        print("\n" + table(TARGET_COLUMNS, rows))
     if a.record:
-        record(os.path.join(HERE, "RESULTS.md"), bench.rows, target_rows, machine())
+        rows = record(os.path.join(HERE, "RESULTS.md"), bench.rows, tables, machine())
+        plot.draw(rows, os.path.join(HERE, "training.svg"))
 
 
 if __name__ == "__main__":

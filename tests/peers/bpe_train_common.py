@@ -1,6 +1,10 @@
-"""What test_bpe_train.py and make_expected_bpe_train.py share: merges of Hugging Face tokenizers' trainer as pairs of bytes, and their hash."""
+"""What the tests of BPE training, scale.py and make_expected_bpe_*.py share: merges of Hugging Face tokenizers' trainer as pairs of bytes, their hash,
+and runs of ours in a process of their own."""
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 CORPORA = ("zh", "en", "code", "multi")
 VOCAB_SIZE = 32000
@@ -32,3 +36,24 @@ def hf_merges(path, vocab_size, use_regex=True, **options):
 
 def hash_of(merges):
     return hashlib.sha1(b"\0".join(left + b"\1" + right for left, right in merges[:N_HASHED])).hexdigest()
+
+
+def growth_program():
+    """make_growth, which lies beside the command that is tested (PM_COMMAND), else in build/."""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    return os.path.join(os.path.dirname(os.environ.get("PM_COMMAND") or os.path.join(root, "build", "piecemill")), "make_growth")
+
+
+def measured_run(path, threads, memory=None, vocab_size=VOCAB_SIZE, options=None, stdin=None):
+    """The row that bench/train_once.py prints: the hash of the merges, time, peak memory. memory: as "32M"."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench", "train_once.py")
+    call = [sys.executable, script, str(path), "--vocab-size", str(vocab_size), "--threads", str(threads), "--options", json.dumps(options or {})]
+    run = subprocess.run(call + (["--memory", memory] if memory else []), stdin=stdin, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def our_options(theirs):
+    """Options of tokenizers' trainer as ours."""
+    names = {"min_frequency": "min_count", "max_token_length": "max_piece_length", "special_tokens": "special_tokens"}
+    return {names[name]: value for name, value in theirs.items()}

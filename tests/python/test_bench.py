@@ -5,6 +5,7 @@ import math
 import os
 import re
 import sys
+import xml.etree.ElementTree
 
 import pytest
 
@@ -15,6 +16,7 @@ if not os.path.exists(os.path.join(FOLDER, "bench.py")):
     pytest.skip("bench/ is not here", allow_module_level=True)
 sys.path.insert(0, FOLDER)
 bench = importlib.import_module("bench")
+plot = importlib.import_module("plot")
 phases = importlib.import_module("phases")
 sys.path.remove(FOLDER)
 
@@ -128,19 +130,69 @@ def test_every_row_of_c_can_be_printed():
     assert any(row[0] == "C: llama3 with the ranks of cl100k_base, 1 thread" for row in rows)
 
 
+def made_up_training():
+    """Every target is met, narrowly."""
+    facts = {("limit", "zh", "64M"): {"seconds": 1.0, "above_base_mb": 70.0}, ("limit", "zh", "28M"): {"seconds": 1.0, "above_base_mb": 30.0}}
+    for name, mb, faster, smaller in (("zh", 20, 10, 5), ("zh", 47, 10, 7), ("en", 17, 3.5, 2), ("en", 39, 3.5, 2)):
+        facts["bpe", name, mb, "gigabpe"] = {"seconds": 4.1, "above_base_mb": 70}
+        facts["bpe", name, mb, "piecemill"] = {"seconds": 4.0 / faster, "above_base_mb": 69 / smaller}
+    return facts
+
+
+def test_targets_of_training():
+    assert [row[3] for row in bench.training_targets(made_up_training())] == ["yes"] * 11
+    assert [row[3] for row in bench.training_targets({})] == ["not measured"] * 11
+    slow = made_up_training()
+    slow["bpe", "zh", 20, "piecemill"]["seconds"] = 0.5
+    slow["limit", "zh", "28M"]["above_base_mb"] = 31.0
+    assert [row[0] for row in bench.training_targets(slow) if row[3] == "no"] == ["BPE, zh 20 MB, times faster than gigabpe", "BPE, zh 47 MB with a limit of 28 MB, memory in MB"]
+
+
+def test_a_limit_is_compared_only_where_merges_are_the_same():
+    free = {"sha1": "a", "seconds": 2.0, "cpu_seconds": 4.0, "above_base_mb": 100.0, "spilled_mb": 0.0}
+    limited = {"sha1": "a", "seconds": 4.0, "cpu_seconds": 5.0, "above_base_mb": 50.0, "spilled_mb": 70.0}
+    rows = list(bench.limit_rows("zh.txt", 1, "64M", limited, free))
+    assert rows[0] == ["train BPE 32,000, 1 thread, memory_limit 64M", "zh.txt", "seconds", "4", "no limit", "2", "0.50"] and len(rows) == 4
+    assert list(bench.limit_rows("zh.txt", 1, "64M", None, free)) == []
+    with pytest.raises(SystemExit, match="other merges"):
+        list(bench.limit_rows("zh.txt", 1, "64M", {**limited, "sha1": "b"}, free))
+
+
+def test_the_plot_shows_each_library_at_each_size():
+    rows = []
+    for kind in ("zh", "en"):
+        for mb in (5, 10, 40):
+            for peer, factor in (("gigabpe", 8), ("tokenizers", 80)):
+                rows.append([plot.WORK, f"{kind}-{mb}MB.txt", "seconds", str(0.02 * mb), peer, str(0.02 * mb * factor), "8", "machine", "aaa", "2026-01-01"])
+    rows += [["other work", "zh-5MB.txt", "seconds", "1", "gigabpe", "2", "2"], [plot.WORK, "zh.txt", "seconds", "1", "gigabpe", "2", "2"]]
+    assert plot.points(rows)["zh", "seconds"] == {"piecemill": {5: 0.1, 10: 0.2, 40: 0.8}, "gigabpe": {5: 0.8, 10: 1.6, 40: 6.4}, "tokenizers": {5: 8, 10: 16, 40: 64}}
+    drawn = xml.etree.ElementTree.fromstring(plot.svg(rows))
+    lines = [e.get("points").split() for e in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert len(lines) == 6 and all(len(line) == 3 for line in lines)
+    for line in lines:  # more text to the right, more seconds higher up
+        x, y = zip(*(map(float, point.split(",")) for point in line))
+        assert list(x) == sorted(x) and list(y) == sorted(y, reverse=True) and 0 < min(y) and max(x) < float(drawn.get("width"))
+    labels = [e.text for e in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert labels.count("piecemill") == labels.count("tokenizers") == 2
+
+
+def test_labels_of_a_plot_do_not_cover_each_other():
+    assert plot.spread({"a": 10.0, "b": 12.0, "c": 80.0}, 14) == {"a": 10.0, "b": 24.0, "c": 80.0}
+
+
 def test_the_record_keeps_the_newest_of_each_kind(tmp_path):
     path = str(tmp_path / "RESULTS.md")
     row = lambda text, ours: ["encode", text, "cold MB/s", ours, "gigatoken", "1", "2.00"]
-    bench.record(path, [row("zh.txt", "1"), row("en.txt", "2")], [["a target", "at least 1", "2", "yes"]], ["machine", "aaa", "2026-01-01"])
-    bench.record(path, [row("zh.txt", "3")], [], ["machine", "bbb", "2026-01-02"])
+    bench.record(path, [row("zh.txt", "1"), row("en.txt", "2")], {"Targets": [["a target", "at least 1", "2", "yes"]]}, ["machine", "aaa", "2026-01-01"])
+    bench.record(path, [row("zh.txt", "3")], {"Targets of training": [["a third", "at least 1", "2", "yes"]]}, ["machine", "bbb", "2026-01-02"])
     with open(path) as file:
         text = file.read()
     assert bench.read_table(text, len(bench.COLUMNS)) == [row("zh.txt", "3") + ["machine", "bbb", "2026-01-02"], row("en.txt", "2") + ["machine", "aaa", "2026-01-01"]]
     assert "machine, aaa, 2026-01-01" in text and text.count("a target") == 1  # targets of the last run that measured them
-    bench.record(path, [], [["another", "at least 1", "0", "no"]], ["machine", "ccc", "2026-01-03"])
+    bench.record(path, [], {"Targets": [["another", "at least 1", "0", "no"]], "Targets of training": []}, ["machine", "ccc", "2026-01-03"])
     with open(path) as file:
         text = file.read()
-    assert "a target" not in text and "another" in text and len(bench.read_table(text, len(bench.COLUMNS))) == 2
+    assert "a target" not in text and "another" in text and "machine, bbb, 2026-01-02\n\n" in text and text.count("a third") == 1 and len(bench.read_table(text, len(bench.COLUMNS))) == 2
 
 
 def test_the_record_in_the_tree_can_be_read():
