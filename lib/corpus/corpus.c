@@ -16,56 +16,38 @@
  * corpus of 100,000 shards must not hold as many files open; what cannot be opened twice (standard input, pipes) stays open. */
 #include "corpus/corpus.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "corpus/cut.h"
+#include "corpus/filter.h"
 #include "corpus/jsonl.h"
-#include "corpus/reader.h"
+#include "corpus/source.h"
 
 #define DEFAULT_WANT ((size_t)1 << 20)
 #define DEFAULT_WINDOW (UINT64_C(128) << 20)
 #define MOST_WINDOW (UINT64_C(1) << 31)
 #define RAW_BYTES ((size_t)1 << 18) /* JSONL is read in pieces of this size */
-
-typedef enum source_kind { SOURCE_FILE, SOURCE_DOCUMENT, SOURCE_CALLBACK } source_kind;
-
-typedef struct file_source {
-    char *path; /* the name in errors */
-    int fd;     /* what stays open; -1: opened when its turn comes */
-    bool keep_fd, jsonl;
-    pm_packing packing;
-    uint64_t size; /* bytes on disk */
-} file_source;
-
-typedef struct source {
-    source_kind kind;
-    uint32_t weight;
-    union {
-        file_source *file;
-        pm_bytes document;
-        struct {
-            pm_next_fn next;
-            void *user;
-        } callback;
-    } as;
-} source;
+#define MILLION 1000000
 
 struct pm_corpus {
     pm_split split;
     char *field;        /* NULL: not named, "text" */
     unsigned window_log;
-    source *sources;
+    uint32_t sample_ppm;
+    uint64_t sample_bytes;
+    pm_filter filter;
+    uint64_t *scripts;  /* NULL: not counted */
+    pm_source *sources;
     size_t n, cap;
+    pm_source_report *rows;
+    size_t n_rows, cap_rows;
+    size_t memory_row;  /* that of all documents in memory, + 1; 0: none yet */
     bool unknown_total; /* some source does not tell its size */
     bool weighted;      /* some source has a weight other than 1 */
     uint64_t total, done;
     uint64_t most;      /* bytes in a document; 0: any number */
+    uint64_t checked;   /* of the open file: raw bytes after which it was as before */
     pm_ticker *ticker;  /* polled while a long document is read; NULL: none */
 
+    bool begun;       /* something was read */
     size_t at;        /* the source that is being read */
     bool open;        /* it is a file and `reader` reads it */
     pm_reader reader;
@@ -90,6 +72,12 @@ static pm_status check_options(const pm_corpus_options *o, pm_error *err) {
     if (o->max_window > MOST_WINDOW || (o->max_window && o->max_window < 1024)) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "max_window %llu is not between 1024 and 2^31", (unsigned long long)o->max_window);
     }
+    if (o->sample_ppm > MILLION) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "a sample of %u documents of a million", o->sample_ppm);
+    }
+    if (o->sample_ppm && o->sample_bytes) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "a sample is a share or a number of bytes, not both");
+    }
     return PM_OK;
 }
 
@@ -102,27 +90,28 @@ pm_status pm_corpus_new(pm_corpus **out, const pm_corpus_options *options, pm_er
     PM_TRY(check_options(&o, err));
     pm_corpus *corpus = pm_calloc(1, sizeof *corpus);
     char *field = corpus && o.field ? pm_strdup(o.field) : NULL;
-    if (!corpus || (o.field && !field)) {
+    uint64_t *scripts = corpus && o.count_scripts ? pm_calloc(PM_SCRIPTS_MAX, sizeof *scripts) : NULL;
+    if (!corpus || (o.field && !field) || (o.count_scripts && !scripts)) {
+        pm_free(scripts);
+        pm_free(field);
         pm_free(corpus);
         return pm_fail_memory(err);
     }
     corpus->split = o.split;
+    corpus->sample_ppm = o.sample_ppm;
+    corpus->sample_bytes = o.sample_bytes;
+    corpus->filter.seed = o.seed;
+    corpus->filter.unique = o.remove_duplicates;
+    if (o.sample_ppm) {
+        pm_filter_set_share(&corpus->filter, o.sample_ppm, MILLION);
+    }
+    corpus->scripts = scripts;
     corpus->field = field;
     corpus->window_log = 63u - (unsigned)__builtin_clzll(o.max_window ? o.max_window : DEFAULT_WINDOW);
     corpus->reader.fd = -1;
     pm_jsonl_init(&corpus->jsonl, field ? field : "text");
     *out = corpus;
     return PM_OK;
-}
-
-static void file_source_free(file_source *file) {
-    if (file) {
-        if (file->fd >= 0 && !file->keep_fd) {
-            close(file->fd);
-        }
-        pm_free(file->path);
-        pm_free(file);
-    }
 }
 
 void pm_block_release(pm_block *block) {
@@ -137,11 +126,14 @@ void pm_corpus_free(pm_corpus *corpus) {
     }
     pm_reader_close(&corpus->reader);
     for (size_t i = 0; i < corpus->n; i++) {
-        if (corpus->sources[i].kind == SOURCE_FILE) {
-            file_source_free(corpus->sources[i].as.file);
+        if (corpus->sources[i].kind == PM_SOURCE_FILE) {
+            pm_file_source_free(corpus->sources[i].as.file);
         }
     }
     pm_free(corpus->sources);
+    pm_free(corpus->rows);
+    pm_free(corpus->scripts);
+    pm_once_release(&corpus->filter.seen);
     pm_free(corpus->field);
     pm_buf_release(&corpus->rest);
     pm_jsonl_release(&corpus->jsonl);
@@ -152,92 +144,34 @@ void pm_corpus_free(pm_corpus *corpus) {
 
 /* ---------------------------------------------------------------- adding ---- */
 
-static pm_status add_source(pm_corpus *corpus, const source *s, pm_error *err) {
+static pm_status add_row(pm_corpus *corpus, const char *name, uint32_t weight, pm_error *err) {
+    PM_TRY(pm_grow((void **)&corpus->rows, &corpus->cap_rows, corpus->n_rows + 1, sizeof *corpus->rows, err));
+    corpus->rows[corpus->n_rows++] = (pm_source_report){.name = name, .weight = weight};
+    return PM_OK;
+}
+
+/* Adds a source that has the last row. */
+static pm_status add_source(pm_corpus *corpus, pm_source s, pm_error *err) {
     PM_TRY(pm_grow((void **)&corpus->sources, &corpus->cap, corpus->n + 1, sizeof *corpus->sources, err));
-    corpus->sources[corpus->n++] = *s;
+    corpus->sources[corpus->n++] = s;
     return PM_OK;
 }
 
 pm_status pm_corpus_add_document(pm_corpus *corpus, pm_bytes document, pm_error *err) {
-    source s = {.kind = SOURCE_DOCUMENT, .weight = 1, .as.document = document};
-    PM_TRY(add_source(corpus, &s, err));
+    if (!corpus->memory_row) {
+        PM_TRY(add_row(corpus, "documents in memory", 1, err));
+        corpus->memory_row = corpus->n_rows;
+    }
+    PM_TRY(add_source(corpus, (pm_source){PM_SOURCE_DOCUMENT, 1, corpus->memory_row - 1, .as.document = document}, err));
     corpus->total += document.len;
     return PM_OK;
 }
 
 pm_status pm_corpus_add_callback(pm_corpus *corpus, pm_next_fn next, void *user, pm_error *err) {
-    source s = {.kind = SOURCE_CALLBACK, .weight = 1, .as.callback = {next, user}};
-    PM_TRY(add_source(corpus, &s, err));
+    PM_TRY(add_row(corpus, "callback", 1, err));
+    PM_TRY(add_source(corpus, (pm_source){PM_SOURCE_CALLBACK, 1, corpus->n_rows - 1, .as.callback = {next, user}}, err));
     corpus->unknown_total = true;
     return PM_OK;
-}
-
-/* Takes `ending` off the name[0 .. *len) if it ends so. */
-static bool strip_ending(const char *name, size_t *len, const char *ending) {
-    size_t n = strlen(ending);
-    if (*len < n || strncasecmp(name + *len - n, ending, n) != 0) {
-        return false;
-    }
-    *len -= n;
-    return true;
-}
-
-/* What a file is, by its name. */
-static void look_at_name(file_source *file, const char *path) {
-    size_t len = strlen(path);
-    bool gz = strip_ending(path, &len, ".gz"), zst = !gz && strip_ending(path, &len, ".zst");
-    file->jsonl = strip_ending(path, &len, ".jsonl") || strip_ending(path, &len, ".ndjson");
-    bool text = strip_ending(path, &len, ".txt");
-    file->packing = gz ? PM_PACKING_GZIP : zst ? PM_PACKING_ZSTD : file->jsonl || text ? PM_PACKING_NONE : PM_PACKING_GUESS;
-}
-
-static pm_status open_file(const char *path, int *fd, pm_error *err) {
-    do {
-        *fd = open(path, O_RDONLY | O_CLOEXEC);
-    } while (*fd < 0 && errno == EINTR);
-    return *fd < 0 ? pm_fail_errno(err, path, errno, "cannot open") : PM_OK;
-}
-
-/* Looks at an open file: is it one that can be read, how long is it, must it stay open? */
-static pm_status look_at_file(pm_corpus *corpus, file_source *file, pm_error *err) {
-    struct stat info;
-    if (fstat(file->fd, &info) != 0) {
-        return pm_fail_errno(err, file->path, errno, "cannot look at");
-    }
-    if (S_ISDIR(info.st_mode)) {
-        return pm_fail_file(err, PM_IO, file->path, PM_NO_OFFSET, "is a folder, not a file");
-    }
-    if (!S_ISREG(info.st_mode)) {
-        corpus->unknown_total = true;
-        return PM_OK;
-    }
-    off_t begun = file->keep_fd ? lseek(file->fd, 0, SEEK_CUR) : 0; /* standard input may be in the middle of a file */
-    file->size = begun >= 0 && begun < info.st_size ? (uint64_t)(info.st_size - begun) : 0;
-    if (!file->keep_fd) {
-        close(file->fd);
-        file->fd = -1;
-    }
-    return PM_OK;
-}
-
-static pm_status fill_file_source(pm_corpus *corpus, file_source *file, const char *path, pm_error *err) {
-    bool standard_input = strcmp(path, "-") == 0;
-    file->fd = -1;
-    file->path = pm_strdup(standard_input ? "standard input" : path);
-    if (!file->path) {
-        return pm_fail_memory(err);
-    }
-    if (standard_input) {
-        file->fd = STDIN_FILENO;
-        file->keep_fd = true;
-        file->packing = PM_PACKING_GUESS;
-        file->jsonl = corpus->field != NULL;
-    } else {
-        look_at_name(file, path);
-        PM_TRY(pm_packing_supported(file->packing, path, err));
-        PM_TRY(open_file(path, &file->fd, err));
-    }
-    return look_at_file(corpus, file, err);
 }
 
 pm_status pm_corpus_add_file(pm_corpus *corpus, const char *path, pm_error *err) {
@@ -248,19 +182,19 @@ pm_status pm_corpus_add_file_weighted(pm_corpus *corpus, const char *path, uint3
     if (weight < 1 || weight > PM_WEIGHT_MAX) {
         return pm_fail_file(err, PM_INVALID_ARGUMENT, path, PM_NO_OFFSET, "a weight of %u: it is 1 to %d", weight, PM_WEIGHT_MAX);
     }
-    file_source *file = pm_calloc(1, sizeof *file);
-    if (!file) {
-        return pm_fail_memory(err);
-    }
-    pm_status status = fill_file_source(corpus, file, path, err);
+    pm_file_source *file;
+    PM_TRY(pm_file_source_new(&file, path, corpus->field != NULL, err));
+    pm_status status = add_row(corpus, file->path, weight, err);
     if (status == PM_OK) {
-        status = add_source(corpus, &(source){.kind = SOURCE_FILE, .weight = weight, .as.file = file}, err);
+        status = add_source(corpus, (pm_source){PM_SOURCE_FILE, weight, corpus->n_rows - 1, .as.file = file}, err);
+        corpus->n_rows -= status != PM_OK;
     }
     if (status != PM_OK) {
-        file_source_free(file);
+        pm_file_source_free(file);
         return status;
     }
     corpus->total += file->size;
+    corpus->unknown_total = corpus->unknown_total || !file->regular;
     corpus->weighted = corpus->weighted || weight != 1;
     return PM_OK;
 }
@@ -271,18 +205,12 @@ static bool is_full(const pm_block *block, size_t want) {
     return block->n > 0 && (block->text.len >= want || block->n >= want);
 }
 
-static pm_status open_source(pm_corpus *corpus, file_source *file, pm_error *err) {
-    int fd = file->fd;
-    bool keep = file->keep_fd;
-    if (fd < 0) {
-        PM_TRY(open_file(file->path, &fd, err));
-    }
-    file->fd = -1; /* the reader's from now on */
-    pm_reader_open(&corpus->reader, fd, keep, file->path, file->packing, corpus->window_log);
+static pm_status open_source(pm_corpus *corpus, pm_file_source *file, pm_error *err) {
     corpus->rest.len = corpus->rest_at = corpus->rest_seen = 0;
     corpus->cut = (pm_cut){0};
-    corpus->open = true;
-    return PM_OK;
+    corpus->checked = 0;
+    corpus->open = true; /* on failure too: the reader may have the file then */
+    return pm_file_source_open(file, &corpus->reader, corpus->window_log, err);
 }
 
 static void close_source(pm_corpus *corpus) {
@@ -304,6 +232,10 @@ static pm_status read_more(pm_corpus *corpus, pm_buf *buf, size_t begun, size_t 
     PM_TRY(pm_buf_reserve(buf, room, err));
     PM_TRY(pm_reader_read(&corpus->reader, buf->data + buf->len, room, &got, err));
     buf->len += got;
+    if (corpus->reader.raw > corpus->checked || corpus->reader.ended) {
+        corpus->checked = corpus->reader.raw;
+        return pm_file_source_unchanged(corpus->sources[corpus->at].as.file, corpus->reader.fd, err);
+    }
     return PM_OK;
 }
 
@@ -332,8 +264,8 @@ static pm_status fill_text(pm_corpus *corpus, pm_block *block, size_t want, bool
         if (is_full(block, want)) {
             return keep_rest(corpus, block, &cut, err);
         }
-        size_t begun = block->text.len - last_end(block);
-        PM_TRY(read_more(corpus, &block->text, begun, block->text.len < want ? want - block->text.len : want, err));
+        size_t begun = block->text.len - last_end(block), room = block->text.len < want ? want - block->text.len : want;
+        PM_TRY(read_more(corpus, &block->text, begun, room < want / 4 ? want / 4 : room, err)); /* no drops for the last of a block */
     }
     /* A last line without newline is a document; a whole file is one, however short. */
     *ended = true;
@@ -389,7 +321,7 @@ static pm_status fill_jsonl(pm_corpus *corpus, pm_block *block, size_t want, boo
     return PM_OK;
 }
 
-static pm_status fill_file(pm_corpus *corpus, file_source *file, pm_block *block, size_t want, bool *ended, pm_error *err) {
+static pm_status fill_file(pm_corpus *corpus, pm_file_source *file, pm_block *block, size_t want, bool *ended, pm_error *err) {
     if (!corpus->open) {
         PM_TRY(open_source(corpus, file, err));
     }
@@ -408,7 +340,7 @@ static pm_status add_document(pm_block *block, pm_bytes document, pm_error *err)
     return pm_block_end(block, block->text.len, err);
 }
 
-static pm_status fill_callback(pm_corpus *corpus, const source *s, pm_block *block, size_t want, bool *ended, pm_error *err) {
+static pm_status fill_callback(pm_corpus *corpus, const pm_source *s, pm_block *block, size_t want, bool *ended, pm_error *err) {
     while (!is_full(block, want)) {
         pm_bytes document = {NULL, 0};
         int more = s->as.callback.next(s->as.callback.user, &document);
@@ -425,44 +357,130 @@ static pm_status fill_callback(pm_corpus *corpus, const source *s, pm_block *blo
     return PM_OK;
 }
 
-static pm_status fill_from(pm_corpus *corpus, source *s, pm_block *block, size_t want, bool *ended, pm_error *err) {
+static pm_status fill_from(pm_corpus *corpus, pm_source *s, pm_block *block, size_t want, bool *ended, pm_error *err) {
     switch (s->kind) {
-    case SOURCE_FILE: return fill_file(corpus, s->as.file, block, want, ended, err);
-    case SOURCE_CALLBACK: return fill_callback(corpus, s, block, want, ended, err);
-    case SOURCE_DOCUMENT: break;
+    case PM_SOURCE_FILE: return fill_file(corpus, s->as.file, block, want, ended, err);
+    case PM_SOURCE_CALLBACK: return fill_callback(corpus, s, block, want, ended, err);
+    case PM_SOURCE_DOCUMENT: break;
     }
     *ended = true;
     corpus->done += s->as.document.len;
     return add_document(block, s->as.document, err);
 }
 
-/* ---------------------------------------------------------------- blocks ---- */
+/* ---------------------------------------------------------------- how much text there is ---- */
 
 static void forget(pm_block *block) {
     block->text.len = block->n = 0;
     block->weight = 1;
 }
 
+/* The bytes of text in a file. One of plain text is not read: its size is known. */
+static pm_status measure_file(pm_corpus *corpus, pm_file_source *file, uint64_t *bytes, pm_error *err) {
+    pm_block block = {0};
+    bool ended = false, plain = !file->jsonl && file->packing == PM_PACKING_NONE;
+    pm_status status = PM_OK;
+    *bytes = plain ? file->size : 0;
+    while (status == PM_OK && !plain && !ended) {
+        forget(&block);
+        status = fill_file(corpus, file, &block, DEFAULT_WANT, &ended, err);
+        *bytes += block.text.len;
+        if (status == PM_OK && !ended && !file->jsonl && corpus->reader.packing == PM_PACKING_NONE) {
+            *bytes = file->size; /* its first bytes tell that it is plain */
+            close_source(corpus);
+            ended = true;
+        }
+        if (status == PM_OK && corpus->ticker) {
+            uint64_t done;
+            pm_corpus_position(corpus, &done, NULL);
+            status = pm_ticker_tick(corpus->ticker, done, err);
+        }
+    }
+    pm_block_release(&block);
+    return status;
+}
+
+static pm_status measure_source(pm_corpus *corpus, const pm_source *s, uint64_t *bytes, pm_error *err) {
+    *bytes = s->as.document.len;
+    if (s->kind == PM_SOURCE_DOCUMENT) {
+        return PM_OK;
+    }
+    if (s->kind == PM_SOURCE_CALLBACK || !s->as.file->regular || s->as.file->keep_fd) {
+        return pm_fail_file(err, PM_INVALID_ARGUMENT, corpus->rows[s->row].name, PM_NO_OFFSET,
+                            "a sample in bytes needs a source that can be read twice; give a share of the documents");
+    }
+    return measure_file(corpus, s->as.file, bytes, err);
+}
+
+static pm_status measure_all(pm_corpus *corpus, pm_error *err) {
+    uint64_t total = 0;
+    for (corpus->at = 0; corpus->at < corpus->n; corpus->at++) {
+        uint64_t bytes;
+        PM_TRY(measure_source(corpus, &corpus->sources[corpus->at], &bytes, err));
+        total += bytes;
+    }
+    corpus->at = 0;
+    corpus->done = 0;
+    pm_filter_set_share(&corpus->filter, corpus->sample_bytes, total);
+    return PM_OK;
+}
+
+/* What is done once, before the first document: a sample of so many bytes becomes a share. */
+static pm_status begin(pm_corpus *corpus, pm_error *err) {
+    corpus->begun = true;
+    if (!corpus->sample_bytes) {
+        return PM_OK;
+    }
+    if (!corpus->ticker) {
+        return measure_all(corpus, err);
+    }
+    pm_progress before = corpus->ticker->now;
+    PM_TRY(pm_ticker_phase(corpus->ticker, "measure", "bytes", corpus->total, err));
+    PM_TRY(measure_all(corpus, err));
+    return pm_ticker_phase(corpus->ticker, before.phase, before.unit, before.total, err);
+}
+
+/* ---------------------------------------------------------------- blocks ---- */
+
+/* Adds what the source that is being read gives next, as far as it is taken. *room: the source did not fill the block, or not all of
+ * that was taken. */
+static pm_status fill_more(pm_corpus *corpus, pm_block *block, size_t want, bool *room, pm_error *err) {
+    pm_source *s = &corpus->sources[corpus->at];
+    size_t first = block->n, start = last_end(block);
+    uint64_t done;
+    bool ended = false;
+    block->weight = s->weight;
+    PM_TRY(fill_from(corpus, s, block, want, &ended, err));
+    corpus->at += ended;
+    size_t came = block->n;
+    PM_TRY(pm_filter_block(&corpus->filter, block, first, &corpus->rows[s->row], err));
+    *room = ended || block->n < came;
+    if (corpus->scripts && block->text.len > start) {
+        pm_text_scripts((pm_bytes){block->text.data + start, block->text.len - start}, corpus->scripts);
+    }
+    pm_corpus_position(corpus, &done, NULL);
+    return corpus->ticker ? pm_ticker_tick(corpus->ticker, done, err) : PM_OK; /* much may be read for little that is taken */
+}
+
 pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_error *err) {
     pm_status status = corpus->failure.status;
     forget(block);
     want = want ? want : DEFAULT_WANT;
-    bool ended = true; /* a source that has more to give has filled the block */
-    while (status == PM_OK && ended && corpus->at < corpus->n && !is_full(block, want)) {
-        source *s = &corpus->sources[corpus->at];
-        if (block->n && block->weight != s->weight) {
-            break;
-        }
-        block->weight = s->weight;
-        ended = false;
-        status = fill_from(corpus, s, block, want, &ended, &corpus->failure);
-        corpus->at += ended;
+    if (status == PM_OK && !corpus->begun) {
+        status = begin(corpus, &corpus->failure);
+    }
+    bool room = true;
+    while (status == PM_OK && room && corpus->at < corpus->n && !is_full(block, want) &&
+           (!block->n || block->weight == corpus->sources[corpus->at].weight)) {
+        status = fill_more(corpus, block, want, &room, &corpus->failure);
     }
     if (status != PM_OK) {
         forget(block);
         if (err) {
             *err = corpus->failure;
         }
+    } else if (corpus->at == corpus->n) {
+        pm_once_release(&corpus->filter.seen);
     }
     return status;
 }
@@ -496,14 +514,25 @@ void pm_corpus_position(const pm_corpus *corpus, uint64_t *done, uint64_t *total
     }
 }
 
+bool pm_corpus_source(const pm_corpus *corpus, size_t i, pm_source_report *row) {
+    if (i >= corpus->n_rows) {
+        return false;
+    }
+    *row = corpus->rows[i];
+    return true;
+}
+
+const uint64_t *pm_corpus_scripts(const pm_corpus *corpus) { return corpus->scripts; }
+
 void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most) { corpus->most = most; }
+void pm_corpus_limit_hashes(pm_corpus *corpus, uint64_t most) { corpus->filter.seen.most = most; }
 void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker) { corpus->ticker = ticker; }
 
 bool pm_corpus_is_weighted(const pm_corpus *corpus) { return corpus->weighted; }
 
 bool pm_corpus_splits_lines(const pm_corpus *corpus) {
     for (size_t i = 0; i < corpus->n && corpus->split == PM_SPLIT_LINE; i++) {
-        if (corpus->sources[i].kind == SOURCE_FILE && !corpus->sources[i].as.file->jsonl) {
+        if (corpus->sources[i].kind == PM_SOURCE_FILE && !corpus->sources[i].as.file->jsonl) {
             return true;
         }
     }
@@ -513,4 +542,20 @@ bool pm_corpus_splits_lines(const pm_corpus *corpus) {
 const char *pm_corpus_split_name(const pm_corpus *corpus) {
     static const char *const names[] = {"line", "paragraph", "document"};
     return names[corpus->split];
+}
+
+bool pm_corpus_removes_duplicates(const pm_corpus *corpus) { return corpus->filter.unique; }
+
+pm_status pm_corpus_settings(const pm_corpus *corpus, pm_buf *out, pm_error *err) {
+    PM_TRY(pm_buf_printf(out, err, "split=%s\n", pm_corpus_split_name(corpus)));
+    if (corpus->sample_bytes) {
+        PM_TRY(pm_buf_printf(out, err, "sample=%llu bytes\n", (unsigned long long)corpus->sample_bytes));
+    }
+    if (corpus->sample_ppm) {
+        PM_TRY(pm_buf_printf(out, err, "sample=%u of %u\n", corpus->sample_ppm, MILLION));
+    }
+    if (corpus->filter.sample || corpus->sample_bytes) {
+        PM_TRY(pm_buf_printf(out, err, "seed=%llu\n", (unsigned long long)corpus->filter.seed));
+    }
+    return corpus->filter.unique ? pm_buf_printf(out, err, "remove_duplicates=true\n") : PM_OK;
 }

@@ -21,6 +21,9 @@ void pm_block_release(pm_block *block);
  * end. Empty documents are kept. Errors as pm_corpus_read. */
 pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_error *err);
 
+/* With remove_duplicates: the hashes may take this many bytes, else the read fails with PM_LIMIT; 0: no limit. */
+void pm_corpus_limit_hashes(pm_corpus *corpus, uint64_t most);
+
 /* A document of a file that is longer than this fails the read with PM_LIMIT, before more of it is held in memory; 0: no
  * limit. */
 void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most);
@@ -33,7 +36,11 @@ void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker);
 bool pm_corpus_is_weighted(const pm_corpus *corpus);
 /* Some source gives single lines of plain text (for the summary). */
 bool pm_corpus_splits_lines(const pm_corpus *corpus);
-/* A name for the way documents are cut, recorded in models: "line", "paragraph", "document". */
+/* A name for the way documents are cut: "line", "paragraph", "document". */
 const char *pm_corpus_split_name(const pm_corpus *corpus);
+bool pm_corpus_removes_duplicates(const pm_corpus *corpus);
+/* Appends "key=value\n" lines that tell which documents there are, for models and count files: split, and where they are set sample, seed,
+ * remove_duplicates. PM_NO_MEMORY. */
+pm_status pm_corpus_settings(const pm_corpus *corpus, pm_buf *out, pm_error *err);
 
 #endif

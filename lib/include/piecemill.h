@@ -123,6 +123,14 @@ typedef struct pm_text {
  * the unit's index), PM_NO_SPACE (what was written is unspecified), PM_INVALID_ARGUMENT (an unknown form). */
 PM_API pm_status pm_text_to_utf8(pm_text text, uint8_t *out, size_t cap, size_t *n_out, pm_error *err);
 
+/* The scripts of Unicode 16 by number: "not UTF-8" (bytes outside well-formed text), "Common" (spaces, digits, punctuation), "Inherited",
+ * "Unknown", then "Adlam" to "Zanabazar_Square". NULL behind the last. */
+PM_API const char *pm_script_name(unsigned script);
+
+/* Adds to bytes[s] how many of the text's bytes are characters of script s. */
+#define PM_SCRIPTS_MAX 256
+PM_API void pm_text_scripts(pm_bytes text, uint64_t bytes[PM_SCRIPTS_MAX]);
+
 typedef enum pm_algorithm {
     PM_ALGORITHM_BYTEPIECE = 1, /* unigram over bytes, trained from n-gram counts (Su Jianlin's BytePiece) */
     PM_ALGORITHM_BPE = 2        /* byte-level byte-pair encoding */
@@ -169,8 +177,16 @@ typedef struct pm_corpus_options {
     pm_split split;
     const char *field;       /* JSONL: the field that holds the text; NULL: "text" */
     uint64_t max_window;     /* zstd: largest window accepted, in bytes, rounded down to a power of two; 0: 128 MiB. At most 2^31. */
+    /* A sample: each document is taken or not by a hash of its text and the seed, whatever stands beside it. So the same share is taken of
+     * each source, equal documents go together, and machines that read parts of a corpus take together what one would take. */
+    uint32_t sample_ppm;     /* take this many of a million documents; 0: all */
+    uint64_t sample_bytes;   /* take about this many bytes of text; 0: all. Packed files and JSONL are read twice to know their length, so
+                              * streams and callbacks are PM_INVALID_ARGUMENT at the first read. At most one of the two */
+    uint64_t seed;           /* another one gives another sample */
+    bool remove_duplicates;  /* of equal documents (by a 128-bit hash) the first is taken; 21 to 43 bytes of memory each distinct one */
+    bool count_scripts;      /* pm_corpus_scripts tells what was taken; reading then takes up to 1 ns a byte longer */
 } pm_corpus_options;
-#define PM_CORPUS_OPTIONS_INIT { sizeof(pm_corpus_options), PM_SPLIT_LINE, NULL, 0 }
+#define PM_CORPUS_OPTIONS_INIT { sizeof(pm_corpus_options), PM_SPLIT_LINE, NULL, 0, 0, 0, 0, false, false }
 
 /* Makes an empty corpus. `options` may be NULL. Sources are added next, and read in the order they were added. */
 PM_API pm_status pm_corpus_new(pm_corpus **out, const pm_corpus_options *options, pm_error *err);
@@ -181,7 +197,8 @@ PM_API void pm_corpus_free(pm_corpus *corpus);
  * without one of these endings are decompressed when their first bytes are those of gzip or zstd; standard input holds
  * JSONL when the options name a field, else text. Lines of white space only are no records; of equal fields the last counts.
  * The file is opened here, so that a missing one is known at once: PM_NOT_FOUND, PM_IO (a folder, no permission),
- * PM_UNSUPPORTED (.gz, .zst: not compiled in). */
+ * PM_UNSUPPORTED (.gz, .zst: not compiled in). One that is written to or replaced from now until it is read to its end fails the read
+ * with PM_BAD_INPUT. */
 PM_API pm_status pm_corpus_add_file(pm_corpus *corpus, const char *path, pm_error *err);
 
 /* As above, and each document of the file counts in training as if it were there `weight` times: 1 to PM_WEIGHT_MAX, else
@@ -199,11 +216,27 @@ PM_API pm_status pm_corpus_add_callback(pm_corpus *corpus, pm_next_fn next, void
 
 /* Reads the next documents, about `want` bytes of them (at least one; 0: 1 MiB). *docs and the bytes are borrowed until
  * the next call. *n is 0 at the end. A corpus that failed fails again. Errors: PM_IO, PM_BAD_INPUT (with file and offset in
- * the decompressed text), PM_LIMIT (a zstd window above max_window), PM_CANCELLED, PM_UNSUPPORTED, PM_NO_MEMORY. */
+ * the decompressed text; a file that changed meanwhile), PM_LIMIT (a zstd window above max_window), PM_CANCELLED, PM_UNSUPPORTED,
+ * PM_INVALID_ARGUMENT (a sample in bytes of what cannot be read twice), PM_NO_MEMORY. */
 PM_API pm_status pm_corpus_read(pm_corpus *corpus, size_t want, const pm_bytes **docs, size_t *n, pm_error *err);
 
 /* Bytes read so far from the sources as they lie on disk, and the sum of the sizes of all sources (0 if one is not known). */
 PM_API void pm_corpus_position(const pm_corpus *corpus, uint64_t *done, uint64_t *total);
+
+/* What was read of a source so far, and what was taken of it: all, unless the options ask for a sample or remove duplicates. */
+typedef struct pm_source_report {
+    const char *name;        /* the path; "standard input", "documents in memory" (one row for all of them), "callback". The corpus's */
+    uint32_t weight;
+    uint64_t documents, bytes;
+    uint64_t taken_documents, taken_bytes;
+    uint64_t duplicates;     /* documents left out because an equal one was taken before */
+} pm_source_report;
+
+/* The i-th row, in the order in which sources were added; false behind the last. While nothing is read. */
+PM_API bool pm_corpus_source(const pm_corpus *corpus, size_t i, pm_source_report *row);
+
+/* Bytes of the documents taken so far, by script (pm_script_name); NULL unless the options ask for it. The corpus's. */
+PM_API const uint64_t *pm_corpus_scripts(const pm_corpus *corpus);
 
 /* ---------------------------------------------------------------- training --------------------------------------------- */
 

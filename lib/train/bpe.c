@@ -152,7 +152,7 @@ static pm_status set_settings(pm_model *model, const pm_corpus *corpus, const pm
     }
     PM_TRY(pm_model_setting(model, "algorithm", "bpe", err));
     PM_TRY(pm_model_setting_number(model, "min_count", job->o.min_count, err));
-    PM_TRY(pm_model_setting(model, "split", pm_corpus_split_name(corpus), err));
+    PM_TRY(pm_corpus_settings(corpus, &model->settings, err));
     PM_TRY(pm_model_setting(model, "pattern", name, err));
     PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
     PM_TRY(pm_model_setting_number(model, "documents", job->summary.documents, err));

@@ -304,7 +304,7 @@ static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) 
     PM_TRY(pm_model_setting_number(model, "max_piece_length", o->max_piece_length, err));
     PM_TRY(pm_model_setting(model, "ensure_unicode", o->ensure_unicode ? "true" : "false", err));
     PM_TRY(pm_model_setting(model, "isolate_digits", o->isolate_digits ? "true" : "false", err));
-    PM_TRY(pm_model_setting(model, "split", pm_corpus_split_name(t->corpus), err));
+    PM_TRY(pm_corpus_settings(t->corpus, &model->settings, err));
     PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
     PM_TRY(pm_model_setting_number(model, "documents", t->job->summary.documents, err));
     return pm_model_setting_number(model, "bytes", t->job->summary.bytes, err);

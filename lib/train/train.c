@@ -151,11 +151,15 @@ pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, const pm
         out[i] = NULL;
     }
     PM_TRY(check(&job, options, n_out, err));
+    if (job.o.algorithm == PM_ALGORITHM_BYTEPIECE && pm_corpus_is_weighted(corpus)) {
+        return pm_fail(err, PM_UNSUPPORTED, "a file has a weight, but BytePiece counts every document once");
+    }
     pm_ticker_init(&job.ticker, job.o.progress, job.o.progress_user, job.o.memory_limit);
     pm_corpus_limit_documents(corpus, job.o.memory_limit / 2); /* half: a line of JSON and its text are held at once */
     pm_corpus_watch(corpus, &job.ticker);
-    if (job.o.algorithm == PM_ALGORITHM_BYTEPIECE && pm_corpus_is_weighted(corpus)) {
-        return pm_fail(err, PM_UNSUPPORTED, "a file has a weight, but BytePiece counts every document once");
+    if (pm_corpus_removes_duplicates(corpus)) { /* a half for the hashes of documents, a half for the trainer */
+        job.o.memory_limit /= 2;
+        pm_corpus_limit_hashes(corpus, job.o.memory_limit);
     }
     pm_status status = make_splitter(&job, err);
     if (status == PM_OK) {
