@@ -176,22 +176,46 @@ static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, c
 
 /* ---------------------------------------------------------------- the call ---- */
 
-/* Counts the corpus's words into *records and the summary. */
-static pm_status count_words(pm_records *records, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+/* Counts the corpus's words into the store and the summary. */
+static pm_status count_words(pm_store *store, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
+    pm_count_options options = {
+        .splitter = job->splitter, .specials = o->special_tokens, .n_specials = o->n_special_tokens, .threads = o->threads};
     pm_word_counts words;
-    PM_TRY(pm_count_words(&words, corpus, job->splitter, o->special_tokens, o->n_special_tokens, o->threads, &job->ticker, err));
+    PM_TRY(pm_count_words(&words, store, corpus, &options, &job->ticker, err));
     job->summary.documents = words.documents;
     job->summary.bytes = words.bytes;
     job->summary.words = words.words;
     job->summary.distinct = words.distinct;
     job->summary.documents_with_special = words.documents_with_special;
-    *records = words.records;
     if (!words.bytes) {
-        pm_records_release(records);
         return pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %llu documents, all empty", (unsigned long long)words.documents);
     }
     return PM_OK;
+}
+
+/* The chunks of a store that is all in memory. */
+static pm_status take_all(pm_records *records, pm_store *store, pm_error *err) {
+    pm_chunk *chunk, *spare = NULL;
+    *records = (pm_records){0};
+    for (size_t i = 0; i < pm_store_size(store); i++) {
+        PM_TRY(pm_store_take(store, i, &spare, &chunk, err));
+        pm_records one = {chunk, chunk, 1};
+        pm_records_join(records, &one);
+    }
+    return PM_OK;
+}
+
+/* The corpus's words, counted. */
+static pm_status get_records(pm_records *records, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    pm_store *store;
+    PM_TRY(pm_store_new(&store, UINT64_MAX, job->o.tmpdir, err));
+    pm_status status = count_words(store, corpus, job, err);
+    if (status == PM_OK) {
+        status = take_all(records, store, err);
+    }
+    pm_store_free(store);
+    return status;
 }
 
 pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
@@ -200,7 +224,7 @@ pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job,
     pm_bpe_vocab vocab;
     pm_records records;
     *out = NULL;
-    PM_TRY(count_words(&records, corpus, job, err));
+    PM_TRY(get_records(&records, corpus, job, err));
     pm_status status = pm_bpe_vocab_init(&vocab, o->special_tokens, o->n_special_tokens, err);
     if (status == PM_OK) {
         status = pm_ticker_phase(&job->ticker, "merge", "merges", wanted, err);

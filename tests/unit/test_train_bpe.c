@@ -198,99 +198,6 @@ static pm_corpus *corpus_of(const pm_bytes *docs, size_t n) {
     return corpus;
 }
 
-static int by_bytes(const void *a, const void *b) {
-    const slow_word *x = a, *y = b;
-    size_t least = x->text.len < y->text.len ? x->text.len : y->text.len;
-    int order = memcmp(x->text.data, y->text.data, least);
-    return order ? order : (x->text.len > y->text.len) - (x->text.len < y->text.len);
-}
-
-/* Sorts and adds up equal words; returns how many are left. */
-static size_t add_up(slow_word *words, size_t n) {
-    size_t out = 0;
-    qsort(words, n, sizeof *words, by_bytes);
-    for (size_t i = 0; i < n; i++) {
-        if (out && by_bytes(&words[out - 1], &words[i]) == 0) {
-            words[out - 1].weight += words[i].weight;
-        } else {
-            words[out++] = words[i];
-        }
-    }
-    return out;
-}
-
-static size_t words_of(const pm_records *records, slow_word *words) {
-    size_t n = 0;
-    for (const pm_chunk *c = records->first; c; c = c->next) {
-        for (size_t at = sizeof *c; at < c->used;) {
-            const pm_record *r = pm_record_at(c, at);
-            at += pm_record_bytes(r->n, 1);
-            if (r->weight) {
-                words[n++] = (slow_word){{pm_record_cells(r), r->n}, r->weight};
-            }
-        }
-    }
-    return add_up(words, n);
-}
-
-START_TEST(words_are_counted_alike_on_any_number_of_threads) {
-    enum { DOCS = 60000, LONG = 700000 };
-    static pm_bytes docs[DOCS];
-    static slow_word expected[DOCS], got[2 * DOCS];
-    uint64_t state = 5;
-    uint8_t *text = malloc(DOCS * 40 + LONG), *p = text;
-    ck_assert_ptr_nonnull(text);
-    memset(text + DOCS * 40, 'x', LONG);
-    for (size_t i = 0; i < DOCS; i++) {
-        size_t len = random_word(&state) % (i % 4 ? 4 : 40);
-        for (size_t k = 0; k < len; k++) {
-            p[k] = (uint8_t)('a' + random_word(&state) % 9);
-        }
-        docs[i] = (pm_bytes){p, len};
-        p += len;
-    }
-    for (size_t i = 1; i < DOCS; i += DOCS / 7) { /* longer than a chunk of records; two of the same length */
-        docs[i] = (pm_bytes){text + DOCS * 40, i < DOCS / 2 ? LONG : LONG - 1};
-    }
-    uint64_t bytes = 0, n_words = 0;
-    for (size_t i = 0; i < DOCS; i++) {
-        bytes += docs[i].len;
-        if (docs[i].len) {
-            expected[n_words++] = (slow_word){docs[i], 1};
-        }
-    }
-    size_t distinct = add_up(expected, n_words);
-    pm_special_token specials[2] = {{{(const uint8_t *)"abab", 4}, PM_ID_NONE}, {{(const uint8_t *)"ca", 2}, PM_ID_NONE}};
-    uint64_t with_special = 0;
-    for (size_t i = 0; i < DOCS; i++) {
-        with_special += docs[i].len && (memmem(docs[i].data, docs[i].len, "abab", 4) || memmem(docs[i].data, docs[i].len, "ca", 2));
-    }
-    pm_splitter *splitter;
-    assert_ok(pm_splitter_new(&splitter, NULL, 0, &err));
-    for (unsigned threads = 1; threads <= 3; threads++) {
-        pm_corpus *corpus = corpus_of(docs, DOCS);
-        pm_word_counts counts;
-        pm_ticker ticker;
-        pm_ticker_init(&ticker, NULL, NULL, 0);
-        assert_ok(pm_count_words(&counts, corpus, splitter, specials, 2, threads, &ticker, &err));
-        ck_assert_uint_eq(counts.documents, DOCS);
-        ck_assert_uint_eq(counts.bytes, bytes);
-        ck_assert_uint_eq(counts.words, n_words);
-        ck_assert_uint_eq(counts.distinct, distinct);
-        ck_assert_uint_eq(counts.documents_with_special, with_special);
-        ck_assert_uint_eq(words_of(&counts.records, got), distinct);
-        for (size_t i = 0; i < distinct; i++) {
-            ck_assert_int_eq(by_bytes(&got[i], &expected[i]), 0);
-            ck_assert_uint_eq(got[i].weight, expected[i].weight);
-        }
-        pm_word_counts_release(&counts);
-        pm_corpus_free(corpus);
-    }
-    pm_splitter_free(splitter);
-    free(text);
-}
-END_TEST
-
 /* ---------------------------------------------------------------- pm_train ---- */
 
 static const pm_bytes hug[] = {{(const uint8_t *)"hug hug pug hugs", 16}, {(const uint8_t *)"", 0}, {(const uint8_t *)"bun pun<s>", 10}};
@@ -747,7 +654,6 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, a_pair_that_spells_a_special_token_is_never_merged);
     tcase_add_test(merges, wide_cells_give_the_same_merges);
     tcase_add_test(merges, plans_and_threads_do_not_show);
-    tcase_add_test(call, words_are_counted_alike_on_any_number_of_threads);
     tcase_add_test(call, training_from_documents_equals_the_twin);
     tcase_add_test(call, a_small_corpus_gives_a_small_model_and_says_so);
     tcase_add_test(call, layouts_move_ids_and_leave_merges);
