@@ -8,9 +8,10 @@
  *
  * What is translated
  *
- *   \p{..} \pL  Unicode of text/unicode.h where that table knows the property: L, Lu, Ll, M, N, P, S, Han, and Lm with
- *               Lo in one class. Else PCRE2's own, and `engine_tables` is set. A script is Script, not PCRE2's
- *               Script_Extensions. Long names, any case, spaces and underscores as in the other engines.
+ *   \p{..} \pL  Unicode of text/unicode.h where its tables know the property: L, Lu, Ll, M, N, P, S, Lm with Lo in one
+ *               class, and the scripts Han, Hiragana, Katakana, Hangul, Latin, Common and Inherited. Else PCRE2's own,
+ *               and `engine_tables` is set. A script is Script, not PCRE2's Script_Extensions. Long names, any case,
+ *               spaces and underscores as in the other engines.
  *   \s \d \h    White_Space (with U+0085, without U+180E); Nd; a hexadecimal digit (in PCRE2, a space).
  *   \w \b       Alphabetic, M, Nd, Pc and the two joiners, as Unicode's Technical Standard 18 and Rust have it.
  *               Oniguruma differs in eight characters: it takes B2 B3 B9 BC BD BE in and leaves 200C 200D out.
@@ -219,7 +220,8 @@ static pm_status check_folding(parser *p, size_t at, uint32_t first, uint32_t la
 enum {
     TAKES_PART = 1, /* may stand under (?i): folding leads to no character outside of it */
     STABLE = 2,     /* the same in every version of Unicode */
-    REFUSED = 4
+    REFUSED = 4,
+    SCRIPT = 8
 };
 
 typedef struct property_name {
@@ -268,14 +270,14 @@ static const property_name property_names[] = {
     {"cn", "\\p{Cn}", TAKES_PART}, {"unassigned", "\\p{Cn}", TAKES_PART},
     {"any", "\\x{0}-\\x{10FFFF}", TAKES_PART | STABLE},
     {"ascii", "\\x{0}-\\x{7F}", STABLE},
-    {"han", "Han", TAKES_PART},
+    {"han", "Han", TAKES_PART | SCRIPT}, {"hiragana", "Hiragana", TAKES_PART | SCRIPT}, {"katakana", "Katakana", TAKES_PART | SCRIPT},
+    {"hangul", "Hangul", TAKES_PART | SCRIPT}, {"latin", "Latin", SCRIPT}, {"common", "Common", SCRIPT}, {"inherited", "Inherited", SCRIPT},
     {"whitespace", WHITE_SPACE, TAKES_PART | STABLE}, {"wspace", WHITE_SPACE, TAKES_PART | STABLE}, {"space", WHITE_SPACE, TAKES_PART | STABLE},
     {"alphabetic", "\\p{Alphabetic}", 0}, {"alpha", "\\p{Alphabetic}", 0},
     {"uppercase", "\\p{Uppercase}", 0}, {"upper", "\\p{Uppercase}", 0},
     {"lowercase", "\\p{Lowercase}", 0}, {"lower", "\\p{Lowercase}", 0},
     {"emoji", "\\p{Emoji}", TAKES_PART}, {"emojipresentation", "\\p{Emoji_Presentation}", TAKES_PART},
     {"extendedpictographic", "\\p{Extended_Pictographic}", TAKES_PART}, {"ideographic", "\\p{Ideographic}", TAKES_PART},
-    {"hiragana", "\\p{sc:Hiragana}", TAKES_PART}, {"katakana", "\\p{sc:Katakana}", TAKES_PART}, {"hangul", "\\p{sc:Hangul}", TAKES_PART},
     {"thai", "\\p{sc:Thai}", TAKES_PART}, {"arabic", "\\p{sc:Arabic}", TAKES_PART}, {"hebrew", "\\p{sc:Hebrew}", TAKES_PART},
     {"devanagari", "\\p{sc:Devanagari}", TAKES_PART},
     {"cs", NULL, REFUSED}, {"surrogate", NULL, REFUSED}, {"alnum", NULL, REFUSED}, {"blank", NULL, REFUSED}, {"cntrl", NULL, REFUSED},
@@ -345,7 +347,8 @@ static pm_status set_named(parser *p, size_t at, const char *name, item *it) {
         }
         if (strncmp(name, script[i], strlen(script[i])) == 0) {
             name += strlen(script[i]);
-            return strcmp(name, "han") == 0 ? set_property(p, at, find_property(name), it) : set_script(p, at, name);
+            const property_name *known = find_property(name);
+            return known && (known->flags & SCRIPT) ? set_property(p, at, known, it) : set_script(p, at, name);
         }
     }
     if (strcmp(name, "lc") == 0 || strcmp(name, "casedletter") == 0) {

@@ -5,6 +5,12 @@
  * models' tokenizer.json (the carriage return and line feed in deepseek_v3's third are the characters themselves).
  * kimi_k2: `pat_str` of tokenization_kimi.py. tekken: `pattern` of Mistral's tekken.json, version 3.
  *
+ * superbpe and scripts are our own. superbpe is for the second stage of training, which makes pieces of several words
+ * ("SuperBPE: Space Travel for Language Models", Liu and others, 2025): o200k_base without its cuts between words that a
+ * single blank divides and within words where upper case begins, so that each of its pre-tokens is some of o200k_base's
+ * put together. scripts is for behind another pattern: it cuts where a letter of another script follows, be it behind
+ * characters of no script, which go with that letter (scripts.c).
+ *
  * A regex is for people, files and the twin in tests; what does the work are the rules of rules.h, in a scanner (scan.c)
  * and in a search of all starts in a stretch of text (starts.c). */
 #include "pretok/names.h"
@@ -63,6 +69,28 @@ static const char *const deepseek_v3[] = {
     NULL,
 };
 
+#define WORD "[\\p{L}\\p{M}]+" CONTRACTION "?"
+
+static const char *const superbpe[] = {
+    PREFIX WORD "(?: " WORD ")*|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES,
+    NULL,
+};
+
+#define NONE "[\\p{Common}\\p{Inherited}]*"
+#define NAMED "\\p{Latin}\\p{Han}\\p{Hiragana}\\p{Katakana}\\p{Hangul}"
+/* A run of one script: its letters are `first`, they and what goes on with them `more`. */
+#define RUN(first, more) first more "*(?:\\p{Common}" NONE first more "*)*"
+
+static const char *const scripts[] = {
+    NONE "(?:" RUN("\\p{Latin}", "[\\p{Latin}\\p{Inherited}]")
+    "|" RUN("\\p{Han}", "[\\p{Han}\\p{Inherited}]")
+    "|" RUN("[\\p{Hiragana}\\p{Katakana}]", "[\\p{Hiragana}\\p{Katakana}\\p{Inherited}ーｰﾞﾟ]")
+    "|" RUN("\\p{Hangul}", "[\\p{Hangul}\\p{Inherited}]")
+    "|" RUN("[^\\p{Common}\\p{Inherited}" NAMED "]", "[^\\p{Common}" NAMED "]")
+    "|\\z)(?:\\p{Common}" NONE "\\z)?",
+    NULL,
+};
+
 const pm_named_pattern pm_named_patterns[] = {
     {"gpt2", gpt2, pm_scan_gpt2, pm_starts_gpt2},
     {"r50k_base", gpt2, pm_scan_gpt2, pm_starts_gpt2},
@@ -75,6 +103,8 @@ const pm_named_pattern pm_named_patterns[] = {
     {"deepseek_v3", deepseek_v3, pm_scan_deepseek_v3, pm_starts_deepseek_v3},
     {"kimi_k2", kimi_k2, pm_scan_kimi_k2, pm_starts_kimi_k2},
     {"tekken", tekken, pm_scan_tekken, pm_starts_tekken},
+    {"superbpe", superbpe, pm_scan_superbpe, NULL},
+    {"scripts", scripts, pm_scan_scripts, NULL},
 };
 const size_t pm_n_named_patterns = sizeof pm_named_patterns / sizeof *pm_named_patterns;
 

@@ -11,7 +11,7 @@ typedef struct pm_named_pattern {
     const char *name;
     const char *const *regexes; /* one or more, ended by NULL */
     pm_scan_fn scan;
-    pm_find_fn find; /* the same pre-tokens, many at a time */
+    pm_find_fn find; /* the same pre-tokens, many at a time; NULL: the scanner alone knows them */
 } pm_named_pattern;
 
 extern const pm_named_pattern pm_named_patterns[];

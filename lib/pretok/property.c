@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "pretok/engine.h"
+#include "text/script.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -29,20 +30,31 @@ typedef struct property {
     const char *name;
     const char *item;    /* PCRE2's */
     const char *compare; /* PCRE2's for the same characters as mask */
-    uint32_t mask;
+    uint32_t mask;       /* of classes; 0: a script */
+    unsigned script;
 } property;
+
+static bool has_property(const property *p, uint32_t cp) {
+    return p->mask ? (pm_class(cp) & p->mask) != 0 : pm_script(cp) == p->script;
+}
 
 /* \p{Lt} has not changed since Unicode 3.0, so what is new in Lu and Lt together is new in Lu. */
 static const property table[] = {
-    {"L", "\\p{L}", "\\p{L}", PM_CLASS_LETTER},
-    {"Lu", "\\p{Lu}", "\\p{Lu}\\p{Lt}", PM_CLASS_LU},
-    {"Ll", "\\p{Ll}", "\\p{Ll}", PM_CLASS_LL},
-    {"Lo", "\\p{Lo}", "\\p{Lo}\\p{Lm}", PM_CLASS_LO},
-    {"M", "\\p{M}", "\\p{M}", PM_CLASS_MARK},
-    {"N", "\\p{N}", "\\p{N}", PM_CLASS_NUMBER},
-    {"P", "\\p{P}", "\\p{P}", PM_CLASS_PUNCT},
-    {"S", "\\p{S}", "\\p{S}", PM_CLASS_SYMBOL},
-    {"Han", "\\p{sc:Han}", "\\p{sc:Han}", PM_CLASS_HAN},
+    {"L", "\\p{L}", "\\p{L}", PM_CLASS_LETTER, 0},
+    {"Lu", "\\p{Lu}", "\\p{Lu}\\p{Lt}", PM_CLASS_LU, 0},
+    {"Ll", "\\p{Ll}", "\\p{Ll}", PM_CLASS_LL, 0},
+    {"Lo", "\\p{Lo}", "\\p{Lo}\\p{Lm}", PM_CLASS_LO, 0},
+    {"M", "\\p{M}", "\\p{M}", PM_CLASS_MARK, 0},
+    {"N", "\\p{N}", "\\p{N}", PM_CLASS_NUMBER, 0},
+    {"P", "\\p{P}", "\\p{P}", PM_CLASS_PUNCT, 0},
+    {"S", "\\p{S}", "\\p{S}", PM_CLASS_SYMBOL, 0},
+    {"Han", "\\p{sc:Han}", "\\p{sc:Han}", PM_CLASS_HAN, 0},
+    {"Hiragana", "\\p{sc:Hiragana}", "\\p{sc:Hiragana}", 0, PM_SCRIPT_HIRAGANA},
+    {"Katakana", "\\p{sc:Katakana}", "\\p{sc:Katakana}", 0, PM_SCRIPT_KATAKANA},
+    {"Hangul", "\\p{sc:Hangul}", "\\p{sc:Hangul}", 0, PM_SCRIPT_HANGUL},
+    {"Latin", "\\p{sc:Latin}", "\\p{sc:Latin}", 0, PM_SCRIPT_LATIN},
+    {"Common", "\\p{sc:Common}", "\\p{sc:Common}", 0, PM_SCRIPT_COMMON},
+    {"Inherited", "\\p{sc:Inherited}", "\\p{sc:Inherited}", 0, PM_SCRIPT_INHERITED},
 };
 _Static_assert(sizeof table / sizeof table[0] == PM_PROPERTIES, "one slot a property");
 
@@ -143,18 +155,18 @@ static pm_status ranges_add(ranges *r, uint32_t cp, pm_error *err) {
     return PM_OK;
 }
 
-static pm_status spell_out(uint32_t mask, pm_buf *out, pm_error *err) {
+static pm_status spell_out(const property *p, pm_buf *out, pm_error *err) {
     ranges r = {out, 0, 0, false};
     for (uint32_t cp = 0; cp <= 0x10FFFF; cp++) {
-        if ((pm_class(cp) & mask) && (cp < 0xD800 || cp >= 0xE000)) {
+        if (has_property(p, cp) && (cp < 0xD800 || cp >= 0xE000)) {
             PM_TRY(ranges_add(&r, cp, err));
         }
     }
     return ranges_close(&r, err);
 }
 
-/* Walks the runs that PCRE2 is in and out of; appends what only the mask has, and sets *surplus when PCRE2 has more. */
-static pm_status compare_runs(const pm_buf *every, pcre2_code *const code[2], pcre2_match_data *data, uint32_t mask,
+/* Walks the runs that PCRE2 is in and out of; appends what only our table has, and sets *surplus when PCRE2 has more. */
+static pm_status compare_runs(const pm_buf *every, pcre2_code *const code[2], pcre2_match_data *data, const property *p,
                               pm_buf *out, bool *surplus, pm_error *err) {
     ranges r = {out, 0, 0, false};
     size_t pos = 0;
@@ -172,7 +184,7 @@ static pm_status compare_runs(const pm_buf *every, pcre2_code *const code[2], pc
         while (pos < end) {
             unsigned n;
             uint32_t cp = pm_utf8_read(every->data + pos, every->data + end, &n);
-            bool has = (pm_class(cp) & mask) != 0;
+            bool has = has_property(p, cp);
             *surplus |= !outside && !has;
             if (outside && has) {
                 PM_TRY(ranges_add(&r, cp, err));
@@ -200,7 +212,7 @@ static pm_status find_difference(const pm_buf *every, const property *p, pm_buf 
     }
     if (status == PM_OK) {
         data = pcre2_match_data_create_from_pattern(code[0], NULL);
-        status = data ? compare_runs(every, code, data, p->mask, out, surplus, err) : pm_fail_memory(err);
+        status = data ? compare_runs(every, code, data, p, out, surplus, err) : pm_fail_memory(err);
     }
     pcre2_match_data_free(data);
     pcre2_code_free(code[0]);
@@ -221,7 +233,7 @@ static pm_status add_difference(pm_properties *properties, const property *p, pm
     PM_TRY(find_difference(&properties->every, p, out, &surplus, err));
     if (surplus) {
         out->len = 0;
-        return spell_out(p->mask, out, err);
+        return spell_out(p, out, err);
     }
     return PM_OK;
 }

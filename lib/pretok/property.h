@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 
-enum { PM_PROPERTIES = 9 };
+enum { PM_PROPERTIES = 15 };
 
 /* Remembers the answers while one list of patterns is compiled. {0} is an empty one. */
 typedef struct pm_properties {
@@ -17,7 +17,7 @@ typedef struct pm_properties {
 void pm_properties_release(pm_properties *properties);
 
 /* Appends what stands inside [..] for a property that text/unicode.h knows exactly: "L", "Lu", "Ll", "Lo", "M", "N",
- * "P", "S" or "Han". Lo is given what newer Unicode adds to Lm and Lo together. False in *found: not one of them,
+ * "P", "S", or a script: "Han", "Hiragana", "Katakana", "Hangul", "Latin", "Common", "Inherited". Lo is given what newer Unicode adds to Lm and Lo together. False in *found: not one of them,
  * nothing was appended. Errors: PM_NO_MEMORY, PM_UNSUPPORTED (this PCRE2 lacks the property or failed). */
 pm_status pm_property_items(pm_properties *properties, const char *name, pm_buf *out, bool *found, pm_error *err);
 

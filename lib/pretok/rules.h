@@ -28,6 +28,7 @@ typedef struct pm_rules {
     bool cased;                 /* words are [UB]*[lB]+ or [UB]+[lB]* (see scan.c), else \p{L}+ */
     bool han_apart;             /* [\p{Han}]+ before all else, and no Han in words */
     bool slash;                 /* punctuation is followed by [\r\n/]*, else by [\r\n]* */
+    bool phrases;               /* words are [\p{L}\p{M}]+, and those with single blanks between them are one pre-token */
 } pm_rules;
 
 /* clang-format off */
@@ -39,6 +40,10 @@ typedef struct pm_rules {
     ROW(tekken,      .family = PM_FAMILY_CL100K,                                        .digits = 1, .cased = true, .slash = true) \
     ROW(kimi_k2,     .family = PM_FAMILY_CL100K,   .contraction = PM_CONTRACTION_AFTER, .digits = 3, .cased = true, .han_apart = true) \
     ROW(deepseek_v3, .family = PM_FAMILY_DEEPSEEK,                                      .digits = 3)
+
+/* Rows for the scanner alone. */
+#define PM_SCANNED_RULES(ROW) \
+    ROW(superbpe,    .family = PM_FAMILY_CL100K,   .contraction = PM_CONTRACTION_AFTER, .digits = 3, .slash = true, .phrases = true)
 /* clang-format on */
 
 /* Where the contraction `(?i:'s|'t|'re|'ve|'m|'ll|'d)` that begins at text[pos], pos < len, ends; pos: there is none.

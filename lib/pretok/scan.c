@@ -28,6 +28,10 @@
  *   Contractions. (?i:'s) matches U+017F (long s) too: simple case folding maps it to s. No other letter of the list
  *   has such a relative.
  *
+ *   Phrases (superbpe). `(?: [\p{L}\p{M}]+..)*` behind a word: as long as a single blank and a word follow. A mark as a
+ *   prefix changes nothing: it would be the word's first character, and the match ends at the same place.
+ *       "one two  three, four"   ->  "one two" " " " three" "," " four"
+ *
  *   Punctuation. `[^\s\p{L}\p{N}]+[\r\n/]*` never has to give back anything.
  *
  *   deepseek_v3 is three regexes in turn, each on the pieces of the former: groups of up to three \p{N}; runs of the
@@ -230,9 +234,20 @@ INLINE size_t word(const uint8_t *text, size_t len, size_t pos, const pm_rules *
     if (r->cased) {
         end = cased_word(text, len, pos, r->han_apart, only_upper);
     } else {
-        end = run(text, len, pos, PM_CLASS_LETTER, false);
+        end = run(text, len, pos, r->phrases ? PM_CLASS_LETTER | PM_CLASS_MARK : PM_CLASS_LETTER, false);
     }
     return r->contraction == PM_CONTRACTION_AFTER && end > pos ? pm_contraction_end(text, len, end, true) : end;
+}
+
+/* word(), or with `phrases` as many words as stand there with single blanks between them. */
+INLINE size_t words(const uint8_t *text, size_t len, size_t pos, const pm_rules *r, bool *only_upper) {
+    size_t end = word(text, len, pos, r, only_upper), next = end;
+    while (r->phrases && next > pos && len - next > 1 && text[next] == ' ') {
+        pos = next + 1;
+        next = word(text, len, pos, r, only_upper);
+        end = next > pos ? next : end;
+    }
+    return end;
 }
 
 /* ---- the families ---- */
@@ -247,8 +262,8 @@ INLINE size_t scan_cl100k(const uint8_t *text, size_t len, size_t pos, const pm_
     if (r->han_apart && (class & PM_CLASS_HAN) != 0) {
         return run(text, len, next, PM_CLASS_HAN, false);
     }
-    if ((class & PM_CLASS_LETTER) != 0) {
-        return word(text, len, pos, r, &only_upper);
+    if ((class & (r->phrases ? PM_CLASS_LETTER | PM_CLASS_MARK : PM_CLASS_LETTER)) != 0) {
+        return words(text, len, pos, r, &only_upper);
     }
     if ((class & PM_CLASS_NUMBER) != 0) {
         return more_digits(text, len, next, r->digits);
@@ -262,7 +277,7 @@ INLINE size_t scan_cl100k(const uint8_t *text, size_t len, size_t pos, const pm_
             return end;
         }
     }
-    size_t end = word(text, len, next, r, &only_upper); /* the character at pos is its prefix */
+    size_t end = words(text, len, next, r, &only_upper); /* the character at pos is its prefix */
     if (r->cased && (class & PM_CLASS_MARK) != 0 && (end == next || only_upper)) {
         bool contracted = r->contraction == PM_CONTRACTION_AFTER; /* the mark is the word */
         return contracted ? pm_contraction_end(text, len, next, true) : next;
@@ -438,3 +453,4 @@ INLINE size_t scan(const uint8_t *text, size_t len, size_t pos, const pm_rules *
         return scan(text, len, pos, &r);                                                                               \
     }
 PM_RULES(DEFINE_SCAN)
+PM_SCANNED_RULES(DEFINE_SCAN)

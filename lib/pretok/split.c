@@ -1,6 +1,6 @@
 /* split.c - see split.h.
  *
- * A named pattern alone is the work of starts.c. Else a splitter is a chain of stages, each a name's scanner or a regex,
+ * A named pattern alone is the work of starts.c, where that knows it. Else a splitter is a chain of stages, each a name's scanner or a regex,
  * applied in turn to the pieces of the former. Every stage knows the piece it works on and how far it is; the next
  * pre-token comes from the last stage whose piece is not used up, and each piece that a stage gives is handed down to
  * the next. So stages advance lazily, nothing is stored per piece, and a stage sees its piece as a text of its own:
@@ -222,7 +222,10 @@ struct pm_split_scratch {
     size_t text_at, document_at; /* the same place in both */
 };
 
-static bool is_named_alone(const pm_splitter *s) { return s->n_stages == 1 && s->stages[0].named; }
+/* A named pattern alone, one with a search of all starts. */
+static bool is_named_alone(const pm_splitter *s) {
+    return s->n_stages == 1 && s->stages[0].named && s->stages[0].named->find;
+}
 
 pm_status pm_split_scratch_new(pm_split_scratch **out, const pm_splitter *splitter, pm_error *err) {
     pm_split_scratch *s = pm_calloc(1, sizeof *s);

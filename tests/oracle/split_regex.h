@@ -1,10 +1,10 @@
 /* split_regex.h - the slow, obvious twin of the scanners: a backtracking matcher for the regexes of the named patterns,
  * read from their text.
  *
- * It knows what those regexes use and no more: alternatives, (?i:..), (?!X) on one class, [..] with ranges, escapes,
- * \p{..}, ^ and &&, and the quantifiers ? * + {m,n}, greedy. A class is a table with one bit a code point. The text is
+ * It knows what those regexes use and no more: alternatives, (?:..), (?i:..), (?!X) on one class, \z, [..] with ranges,
+ * escapes, \p{..}, ^ and &&, and the quantifiers ? * + {m,n}, greedy. A class is a table with one bit a code point. The text is
  * an array of code points; a bad byte is U+FFFD. The program is the usual one of a backtracking machine: CLASS,
- * NOT_AHEAD, SPLIT (first, then second on failure), JUMP, MATCH; jumps are relative, so that a block can be moved to
+ * NOT_AHEAD, AT_END, SPLIT (first, then second on failure), JUMP, MATCH; jumps are relative, so that a block can be moved to
  * put a SPLIT before it. Unknown syntax aborts. */
 #ifndef PM_ORACLE_SPLIT_REGEX_H
 #define PM_ORACLE_SPLIT_REGEX_H
@@ -14,13 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/script.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
 enum { ORACLE_MAX_OPS = 512, ORACLE_N_CODE_POINTS = 0x110000 };
 
 typedef struct oracle_op {
-    enum { ORACLE_CLASS, ORACLE_NOT_AHEAD, ORACLE_SPLIT, ORACLE_JUMP, ORACLE_MATCH } kind;
+    enum { ORACLE_CLASS, ORACLE_NOT_AHEAD, ORACLE_AT_END, ORACLE_SPLIT, ORACLE_JUMP, ORACLE_MATCH } kind;
     uint8_t *set; /* CLASS, NOT_AHEAD */
     int a, b;     /* where to go on, relative: SPLIT to a, else b; JUMP to a */
 } oracle_op;
@@ -80,6 +81,14 @@ static void oracle_add_classes(uint8_t *set, uint32_t mask, bool negated) {
     }
 }
 
+static void oracle_add_script(uint8_t *set, unsigned script) {
+    for (uint32_t cp = 0; cp < ORACLE_N_CODE_POINTS; cp++) {
+        if (pm_script(cp) == script) {
+            oracle_put(set, cp);
+        }
+    }
+}
+
 /* Behind a backslash: a class is added to the set, or the character it stands for is given (then true). */
 static bool oracle_escape(oracle_regex *r, uint8_t *set, uint32_t *cp) {
     static const struct {
@@ -89,9 +98,20 @@ static bool oracle_escape(oracle_regex *r, uint8_t *set, uint32_t *cp) {
                  {"p{Lm}", PM_CLASS_LO},    {"p{Lo}", PM_CLASS_LO},    {"p{L}", PM_CLASS_LETTER},
                  {"p{M}", PM_CLASS_MARK},   {"p{N}", PM_CLASS_NUMBER}, {"p{P}", PM_CLASS_PUNCT},
                  {"p{S}", PM_CLASS_SYMBOL}, {"p{Han}", PM_CLASS_HAN},  {"s", PM_CLASS_SPACE | PM_CLASS_NEWLINE}};
+    static const struct {
+        const char *name;
+        unsigned script;
+    } scripts[] = {{"p{Common}", PM_SCRIPT_COMMON},     {"p{Inherited}", PM_SCRIPT_INHERITED}, {"p{Latin}", PM_SCRIPT_LATIN},
+                   {"p{Hiragana}", PM_SCRIPT_HIRAGANA}, {"p{Katakana}", PM_SCRIPT_KATAKANA},   {"p{Hangul}", PM_SCRIPT_HANGUL}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (oracle_accept(r, names[i].name)) {
             oracle_add_classes(set, names[i].mask, false);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        if (oracle_accept(r, scripts[i].name)) {
+            oracle_add_script(set, scripts[i].script);
             return false;
         }
     }
@@ -165,6 +185,11 @@ static void oracle_atom(oracle_regex *r) {
         oracle_alternatives(r);
         oracle_expect(r, ")");
         r->any_case = false;
+    } else if (oracle_accept(r, "(?:")) {
+        oracle_alternatives(r);
+        oracle_expect(r, ")");
+    } else if (oracle_accept(r, "\\z")) {
+        oracle_emit(r, (oracle_op){ORACLE_AT_END, NULL, 0, 0});
     } else if (oracle_accept(r, "(?!")) {
         int at = r->n_ops;
         oracle_atom(r);
@@ -277,6 +302,10 @@ static size_t oracle_match_at(const oracle_regex *r, const oracle_text *t, size_
             break;
         case ORACLE_NOT_AHEAD:
             failed = now.at < end && oracle_has(op->set, t->cps[now.at]);
+            now.op++;
+            break;
+        case ORACLE_AT_END:
+            failed = now.at < end;
             now.op++;
             break;
         case ORACLE_SPLIT:

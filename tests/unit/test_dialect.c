@@ -185,7 +185,7 @@ START_TEST(engine_tables_are_reported) {
     static const char *const uses[] = {"\\p{Lm}",   "\\p{Greek}", "\\w",   "\\d",    "\\b",
                                        "[\\p{Lo}]", "\\p{Lo}",    "(?i)é", "\\p{Nd}"};
     static const char *const free_of[] = {
-        "\\p{L}", "[\\p{Lm}\\p{Lo}]", "\\s", "\\p{Zs}", "(?i:'s)", "\\p{Han}", "[\\p{Lm}[\\p{Lo}\\p{Lm}]\\p{Lo}]"};
+        "\\p{L}", "[\\p{Lm}\\p{Lo}]", "\\s", "\\p{Zs}", "(?i:'s)", "\\p{Han}", "\\p{Latin}\\p{sc=Common}[\\p{Hiragana}\\p{Script=Hangul}]", "[\\p{Lm}[\\p{Lo}\\p{Lm}]\\p{Lo}]"};
     char version[24];
     pm_error err = {0};
     pm_splitter *s;

@@ -11,10 +11,11 @@
 #include "pretok/names.h"
 #include "pretok/split.h"
 #include "support.h"
+#include "text/script.h"
 
-enum { N_SCANNERS = 7, MAX_CASE = 4096 };
-static const char *const scanner_names[N_SCANNERS] = {"gpt2",   "cl100k_base", "qwen2",      "o200k_base",
-                                                      "tekken", "kimi_k2",     "deepseek_v3"};
+enum { N_SCANNERS = 9, MAX_CASE = 4096 };
+static const char *const scanner_names[N_SCANNERS] = {"gpt2",    "cl100k_base", "qwen2",    "o200k_base", "tekken",
+                                                      "kimi_k2", "deepseek_v3", "superbpe", "scripts"};
 
 /* ---- ways to split ---- */
 
@@ -51,7 +52,11 @@ static size_t split_by_starts(int p, const uint8_t *text, size_t len, size_t *en
     static pm_starts starts;
     pm_cpu cpu;
     pm_cpu_choose(&cpu, NULL);
-    pm_starts_init(&starts, pm_named_pattern_find(scanner_names[p])->find, cpu);
+    pm_find_fn find = pm_named_pattern_find(scanner_names[p])->find;
+    if (!find) {
+        return split_by_scanner(p, text, len, ends);
+    }
+    pm_starts_init(&starts, find, cpu);
     pm_starts_begin(&starts, text, len);
     return pm_starts_next(&starts, ends, len + 1);
 }
@@ -186,6 +191,17 @@ START_TEST(classes_of_single_characters) {
 }
 END_TEST
 
+START_TEST(numbers_of_scripts_are_those_of_the_table) {
+    ck_assert_str_eq(pm_script_name(PM_SCRIPT_COMMON), "Common");
+    ck_assert_str_eq(pm_script_name(PM_SCRIPT_INHERITED), "Inherited");
+    ck_assert_str_eq(pm_script_name(PM_SCRIPT_LATIN), "Latin");
+    ck_assert_str_eq(pm_script_name(PM_SCRIPT_HAN), "Han");
+    ck_assert_str_eq(pm_script_name(PM_SCRIPT_HIRAGANA), "Hiragana");
+    ck_assert_str_eq(pm_script_name(PM_SCRIPT_KATAKANA), "Katakana");
+    ck_assert_str_eq(pm_script_name(PM_SCRIPT_HANGUL), "Hangul");
+}
+END_TEST
+
 START_TEST(names_are_found) {
     ck_assert_ptr_null(pm_named_pattern_find("gpt3"));
     ck_assert_ptr_null(pm_named_pattern_find(""));
@@ -195,6 +211,8 @@ START_TEST(names_are_found) {
     ck_assert(pm_named_pattern_find("p50k_base")->scan == pm_named_pattern_find("gpt2")->scan);
     ck_assert(pm_named_pattern_find("r50k_base")->scan == pm_named_pattern_find("gpt2")->scan);
     ck_assert(pm_named_pattern_find("o200k_harmony")->scan == pm_named_pattern_find("o200k_base")->scan);
+    ck_assert_str_eq(scanner_names[7], "superbpe");
+    ck_assert_str_eq(scanner_names[3], "o200k_base");
     ck_assert(pm_named_pattern_find("llama3")->scan == pm_named_pattern_find("cl100k_base")->scan);
 }
 END_TEST
@@ -339,7 +357,11 @@ static const char *const contexts[][2] = {{"", ""},
                                           {"A", "a"},
                                           {"'", ""},
                                           {"\xE4\xB8", "\xA4"},
-                                          {"!", "\n/"}};
+                                          {"!", "\n/"},
+                                          {"a ", " b"},
+                                          {"a's ", "b c"},
+                                          {"中.", ".é"},
+                                          {"ア", "ー"}};
 enum { N_CONTEXTS = sizeof contexts / sizeof *contexts };
 
 static size_t append(uint8_t *out, size_t n, const char *s) {
@@ -369,7 +391,8 @@ static bool may_differ(uint32_t cp) {
             return true;
         }
     }
-    return cp < 0x300 || cp % 0x1000 == 0xFFF || pm_class(cp) != pm_class(cp == 0 ? 0 : cp - 1);
+    return cp < 0x300 || cp % 0x1000 == 0xFFF || pm_class(cp) != pm_class(cp - 1) ||
+           pm_script(cp) != pm_script(cp - 1);
 }
 
 static void compare_code_points(int p, split_fn split) {
@@ -435,6 +458,25 @@ END_TEST
 #endif
 
 /* ---- the scanners' own promises ---- */
+
+/* Each pre-token of superbpe is some of o200k_base's put together, so pieces of a first stage can all be used in the second. */
+START_TEST(superbpe_cuts_only_where_o200k_base_does) {
+    uint64_t state = 5;
+    for (int i = 0; i < (quick() ? 1000 : 20000); i++) {
+        uint8_t text[1024];
+        size_t ends[1024], cuts[1024], n = random_text(&state, text, sizeof text);
+        size_t n_ends = split_by_scanner(7, text, n, ends), n_cuts = split_by_scanner(3, text, n, cuts);
+        for (size_t e = 0, c = 0; e < n_ends; e++) {
+            while (c < n_cuts && cuts[c] < ends[e]) {
+                c++;
+            }
+            if (c == n_cuts || cuts[c] != ends[e]) {
+                ck_abort_msg("superbpe cuts at %zu of %s", ends[e], hex(text, n));
+            }
+        }
+    }
+}
+END_TEST
 
 /* A pre-token depends on what follows it alone: not on what stands before, and no byte behind the text is read (a
  * sanitizer sees it). */
@@ -550,6 +592,7 @@ Suite *suite_scan(void) {
     tcase_set_timeout(tcase, 0);
     tcase_add_test(tcase, classes_are_those_of_unicode_16);
     tcase_add_test(tcase, classes_of_single_characters);
+    tcase_add_test(tcase, numbers_of_scripts_are_those_of_the_table);
     tcase_add_test(tcase, names_are_found);
     tcase_add_test(tcase, regexes_equal_the_published_ones);
     tcase_add_test(tcase, table_of_cases);
@@ -560,6 +603,7 @@ Suite *suite_scan(void) {
     tcase_add_loop_test(tcase, code_points_in_contexts_as_pcre2, 0, N_SCANNERS);
     tcase_add_loop_test(tcase, random_texts_as_pcre2, 0, N_SCANNERS);
 #endif
+    tcase_add_test(tcase, superbpe_cuts_only_where_o200k_base_does);
     tcase_add_loop_test(tcase, a_scan_depends_on_the_rest_of_the_text_only, 0, N_SCANNERS);
     tcase_add_loop_test(tcase, bad_bytes_split_as_the_replacement_character, 0, N_SCANNERS);
     tcase_add_loop_test(tcase, hostile_texts_take_linear_time, 0, N_SCANNERS);
