@@ -11,7 +11,8 @@
 
 enum {
     OPT_SPECIAL = CLI_LONG, OPT_MIN_COUNT, OPT_THREADS, OPT_MEMORY, OPT_SPLIT, OPT_FIELD, OPT_NGRAM_ORDER, OPT_MAX_PIECE_LENGTH,
-    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW
+    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW,
+    OPT_SPLIT_SCRIPTS
 };
 
 static const cli_option options[] = {
@@ -21,6 +22,7 @@ static const cli_option options[] = {
     {OPT_FORMAT, "format", "NAME", "the format, for other endings: native, tiktoken, hf, bytepiece"},
     {OPT_FORMAT, "to", "NAME", NULL},
     {'p', "pattern", "PATTERN", "bpe: a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [o200k_base]"},
+    {OPT_SPLIT_SCRIPTS, "split-scripts", NULL, "bpe: split Latin, Han, kana, Hangul and other scripts apart, too"},
     {OPT_SPECIAL, "special", "TEXT", "a special token; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT", NULL},
     {OPT_MIN_COUNT, "min-count", "N", "leave out what is seen less often [bpe: 0, bytepiece: 2]"},
@@ -125,6 +127,7 @@ static bool set_option(train_call *call, int code, const char *value) {
     case OPT_LAYOUT: return set_layout(call, value);
     case OPT_TMPDIR: call->o.tmpdir = value; break;
     case OPT_NO_ENSURE_UNICODE: call->o.ensure_unicode = false; break;
+    case OPT_SPLIT_SCRIPTS: call->o.split_scripts = true; break;
     case OPT_ISOLATE_DIGITS: call->o.isolate_digits = true; break;
     case OPT_MIN_COUNT: return cli_parse_size("min-count", value, UINT64_MAX - 1, &call->o.min_count);
     case OPT_MEMORY: return cli_parse_size("memory-limit", value, UINT64_MAX, &call->o.memory_limit);

@@ -300,7 +300,7 @@ typedef struct pm_train_options {
     uint64_t max_count_per_document;/* of a document's occurrences of a pre-token no more than this many are counted */
     uint32_t max_words;             /* no piece holds more than this many words (runs of what is no white space) */
     bool utf8_boundaries;           /* no piece joins a part of a character with anything outside it; not as Hugging Face */
-    bool split_scripts;             /* Han, kana, hangul, Latin and other scripts are split apart: a further regex in the pattern */
+    bool split_scripts;             /* the pattern "scripts" behind those given: Latin, Han, kana, Hangul and other scripts are split apart */
 } pm_train_options;
 #define PM_MIN_COUNT_DEFAULT UINT64_MAX /* 0 for BPE, 2 for BytePiece */
 #define PM_TRAIN_OPTIONS_INIT { sizeof(pm_train_options), PM_ALGORITHM_BYTEPIECE, NULL, 0, NULL, 0, NULL, 0, 0, 0, \

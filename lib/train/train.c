@@ -81,6 +81,9 @@ static pm_status check_rest(const pm_train_options *o, pm_error *err) {
     if (o->algorithm == PM_ALGORITHM_BYTEPIECE && o->n_patterns) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "a pattern is given, but BytePiece has none");
     }
+    if (o->algorithm == PM_ALGORITHM_BYTEPIECE && o->split_scripts) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "split_scripts is part of a pattern, and BytePiece has none");
+    }
     if (o->layout != PM_LAYOUT_DEFAULT && (o->layout != PM_LAYOUT_HF || o->algorithm != PM_ALGORITHM_BPE)) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "layout %d is not known for this algorithm", (int)o->layout);
     }
@@ -123,13 +126,28 @@ static pm_status check(pm_train_job *job, const pm_train_options *options, size_
 
 /* ---------------------------------------------------------------- the call ---- */
 
+/* With split_scripts, the pattern `scripts` comes behind those that are given. */
 static pm_status make_splitter(pm_train_job *job, pm_error *err) {
     static const char *const usual[] = {"o200k_base"};
     const pm_train_options *o = &job->o;
+    const char *const *given = o->n_patterns ? o->patterns : usual;
+    size_t n = o->n_patterns ? o->n_patterns : 1;
     if (o->algorithm != PM_ALGORITHM_BPE) {
         return PM_OK;
     }
-    return o->n_patterns ? pm_splitter_new(&job->splitter, o->patterns, o->n_patterns, err) : pm_splitter_new(&job->splitter, usual, 1, err);
+    if (!o->split_scripts) {
+        return pm_splitter_new(&job->splitter, given, n, err);
+    }
+    const char **patterns = pm_alloc(n + 1, sizeof *patterns);
+    if (!patterns) {
+        return pm_fail_memory(err);
+    }
+    n -= n == 1 && !given[0][0]; /* no splitting: scripts alone */
+    memcpy(patterns, given, n * sizeof *patterns);
+    patterns[n] = "scripts";
+    pm_status status = pm_splitter_new(&job->splitter, patterns, n + 1, err);
+    pm_free(patterns);
+    return status;
 }
 
 static void fill_summary(pm_train_job *job, pm_tokenizer *const *out, const pm_corpus *corpus) {

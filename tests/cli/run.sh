@@ -315,6 +315,10 @@ call 0 "" train -q --json -a bpe -v 3000 -o few.piecemill few.txt
 holds out '"smaller_than_asked": true'
 call 0 "" train -q -a bytepiece -v 600,1K -o many.piecemill small_zh.txt
 if [ -s many.600.piecemill ] && [ -s many.1024.piecemill ]; then pass; else fail "sizes are not in the names"; fi
+call 0 "" train -q -a bpe -v 1000 -p superbpe --split-scripts -o scripts.piecemill small_en.txt small_zh.txt
+call 0 "" train -q -a bpe -v 1000 -p superbpe -p scripts -o twice.piecemill small_en.txt small_zh.txt
+cmp -s scripts.piecemill twice.piecemill && pass || fail "--split-scripts is not -p scripts behind the pattern"
+call 2 "split_scripts" train -q -a bytepiece -v 1000 --split-scripts -o x.piecemill small_en.txt
 call 0 "" train -q -a bpe -v 1000 --special '<|a|>' --special '<|b,c|>' --reserve 3 --round-to 64 --layout hf -o other --format hf small_en.txt
 call 0 "" inspect other
 holds out "special tokens     2"

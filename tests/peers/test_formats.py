@@ -24,7 +24,7 @@ def texts(corpus):
     for name in ("zh", "en", "code", "multi"):
         docs += encode_common.documents(corpus(name, 150_000, 400_000).decode())
     rng = random.Random(1)
-    alphabet = "ab Z9 \n\r\t'sS.,\u00a0\u0301中国が\U0001f600\u200d_-<|"
+    alphabet = "ab Z9 \n\r\t'sS.,\u00a0\u0301中国がア\u30fc\ud55cя\u00b5\U0001f600\u200d_-<|"
     docs += ["".join(rng.choice(alphabet) for _ in range(rng.randrange(40))) for _ in range(500)]
     return docs + [""]
 
@@ -46,7 +46,7 @@ def bpe(corpus):
 
 
 PATTERNS = ["", "gpt2", "cl100k_base", "o200k_base", "llama3", "qwen2", "deepseek_v3", "kimi_k2", "tekken",
-            (r"\p{N}", r"[a-z]+|\s+"), r"(?i:'s)|\p{Lu}?\p{Ll}+|\s+(?!\S)|[^\s]"]
+            "superbpe", "scripts", ("o200k_base", "scripts"), (r"\p{N}", r"[a-z]+|\s+"), r"(?i:'s)|\p{Lu}?\p{Ll}+|\s+(?!\S)|[^\s]"]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -107,6 +107,19 @@ def test_bytepiece_options(corpus):
     assert loose.hash != piecemill.train(corpus, vocab_size=600).hash
 
 
+def test_split_scripts():
+    text = ["LINEで漢字を LINEで漢字を"] * 9
+    tok = piecemill.train_from_iterator(text, "bpe", 280, split_scripts=True)
+    assert same(tok, piecemill.train_from_iterator(text, "bpe", 280, pattern=["o200k_base", "scripts"]))
+    pieces = {tok.id_to_piece(i).decode("utf-8", "replace") for i in range(tok.vocab_size)}
+    assert {"漢字", "LINE"} <= pieces and "で漢" not in "".join(pieces)
+    whole = piecemill.train_from_iterator(text, "bpe", 280)
+    assert "で漢" in "".join(whole.id_to_piece(i).decode("utf-8", "replace") for i in range(whole.vocab_size))
+    with pytest.raises(TypeError, match="split_scripts"):
+        piecemill.train_from_iterator(text, "bytepiece", 280, split_scripts=True)
+    assert {"superbpe", "scripts"} <= set(piecemill.pattern_names)
+
+
 def test_several_sizes(corpus):
     sizes = [500, 400, 700]
     many = piecemill.train(corpus, vocab_size=sizes)

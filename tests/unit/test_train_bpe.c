@@ -399,8 +399,37 @@ START_TEST(bad_options_are_refused_with_a_sentence) {
     o.algorithm = PM_ALGORITHM_BYTEPIECE;
     refuse(&o, 1, PM_INVALID_ARGUMENT, "BytePiece has none");
     o.n_patterns = 0;
+    o.split_scripts = true;
+    refuse(&o, 1, PM_INVALID_ARGUMENT, "split_scripts");
+    o.split_scripts = false;
     sizes[0] = 258;
     refuse(&o, 1, PM_INVALID_ARGUMENT, "at least 259");
+}
+END_TEST
+
+/* split_scripts is the pattern "scripts" behind those given; alone where these split nothing. */
+START_TEST(scripts_are_split_apart) {
+    static const char text[] = "LINEで漢字を LINEで漢字を LINEで漢字を LINEで漢字を";
+    static const char *const names[] = {"", "o200k_base", "gpt2"};
+    uint32_t size = 290;
+    for (size_t i = 0; i < 4; i++) {
+        pm_train_options o = options_for(&size);
+        pm_tokenizer *tok;
+        o.patterns = &names[i % 3];
+        o.n_patterns = i < 3; /* then none: the usual pattern */
+        o.split_scripts = true;
+        pm_corpus *corpus = corpus_of(&(pm_bytes){(const uint8_t *)text, sizeof text - 1}, 1);
+        assert_ok(pm_train(&tok, 1, corpus, &o, &err));
+        pm_corpus_free(corpus);
+        size_t n = pm_tokenizer_n_patterns(tok);
+        ck_assert_uint_eq(n, i == 0 ? 1 : 2);
+        ck_assert_str_eq(pm_tokenizer_pattern(tok, n - 1), pm_pattern_regex("scripts", 0));
+        ck_assert_str_eq(pm_tokenizer_pattern(tok, 0), pm_pattern_regex(i == 0 ? "scripts" : names[i == 3 ? 1 : i], 0));
+        ck_assert_uint_ne(pm_tokenizer_find(tok, (pm_bytes){(const uint8_t *)"漢字", 6}), PM_ID_NONE);
+        ck_assert_uint_ne(pm_tokenizer_find(tok, (pm_bytes){(const uint8_t *)" LINE", 5}), PM_ID_NONE);
+        ck_assert_uint_eq(pm_tokenizer_find(tok, (pm_bytes){(const uint8_t *)"で漢", 6}), PM_ID_NONE);
+        pm_tokenizer_free(tok);
+    }
 }
 END_TEST
 
@@ -658,6 +687,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(call, a_small_corpus_gives_a_small_model_and_says_so);
     tcase_add_test(call, layouts_move_ids_and_leave_merges);
     tcase_add_test(call, bad_options_are_refused_with_a_sentence);
+    tcase_add_test(call, scripts_are_split_apart);
     tcase_add_test(call, an_empty_corpus_is_an_error);
     tcase_add_test(call, a_callback_sees_phases_and_can_cancel);
     tcase_add_test(call, training_is_cancelled_inside_a_document);

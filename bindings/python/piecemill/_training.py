@@ -14,7 +14,7 @@ SpecialTokens = Union[Sequence[str], Mapping[str, int]]
 ProgressArgument = Union[None, bool, Callable[[Progress], object]]
 
 _OPTIONS = {
-    "bpe": ("layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir"),
+    "bpe": ("split_scripts", "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir"),
     "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
                   "reserve", "round_to", "split", "field", "max_window", "tmpdir"),
 }
@@ -128,8 +128,9 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
     More options, by name. Of both: split ("line", the default: each line of a text file is a document, its newline
     kept; "paragraph"; "document": the file), field (the field of JSONL records that holds the text, "text"),
     max_window (the largest window of a zstd frame that is accepted, 128M unless given, up to 2G), reserve (slots for
-    special tokens to come), round_to (more such slots until the size is a multiple), tmpdir. Of bpe: layout ("default",
-    or "hf": special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True),
+    special tokens to come), round_to (more such slots until the size is a multiple), tmpdir. Of bpe: split_scripts (False; True
+    splits Latin, Han, kana, Hangul and other scripts apart, by the pattern "scripts" behind the given one), layout
+    ("default", or "hf": special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True),
     isolate_digits (False).
 
     Raises NotFoundError, FileError, CorpusError (no text, or a damaged file), PatternError with the .offset in the

@@ -196,6 +196,7 @@ enum {
     MAX_PIECE_LENGTH,
     ENSURE_UNICODE,
     ISOLATE_DIGITS,
+    SPLIT_SCRIPTS,
     SPLIT,
     FIELD,
     LAYOUT,
@@ -221,6 +222,7 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [MAX_PIECE_LENGTH] = "max_piece_length",
     [ENSURE_UNICODE] = "ensure_unicode",
     [ISOLATE_DIGITS] = "isolate_digits",
+    [SPLIT_SCRIPTS] = "split_scripts",
     [SPLIT] = "split",
     [FIELD] = "field",
     [LAYOUT] = "layout",
@@ -324,6 +326,7 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     }
     int unicode = given(values[ENSURE_UNICODE]) ? PyObject_IsTrue(values[ENSURE_UNICODE]) : 1;
     int digits = given(values[ISOLATE_DIGITS]) ? PyObject_IsTrue(values[ISOLATE_DIGITS]) : 0;
+    int scripts = given(values[SPLIT_SCRIPTS]) ? PyObject_IsTrue(values[SPLIT_SCRIPTS]) : 0;
     a->options.threads = pmpy_threads(state, (unsigned)got[THREADS]);
     a->options.memory_limit = got[MEMORY_LIMIT];
     a->options.min_count = got[MIN_COUNT];
@@ -334,7 +337,8 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     a->corpus.max_window = got[MAX_WINDOW];
     a->options.ensure_unicode = unicode > 0;
     a->options.isolate_digits = digits > 0;
-    return unicode < 0 || digits < 0 ? -1 : 0;
+    a->options.split_scripts = scripts > 0;
+    return unicode < 0 || digits < 0 || scripts < 0 ? -1 : 0;
 }
 
 static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
