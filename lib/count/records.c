@@ -5,7 +5,7 @@ pm_chunk *pm_records_add_chunk(pm_records *records, size_t bytes) {
     if (bytes > PTRDIFF_MAX - 2 * (size_t)PM_CHUNK_BYTES) {
         return NULL;
     }
-    size_t size = (sizeof(pm_chunk) + bytes + PM_CHUNK_BYTES - 1) / PM_CHUNK_BYTES * PM_CHUNK_BYTES;
+    size_t size = (sizeof(pm_chunk) + bytes + PM_RECORDS_PAD + PM_CHUNK_BYTES - 1) / PM_CHUNK_BYTES * PM_CHUNK_BYTES;
     pm_chunk *chunk = pm_pages_alloc(size);
     if (!chunk) {
         return NULL;

@@ -2,7 +2,7 @@
  *
  * A record says: this sequence of n cells was seen `weight` times. Records add up: the same sequence may stand in several records, and a
  * weight above 32 bits is written as several records. A record of weight 0 is dead. Cells are 1, 2 or 4 bytes wide, alike in all records of a
- * list; records begin at multiples of 8 bytes. Chunks are made and freed one by one, so that a pass which reads one list and
+ * list; records begin at multiples of 8 bytes, and PM_RECORDS_PAD bytes behind the last one of a chunk are there. Chunks are made and freed one by one, so that a pass which reads one list and
  * writes another holds little more than one of them. */
 #ifndef PM_COUNT_RECORDS_H
 #define PM_COUNT_RECORDS_H
@@ -15,10 +15,12 @@ typedef struct pm_record {
 
 enum { PM_CHUNK_BYTES = 1 << 18 }; /* of an ordinary chunk, its head included; a long record gets a chunk of several times this */
 
+enum { PM_RECORDS_PAD = 64 };
+
 typedef struct pm_chunk {
     struct pm_chunk *next;
     size_t size, used; /* bytes, this head included */
-    size_t unused_;    /* keeps the first record at a multiple of 32 */
+    size_t mark;       /* for who fills it; 0 in a new one */
 } pm_chunk;
 
 typedef struct pm_records {
@@ -37,7 +39,7 @@ pm_chunk *pm_records_add_chunk(pm_records *records, size_t bytes);
 /* Room for a record of at most `bytes` bytes at the end; the caller fills it and then adds its true size to last->used. NULL: out of memory. */
 static inline pm_record *pm_records_reserve(pm_records *records, size_t bytes) {
     pm_chunk *chunk = records->last;
-    if (!chunk || chunk->size - chunk->used < bytes) {
+    if (!chunk || chunk->size - chunk->used < bytes + PM_RECORDS_PAD) {
         chunk = pm_records_add_chunk(records, bytes);
     }
     return chunk ? pm_record_at(chunk, chunk->used) : NULL;

@@ -165,7 +165,7 @@ pm_status pm_store_put_all(pm_store *s, pm_records *records, pm_error *err) {
 
 /* Makes *buffer an unlinked chunk of at least `size` bytes. */
 static pm_status make_room(pm_chunk **buffer, size_t size, pm_error *err) {
-    if (!*buffer || (*buffer)->size < size) {
+    if (!*buffer || (*buffer)->size < size + PM_RECORDS_PAD) {
         pm_records one = {0};
         pm_chunk_free(*buffer);
         *buffer = pm_records_add_chunk(&one, size - sizeof(pm_chunk));
@@ -203,7 +203,7 @@ pm_status pm_store_take(pm_store *s, size_t i, pm_chunk **spare, pm_chunk **chun
     entry e = look(s, i);
     *chunk = e.chunk;
     if (!e.chunk) {
-        bool fits = *spare && (*spare)->size >= e.used;
+        bool fits = *spare && (*spare)->size >= e.used + PM_RECORDS_PAD;
         *chunk = fits ? *spare : NULL;
         *spare = fits ? NULL : *spare;
         PM_TRY(make_room(chunk, e.used, err));

@@ -18,7 +18,7 @@
  *      and there are fewer than T of those.
  *
  * So a phase with threshold T cuts all words at pairs below T, adds up equal fragments (there are few: what is frequent repeats), merges them exactly until
- * no pair has T (bpe_merge.c), and puts the results back into the words (bpe_cut.c). Then T is lowered. The order of
+ * no pair has T (bpe_merge.c), and in the words their numbers come to stand for the results (bpe_cut.c). Then T is lowered. The order of
  * merges is that of the rule since all pairs at or above T are seen with their true counts in every phase. The last phase has T = max(min_count, 1).
  *
  * Thresholds. A high T makes few fragments, a low T few phases. The first T is such that at most `share` of the pairs' counts lie
@@ -88,25 +88,25 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
     pm_fragments *fragments;
     while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && c.last != c.least) {
         uint32_t threshold = next_threshold(words, plan, &c);
+        PM_TRY(pm_bpe_words_cut(words, &threshold, ticker, &fragments, err));
+        PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
         c.last_but_one = c.last;
         c.last = threshold;
         c.before = c.done;
-        PM_TRY(pm_bpe_words_cut(words, threshold, ticker, &fragments, err));
-        PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
         c.done = vocab->n_merges;
         if (threshold != c.least && vocab->n_merges < wanted) {
             uint32_t end = in_sight(&c, plan);
-            PM_TRY(pm_bpe_words_substitute(words, pm_bpe_vocab_size(vocab), end ? end : threshold / plan->ratio, ticker, err));
+            PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), end ? end : threshold / plan->ratio, ticker, err));
         }
         PM_TRY(pm_ticker_tick(ticker, vocab->n_merges, err));
     }
     return PM_OK;
 }
 
-pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_records *records, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
-                       pm_ticker *ticker, pm_error *err) {
+pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
+                       const pm_bpe_memory *memory, pm_ticker *ticker, pm_error *err) {
     pm_bpe_words *words;
-    PM_TRY(pm_bpe_words_new(&words, records, 256 + wanted, threads, ticker, err));
+    PM_TRY(pm_bpe_words_new(&words, store, vocab, threads, memory, ticker, err));
     pm_status status = run_phases(vocab, words, wanted, min_count, plan, ticker, err);
     pm_bpe_words_free(words);
     return status;
@@ -194,49 +194,38 @@ static pm_status count_words(pm_store *store, pm_corpus *corpus, pm_train_job *j
     return PM_OK;
 }
 
-/* The chunks of a store that is all in memory. */
-static pm_status take_all(pm_records *records, pm_store *store, pm_error *err) {
-    pm_chunk *chunk, *spare = NULL;
-    *records = (pm_records){0};
-    for (size_t i = 0; i < pm_store_size(store); i++) {
-        PM_TRY(pm_store_take(store, i, &spare, &chunk, err));
-        pm_records one = {chunk, chunk, 1};
-        pm_records_join(records, &one);
+/* The corpus's words, counted, in a new store. */
+static pm_status get_words(pm_store **store, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    PM_TRY(pm_store_new(store, UINT64_MAX, job->o.tmpdir, err));
+    pm_status status = count_words(*store, corpus, job, err);
+    if (status != PM_OK) {
+        pm_store_free(*store);
+        *store = NULL;
     }
-    return PM_OK;
-}
-
-/* The corpus's words, counted. */
-static pm_status get_records(pm_records *records, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
-    pm_store *store;
-    PM_TRY(pm_store_new(&store, UINT64_MAX, job->o.tmpdir, err));
-    pm_status status = count_words(store, corpus, job, err);
-    if (status == PM_OK) {
-        status = take_all(records, store, err);
-    }
-    pm_store_free(store);
     return status;
 }
 
 pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
     size_t wanted = o->vocab_sizes[0] - 256 - job->extra;
+    const pm_bpe_memory memory = {UINT64_MAX, UINT64_MAX};
     pm_bpe_vocab vocab;
-    pm_records records;
+    pm_store *store;
     *out = NULL;
-    PM_TRY(get_records(&records, corpus, job, err));
+    PM_TRY(get_words(&store, corpus, job, err));
     pm_status status = pm_bpe_vocab_init(&vocab, o->special_tokens, o->n_special_tokens, err);
     if (status == PM_OK) {
         status = pm_ticker_phase(&job->ticker, "merge", "merges", wanted, err);
     }
     if (status == PM_OK) {
-        status = pm_bpe_learn(&vocab, &records, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &job->ticker, err);
+        status = pm_bpe_learn(&vocab, store, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &memory, &job->ticker, err);
+        store = NULL;
     }
     if (status == PM_OK) {
         job->summary.smaller_than_asked = vocab.n_merges < wanted;
         status = make_tokenizer(out, &vocab, corpus, job, err);
     }
-    pm_records_release(&records);
+    pm_store_free(store);
     pm_bpe_vocab_release(&vocab);
     return status;
 }

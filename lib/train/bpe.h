@@ -3,15 +3,17 @@
 #define PM_TRAIN_BPE_H
 
 #include "base/thread.h"
-#include "count/records.h"
+#include "count/store.h"
 #include "train/bpe_vocab.h"
 
 /* ---- fragments: what is left of the words when they are cut at every rare pair, equal ones added up ---- */
 
 typedef struct pm_fragment {
     uint64_t weight;
-    size_t key; /* where its cells lie as they were in the words: in pm_fragments.keys, in the words' width */
-    size_t at;  /* before merging cells[at .. at + n), after it symbols[at .. at + n_after) */
+    union {
+        uint64_t key[2]; /* while fragments are met: bpe_fragments.h */
+        size_t at;       /* before merging cells[at .. at + n), after it symbols[at .. at + n_after) */
+    };
     uint32_t n, n_after;
 } pm_fragment;
 
@@ -28,7 +30,8 @@ typedef struct pm_fragment_slot {
 typedef struct pm_fragments {
     pm_fragment *items;
     size_t n, cap;
-    pm_buf keys;
+    uint64_t sum; /* of all n + 1 */
+    pm_buf keys;  /* those that are too long for an item */
     pm_fragment_slot *slots; /* hash table over the keys */
     unsigned bits;
     pm_bpe_cell *cells;
@@ -48,8 +51,16 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
 
 typedef struct pm_bpe_words pm_bpe_words;
 
-/* Takes over records of bytes (width 1). Symbols will be below max_symbols. Counts the pairs for the first time. */
-pm_status pm_bpe_words_new(pm_bpe_words **out, pm_records *records, size_t max_symbols, unsigned threads, pm_ticker *ticker, pm_error *err);
+/* What the passes may take, in bytes, beside the store: UINT64_MAX is no bound. */
+typedef struct pm_bpe_memory {
+    uint64_t counts;    /* the arrays of counts of all threads; 256 KB a thread at least */
+    uint64_t fragments; /* and their merging */
+} pm_bpe_memory;
+
+/* Takes over a store with records of bytes (width 1), also on failure. Brings them to the vocabulary's merges, if it has any, and counts the pairs
+ * for the first time. */
+pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_vocab *vocab, unsigned threads, const pm_bpe_memory *memory,
+                           pm_ticker *ticker, pm_error *err);
 void pm_bpe_words_free(pm_bpe_words *words);
 /* Cells in all words that have more than one. */
 uint64_t pm_bpe_words_cells(const pm_bpe_words *words);
@@ -57,11 +68,11 @@ uint64_t pm_bpe_words_cells(const pm_bpe_words *words);
  * the highest count of a pair (UINT32_MAX: that or more). */
 uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, double share);
 uint32_t pm_bpe_words_highest(const pm_bpe_words *words);
-/* Cuts all words at pairs with a count below `threshold`; the fragments are ready for merging and belong to `words`. */
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t threshold, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
-/* Replaces the fragments in all words by what they were merged into, and counts the pairs anew, for a threshold not much below
- * next_threshold (a hint); n_symbols are in use now. */
-pm_status pm_bpe_words_substitute(pm_bpe_words *words, size_t n_symbols, uint64_t next_threshold, pm_ticker *ticker, pm_error *err);
+/* Cuts all words at pairs with a count below *threshold, which is raised when the fragments would take too much memory; they are ready for
+ * merging down to *threshold, and belong to `words`. */
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
+/* After merging: counts the pairs anew, for a threshold not much below next_threshold (a hint); n_symbols are in use now. */
+pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint64_t next_threshold, pm_ticker *ticker, pm_error *err);
 
 /* ---- the plan ---- */
 
@@ -74,9 +85,9 @@ typedef struct pm_bpe_plan {
 
 extern const pm_bpe_plan pm_bpe_plan_default;
 
-/* Adds up to `wanted` merges to a fresh vocabulary, from records of bytes, which it takes over. A pair is merged when its count is at least
- * min_count and 1. The phase of the ticker is the caller's; done is the number of merges. */
-pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_records *records, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
-                       pm_ticker *ticker, pm_error *err);
+/* Adds merges to the vocabulary until it has `wanted`, from a store with records of bytes, which it takes over, also on failure. A pair is merged
+ * when its count is at least min_count and 1. The phase of the ticker is the caller's; done is the number of merges. */
+pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
+                       const pm_bpe_memory *memory, pm_ticker *ticker, pm_error *err);
 
 #endif

@@ -1,42 +1,56 @@
-/* bpe_cut.c - passes over all distinct words: count pairs, cut at rare ones, put the merged fragments back.
+/* bpe_cut.c - passes over all distinct words: count pairs, cut at rare ones, put in what the fragments became.
  *
  * Idea (bpe.c says why it is exact). In a phase only pairs with a count of at least a threshold T matter. A word is cut wherever two neighbours
  * form a pair below T; what is left between cuts is a fragment when it has two cells or more. Fragments repeat much more than
- * words do, so they are added up in a hash table, merged once each, and a second pass puts the result back:
+ * words do, so they are added up in a hash table and merged once each. In the word only the fragment's number is left:
  *
- *     words, T = 3             pairs      cut             fragments      merged             put back
- *     2  l o w                 lo: 6      l o | w         l o   6        lo                 2  lo w
- *     3  l o w l y             ow: 5      l o | w | l y   l y   3        ly                 3  lo w ly      (here with only lo
- *     1  s l o                 ...        s | l o                                           1  s lo          and ly at T or above)
+ *     words, T = 3             pairs      cut             fragments      word         merged        the next phase reads
+ *     2  l o w                 lo: 6      l o | w         0: l o   6     2  #0 w      0: lo         2  lo w
+ *     3  l o w l y             ow: 5      l o | w | l y   1: l y   3     3  #0 w #1   1: ly         3  lo w ly     (here with only lo
+ *     1  s l o                 ...        s | l o                        1  s #0                    1  s lo         and ly at T or above)
+ *
+ * So a phase goes over the words twice: once to count pairs, for which a look at the first and last symbol of what each number stands for
+ * is enough (pairs inside are counted with the fragments, once each), and once to write symbols for numbers, cut, and write numbers for
+ * fragments. In memory or in a file, the store (count/store.h) gives chunks to read and takes new ones.
  *
  * Counting. Nobody needs the exact count of a rare pair, so pairs are counted in an array without keys: slot = pair while symbols are few,
  * else slot = hash(pair), where a slot holds the sum of all pairs that fall into it: never less than the count of any. Cutting at
  * slots below T is then right, and what is wrongly left together is counted exactly in the fragments. Each thread counts for itself in 32 bits
- * that stay at the top once there; T is at most that top. The sums become one bit a slot, "at least T", which fits a cache.
+ * that stay at the top once there; T is at most that top. The sums become one bit a slot, "at least T" (live), which fits a cache.
  *
- * Each stretch of a word that is a fragment is looked up once, when it is cut: the numbers of the fragments met in a chunk are kept in order, so
- * that substituting walks over the same stretches and takes the next number each time. Look-ups go through a short queue, so that the memory that
- * each of them needs is asked for well before it is used: the table of a phase fits no cache.
+ * When the fragments would take more memory than they may, T is raised on the way: bits are cleared, words still to come are cut at more
+ * pairs. Fragments found before are then longer than they need be, which does no harm: the phase ends at the raised T, and each pair at
+ * or above it was left together in all words.
  *
- * Words are records (records.h): bytes in the first phase, then cells of 2 bytes where all symbols fit and of 4 where not. A
- * pass takes chunks one by one on any thread; substituting writes new chunks (into the memory of those just read) and drops words
- * that have become a single symbol. Fragments are compared as the bytes of their cells, so a phase decodes nothing but distinct ones.
+ * A word is a record (records.h): bytes in the first phase, then units of 2 bytes while all symbols are below 2^15, or of 4. A unit without
+ * its top bit is a symbol; a unit with it begins the number of a fragment, of 15 + 16 bits or of 31, in the table of the thread that
+ * wrote the chunk (its mark). Symbols below 256 are the bytes themselves here, so that nothing is translated but fragments.
  *
- * Cost of a phase: a table look-up of a bit for each cell in both passes, one hash for each fragment met, one addition in the array of
- * counts for each pair. Memory: the records, one array of counts a thread, the distinct fragments of a phase, 4 bytes for each met. */
-#include "base/hash.h"
+ * Lengths of fragments are hard to foresee for a processor, so the inner loops do without branches on them: a word's live pairs are bits of a mask, whose
+ * edges are where fragments begin and end; a number stands for one or two symbols, both of which are written; gaps are copied 16 cells at a time.
+ * Look-ups go through a short queue, so that memory is asked for well before it is used: the table of a phase fits no cache.
+ *
+ * Cost of a phase: for each cell a table look-up of a bit, for each fragment met a hash and two cache lines, for each unit an addition in the
+ * array of counts. Memory: the records, one array of counts a thread, the distinct fragments of a phase, the longest word. */
+#include <pthread.h>
+
 #include "model/model.h"
-#include "train/bpe.h"
+#include "train/bpe_fragments.h"
+#include "train/bpe_replay.h"
 
 enum {
     DENSE_BITS = 20,    /* pairs are counted without hashing while two symbols have so many bits */
-    MIN_SLOT_BITS = 16, /* the array of counts has a slot for each CELLS_PER_SLOT cells, within these bounds */
+    MIN_SLOT_BITS = 16, /* the array of counts has a slot for each BYTES_PER_SLOT of records, within these bounds */
     MAX_SLOT_BITS = 21,
-    CELLS_PER_SLOT = 4,
-    BUCKETS = 4 * 32,   /* of counts: four a power of two */
-    RANGES = 16,        /* the array of counts is added up in so many tasks */
-    FIRST_FRAGMENT_BITS = 10,
-    QUEUE = 64          /* fragments looked up together */
+    BYTES_PER_SLOT = 4,
+    BUCKETS = 4 * 32, /* of counts: four a power of two */
+    RANGES = 16,      /* arrays are added up in so many tasks */
+    QUEUE = 64,       /* fragments looked up together */
+    NARROW = 1 << 15, /* symbols that units of 2 bytes can say */
+    BATCH = 128,      /* words written out together, */
+    BATCH_CELLS = 2048, /* or so many cells */
+    GAP = 16,         /* cells copied at once */
+    BUFFER_PAD = 64   /* cells behind the end of a buffer that may be read or written */
 };
 
 typedef struct shape {
@@ -46,56 +60,68 @@ typedef struct shape {
 
 /* A fragment met and not yet looked up. */
 typedef struct queued {
-    const uint8_t *key;
-    uint32_t n, tag, weight;
+    pm_fragment_key key;
+    uint32_t weight;
+    void *unit; /* where its number goes */
 } queued;
 
-/* What a fragment became. */
-typedef struct result {
-    uint32_t n, value; /* n is 1: the symbol; else where the symbols lie */
-} result;
+/* A word in the buffer. */
+typedef struct word {
+    size_t at;
+    uint32_t n, weight;
+} word;
 
-/* The fragments met in a chunk, in order. */
-typedef struct met {
-    uint32_t *numbers; /* in the table of the thread that cut the chunk */
-    unsigned thread;
-} met;
+/* What a fragment became: one or two symbols, or more, which lie in `longs`. */
+typedef uint64_t result;
+enum { ONE = 1, TWO = 2, MORE = 3 };
+#define RESULT_KIND(r) ((unsigned)((r) >> 62))
+#define RESULT_FIRST(r) ((uint32_t)(r))
+#define RESULT_LAST(r) ((uint32_t)((r) >> 32) & UINT32_C(0x3fffffff)) /* of one: the same symbol */
+#define RESULT_PLACE(r) ((size_t)((r) & (((uint64_t)1 << 62) - 1)))
+static inline result make_result(unsigned kind, uint32_t first, uint32_t last) { return (uint64_t)kind << 62 | (uint64_t)last << 32 | first; }
 
 typedef struct worker {
-    uint32_t *counts;       /* of each slot */
+    uint32_t *counts; /* of each slot */
     queued queue[QUEUE];
     size_t n_queue;
-    uint32_t *met;          /* of the chunk at hand */
-    size_t n_met, cap_met;
-    uint32_t *number;       /* of each of this thread's fragments: its number in the first thread's table */
-    result *results;        /* of each of this thread's fragments */
+    pm_fragments fragments;  /* met by this thread */
+    uint32_t *numbers;       /* of each of them in the first thread's table */
+    result *results;         /* of each of this thread's fragments of the phase before */
     size_t n_results;
-    pm_fragments fragments; /* met by this thread */
-    pm_records output;
-    pm_chunk *spare;        /* chunks to write to again */
-    uint64_t cells;         /* written, in words of more than one */
+    uint64_t room;           /* fragments may cost so much now; */
+    uint32_t seen_threshold; /* the threshold when that was set */
+    void *buffer;            /* the symbols of the words at hand */
+    size_t n_buffer, cap_buffer; /* cells */
+    word words[BATCH];
+    size_t n_words;
+    pm_chunk *read, *out, *spare;
+    uint64_t cells;          /* in words of more than one */
     char apart[64];
 } worker;
 
 struct pm_bpe_words {
-    pm_records records;
-    pm_chunk **chunks; /* the same, by number */
-    struct met *met;   /* of each */
-    size_t n_met;
-    unsigned width, next_width;
+    pm_store *store;
+    size_t n_chunks;         /* before the pass at hand */
+    unsigned width;          /* of the records' units */
+    unsigned cell_width;     /* of their symbols when numbers are written out */
+    unsigned next_width;     /* of the units that the cut writes */
+    size_t n_symbols;
     uint64_t cells;
     unsigned threads;
     worker *workers;
-    size_t count_bytes; /* of each worker's counts */
+    size_t count_bytes;      /* of each worker's counts */
     unsigned max_slot_bits;
-    shape shape;        /* of the counts that are there */
-    shape next;         /* of those that a pass makes */
-    uint64_t *live;     /* a bit a slot */
+    uint64_t room;           /* for fragments, each thread; UINT64_MAX: no bound */
+    shape shape;             /* of the counts that are there, or are being made */
+    uint64_t *live;          /* a bit a slot */
     uint32_t highest;
     uint64_t mass[BUCKETS], ranges[RANGES][BUCKETS]; /* sums of counts by size of the count */
     uint32_t range_highest[RANGES];
-    uint32_t threshold;
-    uint32_t rank[256];
+    pthread_mutex_t raising;
+    uint32_t threshold;      /* atomic while cutting */
+    uint32_t *longs;         /* results of more than two symbols: their number, then they */
+    size_t n_longs, cap_longs;
+    uint32_t rank[256], byte[256]; /* of each byte its symbol's number in the vocabulary, and back */
     pm_ticker *ticker;
 };
 
@@ -119,6 +145,34 @@ INLINE void set_cell(void *cells, size_t i, uint32_t value, unsigned width) {
     }
 }
 
+/* The unit at i as a number when its top bit is set (*number, else 0), else as a symbol; returns how many units that are. */
+INLINE size_t read_unit(const void *units, size_t i, unsigned width, uint32_t *symbol, uint32_t *number, uint64_t *is_number) {
+    uint32_t unit = cell(units, i, width), top = unit >> (8 * width - 1);
+    uint32_t mask = -top;
+    if (width == 2) {
+        *number = ((unit & 0x7fff) << 16 | cell(units, i + 1, 2)) & mask;
+    } else {
+        *number = unit & UINT32_C(0x7fffffff) & mask;
+    }
+    *symbol = unit;
+    *is_number = (uint64_t)0 - top;
+    return 1 + (width == 2 ? top : 0);
+}
+
+INLINE void write_number(void *unit, uint32_t number, unsigned width) {
+    if (width == 2) {
+        ((uint16_t *)unit)[0] = (uint16_t)(0x8000 | number >> 16);
+        ((uint16_t *)unit)[1] = (uint16_t)number;
+    } else {
+        *(uint32_t *)unit = UINT32_C(0x80000000) | number;
+    }
+}
+
+/* What a unit stands for. */
+INLINE result result_of(const result *results, uint32_t symbol, uint32_t number, uint64_t is_number) {
+    return (results[number] & is_number) | (make_result(ONE, symbol, symbol) & ~is_number);
+}
+
 INLINE size_t slot_of(uint32_t left, uint32_t right, unsigned bits, unsigned shift) {
     if (shift) {
         return (size_t)left << shift | right;
@@ -127,11 +181,11 @@ INLINE size_t slot_of(uint32_t left, uint32_t right, unsigned bits, unsigned shi
 }
 
 /* How n_symbols are counted for a coming threshold of about `threshold`: few slots are fast, but what falls into a slot by chance must stay
- * below the threshold. Bytes are counted as they are, all symbols as numbers. */
-static shape shape_for(const pm_bpe_words *w, size_t n_symbols, uint64_t threshold) {
+ * below the threshold. All symbols are counted as numbers while they are few. */
+static shape shape_for(const pm_bpe_words *w, uint64_t threshold) {
     unsigned bits = 8;
     uint64_t all = 0;
-    while ((size_t)1 << bits < n_symbols) {
+    while ((size_t)1 << bits < w->n_symbols) {
         bits++;
     }
     if (2 * bits <= DENSE_BITS && 2 * bits <= w->max_slot_bits) {
@@ -150,55 +204,99 @@ INLINE void add_count(uint32_t *counts, size_t slot, uint32_t weight) {
     counts[slot] = sum < weight ? UINT32_MAX : sum;
 }
 
-INLINE void count_cells(uint32_t *counts, const void *cells, size_t n, uint32_t weight, unsigned width, unsigned bits, unsigned shift) {
-    uint32_t left = cell(cells, 0, width);
+/* ---------------------------------------------------------------- counting ---- */
+
+static void count_bytes(uint32_t *counts, const uint8_t *bytes, size_t n, uint32_t weight) {
     for (size_t i = 1; i < n; i++) {
-        uint32_t right = cell(cells, i, width);
-        add_count(counts, slot_of(left, right, bits, shift), weight);
-        left = right;
+        add_count(counts, (size_t)bytes[i - 1] << 8 | bytes[i], weight);
     }
 }
 
-/* ---------------------------------------------------------------- chunks as tasks ---- */
-
-static void free_met(pm_bpe_words *w) {
-    for (size_t i = 0; i < w->n_met; i++) {
-        pm_free(w->met[i].numbers);
+/* Counts the pairs between units; returns the cells. */
+INLINE size_t count_units(const pm_bpe_words *w, uint32_t *counts, const result *results, const pm_record *record, unsigned width, unsigned bits,
+                          unsigned shift) {
+    const void *units = pm_record_cells(record);
+    size_t n = record->n, cells = 0;
+    uint32_t last = 0, symbol, number;
+    uint64_t is_number;
+    for (size_t i = 0; i < n;) {
+        bool first = i == 0;
+        i += read_unit(units, i, width, &symbol, &number, &is_number);
+        result r = result_of(results, symbol, number, is_number);
+        uint32_t begin = RESULT_FIRST(r), end = RESULT_LAST(r);
+        cells += RESULT_KIND(r);
+        if (__builtin_expect(RESULT_KIND(r) == MORE, 0)) {
+            const uint32_t *more = w->longs + RESULT_PLACE(r);
+            cells += more[0] - MORE;
+            begin = more[1];
+            end = more[more[0]];
+        }
+        if (!first) {
+            add_count(counts, slot_of(last, begin, bits, shift), record->weight);
+        }
+        last = end;
     }
-    pm_free(w->met);
-    w->met = NULL;
-    w->n_met = 0;
+    return cells;
 }
 
-static pm_status number_chunks(pm_bpe_words *w, pm_error *err) {
-    free_met(w);
-    pm_free(w->chunks);
-    w->chunks = pm_alloc(w->records.n_chunks, sizeof *w->chunks);
-    w->met = pm_calloc(w->records.n_chunks, sizeof *w->met);
-    if (!w->chunks || !w->met) {
-        return pm_fail_memory(err);
+INLINE void count_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, unsigned bits, unsigned shift) {
+    const result *results = w->workers[chunk->mark].results;
+    for (size_t at = sizeof *chunk; at < chunk->used;) {
+        const pm_record *record = pm_record_at(chunk, at);
+        size_t cells = count_units(w, k->counts, results, record, width, bits, shift);
+        at += pm_record_bytes(record->n, width);
+        k->cells += cells > 1 ? cells : 0;
     }
-    w->n_met = w->records.n_chunks;
-    size_t n = 0;
-    for (pm_chunk *c = w->records.first; c; c = c->next) {
-        w->chunks[n++] = c;
-    }
-    return PM_OK;
 }
 
-/* ---------------------------------------------------------------- counts ---- */
-
-static pm_status count_chunk(void *ctx, unsigned thread, size_t number, pm_error *err) {
-    pm_bpe_words *w = ctx;
-    worker *k = &w->workers[thread];
-    const pm_chunk *chunk = w->chunks[number];
+static void count_byte_records(worker *k, const pm_chunk *chunk) {
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *record = pm_record_at(chunk, at);
         at += pm_record_bytes(record->n, 1);
         if (record->weight && record->n > 1) {
-            count_cells(k->counts, pm_record_cells(record), record->n, record->weight, 1, 16, 8);
+            count_bytes(k->counts, pm_record_cells(record), record->n, record->weight);
             k->cells += record->n;
         }
+    }
+}
+
+static pm_status count_chunk(pm_bpe_words *w, worker *k, size_t number, pm_error *err) {
+    const pm_chunk *chunk;
+    unsigned bits = w->shape.bits, shift = w->shape.shift;
+    PM_TRY(pm_store_get(w->store, number, &k->read, &chunk, err));
+    if (w->width == 1) {
+        count_byte_records(k, chunk);
+    } else if (w->width == 4) {
+        count_records(w, k, chunk, 4, bits, shift);
+    } else if (shift) {
+        count_records(w, k, chunk, 2, bits, shift);
+    } else {
+        count_records(w, k, chunk, 2, bits, 0);
+    }
+    return PM_OK;
+}
+
+/* The pairs that are inside of what one in RANGES of the fragments became. */
+static void count_inside(const pm_bpe_words *w, worker *k, size_t range) {
+    const pm_fragments *f = &w->workers[0].fragments;
+    for (size_t i = f->n * range / RANGES; i < f->n * (range + 1) / RANGES; i++) {
+        const pm_fragment *x = &f->items[i];
+        uint32_t weight = x->weight < UINT32_MAX ? (uint32_t)x->weight : UINT32_MAX;
+        for (size_t s = 1; s < x->n_after; s++) {
+            uint32_t left = f->symbols[x->at + s - 1], right = f->symbols[x->at + s];
+            left = left < 256 ? w->byte[left] : left;
+            right = right < 256 ? w->byte[right] : right;
+            add_count(k->counts, slot_of(left, right, w->shape.bits, w->shape.shift), weight);
+        }
+    }
+}
+
+static pm_status count_task(void *ctx, unsigned thread, size_t number, pm_error *err) {
+    pm_bpe_words *w = ctx;
+    if (number < RANGES) {
+        count_inside(w, &w->workers[thread], number);
+    } else {
+        PM_TRY(count_chunk(w, &w->workers[thread], number - RANGES, err));
     }
     return pm_ticker_poll(w->ticker, thread, err);
 }
@@ -240,9 +338,10 @@ static pm_status add_range(void *ctx, unsigned thread, size_t range, pm_error *e
     return pm_ticker_poll(w->ticker, thread, err);
 }
 
-/* After a pass that counted: the sums, and how many cells there are. */
-static pm_status end_counting(pm_bpe_words *w, pm_error *err) {
-    w->shape = w->next;
+/* Counts all pairs: the sums, and how many cells there are. */
+static pm_status count_all(pm_bpe_words *w, pm_error *err) {
+    memset(w->workers[0].counts, 0, w->count_bytes);
+    PM_TRY(pm_parallel(w->threads, pm_store_size(w->store) + RANGES, count_task, w, NULL, err));
     PM_TRY(pm_parallel(w->threads, RANGES, add_range, w, NULL, err));
     memset(w->mass, 0, sizeof w->mass);
     w->highest = 0;
@@ -277,137 +376,40 @@ uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, double share) {
     return least > UINT32_MAX ? UINT32_MAX : (uint32_t)least;
 }
 
-/* ---------------------------------------------------------------- fragments ---- */
+/* ---------------------------------------------------------------- live pairs ---- */
 
-static pm_status fragments_init(pm_fragments *f, pm_error *err) {
-    f->bits = FIRST_FRAGMENT_BITS;
-    f->slots = pm_calloc((size_t)1 << f->bits, sizeof *f->slots);
-    return f->slots ? PM_OK : pm_fail_memory(err);
-}
-
-static void fragments_clear(pm_fragments *f) {
-    f->n = 0;
-    f->keys.len = 0;
-    memset(f->slots, 0, sizeof *f->slots << f->bits);
-}
-
-static void fragments_release(pm_fragments *f) {
-    pm_free(f->items);
-    pm_free(f->slots);
-    pm_free(f->cells);
-    pm_buf_release(&f->keys);
-    *f = (pm_fragments){0};
-}
-
-/* The slot of a key, or the empty one where it belongs. */
-INLINE pm_fragment_slot *find_fragment(const pm_fragments *f, const void *key, size_t bytes, uint32_t n, uint32_t tag) {
-    size_t mask = ((size_t)1 << f->bits) - 1, at = tag >> (32 - f->bits);
-    for (;; at = (at + 1) & mask) {
-        pm_fragment_slot *slot = &f->slots[at];
-        if (!slot->index) {
-            return slot;
+/* Sets or, when the threshold was raised, clears bits. Others may be reading them. */
+static void mark_live(pm_bpe_words *w, uint32_t threshold) {
+    const uint32_t *counts = w->workers[0].counts;
+    size_t n = (size_t)1 << w->shape.bits;
+    for (size_t i = 0; i < n; i += 64) {
+        uint64_t mask = 0;
+        for (size_t k = 0; k < 64; k++) {
+            mask |= (uint64_t)(counts[i + k] >= threshold) << k;
         }
-        if (slot->tag == tag && f->items[slot->index - 1].n == n && memcmp(f->keys.data + f->items[slot->index - 1].key, key, bytes) == 0) {
-            return slot;
-        }
+        __atomic_store_n(&w->live[i / 64], mask, __ATOMIC_RELAXED);
     }
 }
 
-static pm_status grow_fragments(pm_fragments *f, pm_error *err) {
-    unsigned bits = f->bits + 1;
-    if (bits > 31) {
-        return pm_fail(err, PM_LIMIT, "more than 2^31 distinct fragments");
+/* The fragments cost as much as they may for now: doubles the threshold, and lets them have half of what is left. */
+static pm_status raise_threshold(pm_bpe_words *w, worker *k, pm_error *err) {
+    pthread_mutex_lock(&w->raising);
+    uint32_t threshold = w->threshold;
+    bool raise = threshold == k->seen_threshold, can = threshold < UINT32_MAX;
+    if (raise && can) {
+        threshold = threshold < UINT32_MAX / 2 ? 2 * threshold : UINT32_MAX;
+        mark_live(w, threshold);
+        w->threshold = threshold;
     }
-    pm_fragment_slot *slots = pm_calloc((size_t)1 << bits, sizeof *slots);
-    if (!slots) {
-        return pm_fail_memory(err);
+    pthread_mutex_unlock(&w->raising);
+    if (raise && !can) {
+        return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: what frequent pairs make of its words needs more than %llu bytes",
+                       (unsigned long long)w->room * w->threads);
     }
-    size_t mask = ((size_t)1 << bits) - 1;
-    for (size_t i = 0; i < (size_t)1 << f->bits; i++) {
-        if (f->slots[i].index) {
-            size_t at = f->slots[i].tag >> (32 - bits);
-            while (slots[at].index) {
-                at = (at + 1) & mask;
-            }
-            slots[at] = f->slots[i];
-        }
-    }
-    pm_free(f->slots);
-    f->slots = slots;
-    f->bits = bits;
+    k->seen_threshold = threshold;
+    k->room += (w->room - k->room) / 2;
     return PM_OK;
 }
-
-static inline uint32_t tag_of(const void *key, size_t bytes) { return (uint32_t)(pm_hash(key, bytes) >> 32); }
-
-static pm_status add_fragment(pm_fragments *f, const void *key, size_t bytes, uint32_t n, uint32_t tag, uint64_t weight, uint32_t *number,
-                              pm_error *err) {
-    pm_fragment_slot *slot = find_fragment(f, key, bytes, n, tag);
-    if (slot->index) {
-        *number = slot->index - 1;
-        f->items[*number].weight += weight;
-        return PM_OK;
-    }
-    *number = (uint32_t)f->n;
-    PM_TRY(pm_grow((void **)&f->items, &f->cap, f->n + 1, sizeof *f->items, err));
-    f->items[f->n] = (pm_fragment){.weight = weight, .key = f->keys.len, .n = n};
-    PM_TRY(pm_buf_append(&f->keys, key, bytes, err));
-    *slot = (pm_fragment_slot){tag, (uint32_t)++f->n};
-    return f->n > (size_t)1 << f->bits >> 1 ? grow_fragments(f, err) : PM_OK;
-}
-
-static void free_results(worker *k) {
-    pm_free(k->number);
-    pm_free(k->results);
-    k->number = NULL;
-    k->results = NULL;
-    k->n_results = 0;
-}
-
-/* Adds what the other threads met to the first thread's fragments. */
-static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
-    pm_fragments *all = &w->workers[0].fragments;
-    for (unsigned i = 1; i < w->threads; i++) {
-        worker *k = &w->workers[i];
-        pm_fragments *f = &k->fragments;
-        k->number = pm_alloc(f->n, sizeof *k->number);
-        if (!k->number) {
-            return pm_fail_memory(err);
-        }
-        for (size_t x = 0; x < f->n; x++) {
-            const uint8_t *key = f->keys.data + f->items[x].key;
-            uint32_t n = f->items[x].n;
-            size_t bytes = (size_t)n * w->width;
-            PM_TRY(add_fragment(all, key, bytes, n, tag_of(key, bytes), f->items[x].weight, &k->number[x], err));
-        }
-        k->n_results = f->n;
-        fragments_clear(f);
-    }
-    w->workers[0].n_results = all->n;
-    return PM_OK;
-}
-
-/* Writes the symbols of all fragments, with borders, for merging. */
-static pm_status decode_fragments(pm_bpe_words *w, pm_error *err) {
-    pm_fragments *f = &w->workers[0].fragments;
-    size_t total = f->keys.len / w->width + f->n + 1, n = 0;
-    PM_TRY(pm_grow((void **)&f->cells, &f->cap_cells, total, sizeof *f->cells, err));
-    f->cells[n++] = (pm_bpe_cell){(uint32_t)PM_BPE_BORDER, 1, 0};
-    for (size_t i = 0; i < f->n; i++) {
-        pm_fragment *x = &f->items[i];
-        const void *key = f->keys.data + x->key;
-        x->at = n;
-        for (size_t k = 0; k < x->n; k++) {
-            uint32_t c = cell(key, k, w->width);
-            f->cells[n++] = (pm_bpe_cell){w->width == 1 ? w->rank[c] : c, 1, x->weight};
-        }
-        f->cells[n++] = (pm_bpe_cell){(uint32_t)PM_BPE_BORDER, 1, 0};
-    }
-    f->n_cells = n;
-    return PM_OK;
-}
-
-/* ---------------------------------------------------------------- stretches ---- */
 
 /* A bit for each of the n <= 64 pairs from cell `start` on: is its slot live? */
 INLINE uint64_t live_pairs(const uint64_t *live, const void *cells, size_t start, size_t n, unsigned width, unsigned bits, unsigned shift) {
@@ -416,304 +418,387 @@ INLINE uint64_t live_pairs(const uint64_t *live, const void *cells, size_t start
     for (size_t i = 0; i < n; i++) {
         uint32_t right = cell(cells, start + i + 1, width);
         size_t slot = slot_of(left, right, bits, shift);
-        mask |= (live[slot >> 6] >> (slot & 63) & 1) << i;
+        mask |= (__atomic_load_n(&live[slot >> 6], __ATOMIC_RELAXED) >> (slot & 63) & 1) << i;
         left = right;
     }
     return mask;
 }
 
-typedef struct pass {
-    pm_bpe_words *words;
-    worker *worker;
-    const void *cells; /* of the record at hand */
-    uint32_t weight;
-    void *out;         /* substituting: the new cells, */
-    size_t n_out;      /* how many are written, */
-    size_t n_in;       /* from how many old ones, */
-    const uint32_t *met; /* the numbers of the fragments to come, */
-    const result *results; /* and what they became */
-} pass;
-
-/* Calls stretch for each fragment of the record, in order: cells [from, to). */
-INLINE pm_status each_stretch(pass *p, size_t n, unsigned width, unsigned bits, unsigned shift,
-                              pm_status (*stretch)(pass *, size_t, size_t, unsigned, pm_error *), pm_error *err) {
-    const uint64_t *live = p->words->live;
-    size_t open = SIZE_MAX; /* where the open stretch begins */
-    for (size_t base = 0; base + 1 < n; base += 64) {
-        size_t pairs = n - 1 - base < 64 ? n - 1 - base : 64, i = 0;
-        uint64_t mask = live_pairs(live, p->cells, base, pairs, width, bits, shift);
-        while (i < pairs) {
-            if (open == SIZE_MAX) {
-                if (!(mask >> i)) {
-                    break;
-                }
-                i += (size_t)__builtin_ctzll(mask >> i);
-                open = base + i;
-            }
-            uint64_t cuts = ~mask >> i;
-            i = cuts ? i + (size_t)__builtin_ctzll(cuts) : 64;
-            if (i < pairs) {
-                PM_TRY(stretch(p, open, base + i + 1, width, err));
-                open = SIZE_MAX;
-            }
-        }
-    }
-    return open == SIZE_MAX ? PM_OK : stretch(p, open, n, width, err);
-}
-
 /* ---------------------------------------------------------------- cutting ---- */
 
 /* Looks up what is queued. */
-static pm_status look_up(worker *k, unsigned width, pm_error *err) {
+INLINE pm_status look_up(pm_bpe_words *w, worker *k, unsigned out_width, pm_error *err) {
     pm_fragments *f = &k->fragments;
     for (size_t i = 0; i < k->n_queue; i++) {
-        const pm_fragment_slot *home = &f->slots[k->queue[i].tag >> (32 - f->bits)];
-        if (home->index && home->tag == k->queue[i].tag) {
-            __builtin_prefetch(&f->items[home->index - 1], 1);
-        }
+        pm_fragments_prefetch(f, k->queue[i].key.hash);
     }
-    PM_TRY(pm_grow((void **)&k->met, &k->cap_met, k->n_met + k->n_queue, sizeof *k->met, err));
     for (size_t i = 0; i < k->n_queue; i++) {
-        const queued *q = &k->queue[i];
-        PM_TRY(add_fragment(f, q->key, (size_t)q->n * width, q->n, q->tag, q->weight, &k->met[k->n_met], err));
-        k->n_met++;
+        uint32_t number = 0;
+        PM_TRY(pm_fragments_add(f, &k->queue[i].key, k->queue[i].weight, &number, err));
+        write_number(k->queue[i].unit, number, out_width);
     }
     k->n_queue = 0;
+    return pm_fragments_cost(f) > k->room ? raise_threshold(w, k, err) : PM_OK;
+}
+
+/* A fragment of n cells was met; its number goes to `unit`. */
+INLINE pm_status meet(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, void *unit, unsigned width, unsigned out_width,
+                      pm_error *err) {
+    size_t bytes = n * width;
+    if (__builtin_expect(bytes > PM_FRAGMENT_SHORT, 0)) {
+        uint32_t number = 0;
+        PM_TRY(pm_fragments_add_cells(&k->fragments, cells, (uint32_t)n, width, weight, &number, err));
+        write_number(unit, number, out_width);
+        return PM_OK;
+    }
+    queued *q = &k->queue[k->n_queue++];
+    pm_fragment_key_short(&q->key, cells, (uint32_t)n, bytes);
+    q->weight = weight;
+    q->unit = unit;
+    pm_fragments_prefetch_slot(&k->fragments, q->key.hash);
+    return k->n_queue == QUEUE ? look_up(w, k, out_width, err) : PM_OK;
+}
+
+/* Copies GAP cells as units. */
+INLINE void copy_gap(void *out, const void *cells, unsigned width, unsigned out_width) {
+    typedef uint8_t bytes __attribute__((vector_size(GAP)));
+    typedef uint16_t units __attribute__((vector_size(2 * GAP)));
+    if (width == out_width) {
+        memcpy(out, cells, (size_t)GAP * width);
+    } else {
+        bytes from;
+        memcpy(&from, cells, sizeof from);
+        units to = __builtin_convertvector(from, units);
+        memcpy(out, &to, sizeof to);
+    }
+}
+
+/* Copies n cells as units; GAP of both can be touched behind them. */
+INLINE void copy_cells(void *out, const void *cells, size_t n, unsigned width, unsigned out_width) {
+    copy_gap(out, cells, width, out_width);
+    for (size_t i = GAP; i < n; i += GAP) {
+        copy_gap((uint8_t *)out + i * out_width, (const uint8_t *)cells + i * width, width, out_width);
+    }
+}
+
+/* Cuts a word of n cells and writes its units; *n_out is how many. */
+INLINE pm_status cut_word(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, void *out, size_t *n_out, unsigned width,
+                          unsigned out_width, unsigned bits, unsigned shift, pm_error *err) {
+    const uint8_t *in = cells;
+    uint8_t *to = out;
+    size_t open = 0, done = 0; /* where the open fragment begins, if there is one; cells written */
+    uint64_t carry = 0;        /* 1: there is one */
+    for (size_t base = 0; base < n; base += 64) {
+        size_t pairs = n - 1 - base < 64 ? n - 1 - base : 64;
+        uint64_t mask = live_pairs(w->live, cells, base, pairs, width, bits, shift), before = mask << 1 | carry;
+        uint64_t begins = mask & ~before, ends = ~mask & before;
+        while (ends) {
+            size_t end = base + (size_t)__builtin_ctzll(ends) + 1;
+            ends &= ends - 1;
+            if (!carry) {
+                open = base + (size_t)__builtin_ctzll(begins);
+                begins &= begins - 1;
+            }
+            carry = 0;
+            copy_cells(to, in + done * width, open - done, width, out_width);
+            to += (open - done) * out_width;
+            PM_TRY(meet(w, k, in + open * width, end - open, weight, to, width, out_width, err));
+            to += out_width == 2 ? 4 : out_width;
+            done = end;
+        }
+        if (begins) {
+            open = base + (size_t)__builtin_ctzll(begins);
+        }
+        carry = mask >> 63;
+    }
+    copy_cells(to, in + done * width, n - done, width, out_width);
+    *n_out = (size_t)(to - (uint8_t *)out) / out_width + (n - done);
     return PM_OK;
 }
 
-INLINE pm_status meet_stretch(pass *p, size_t from, size_t to, unsigned width, pm_error *err) {
-    worker *k = p->worker;
-    const uint8_t *key = (const uint8_t *)p->cells + from * width;
-    uint32_t tag = tag_of(key, (to - from) * width);
-    __builtin_prefetch(&k->fragments.slots[tag >> (32 - k->fragments.bits)]);
-    k->queue[k->n_queue++] = (queued){key, (uint32_t)(to - from), tag, p->weight};
-    return k->n_queue == QUEUE ? look_up(k, width, err) : PM_OK;
+/* ---------------------------------------------------------------- words ---- */
+
+static pm_status grow_buffer(worker *k, size_t cells, unsigned width, pm_error *err) {
+    size_t bytes = k->cap_buffer * width;
+    void *buffer = k->buffer;
+    if (cells > SIZE_MAX / 8) {
+        return pm_fail_memory(err);
+    }
+    pm_status status = pm_grow(&buffer, &bytes, (cells + BUFFER_PAD) * width, 1, err);
+    k->buffer = buffer;
+    k->cap_buffer = bytes / width;
+    return status;
 }
 
-INLINE pm_status cut_records(pass *p, const pm_chunk *chunk, unsigned width, unsigned bits, unsigned shift, pm_error *err) {
+/* Appends a result of many symbols to the buffer; room for `more` cells behind it. */
+static pm_status append_long(pm_bpe_words *w, worker *k, result r, size_t more, unsigned width, pm_error *err) {
+    const uint32_t *symbols = w->longs + RESULT_PLACE(r);
+    size_t count = *symbols++;
+    if (k->n_buffer + count + more + BUFFER_PAD > k->cap_buffer) {
+        PM_TRY(grow_buffer(k, k->n_buffer + count + more, width, err));
+    }
+    for (size_t i = 0; i < count; i++) {
+        set_cell(k->buffer, k->n_buffer + i, symbols[i], width);
+    }
+    k->n_buffer += count;
+    return PM_OK;
+}
+
+/* Writes a word's symbols behind what is in the buffer. */
+INLINE pm_status write_out(pm_bpe_words *w, worker *k, const result *results, const pm_record *record, unsigned width, unsigned cell_width, pm_error *err) {
+    const void *units = pm_record_cells(record);
+    size_t n_units = record->n, n = k->n_buffer, begin = n;
+    uint32_t symbol, number;
+    uint64_t is_number;
+    if (n + 2 * n_units + BUFFER_PAD > k->cap_buffer) {
+        PM_TRY(grow_buffer(k, n + 2 * n_units, cell_width, err));
+    }
+    void *buffer = k->buffer;
+    for (size_t i = 0; i < n_units;) {
+        i += read_unit(units, i, width, &symbol, &number, &is_number);
+        result r = result_of(results, symbol, number, is_number);
+        if (__builtin_expect(RESULT_KIND(r) == MORE, 0)) {
+            k->n_buffer = n;
+            PM_TRY(append_long(w, k, r, 2 * (n_units - i), cell_width, err));
+            buffer = k->buffer;
+            n = k->n_buffer;
+            continue;
+        }
+        set_cell(buffer, n, RESULT_FIRST(r), cell_width);
+        set_cell(buffer, n + 1, RESULT_LAST(r), cell_width);
+        n += RESULT_KIND(r);
+    }
+    if (n - begin > UINT32_MAX) {
+        return pm_fail(err, PM_LIMIT, "a pre-token of more than 2^32 - 1 symbols");
+    }
+    k->n_buffer = n;
+    if (n - begin > 1) {
+        k->words[k->n_words++] = (word){begin, (uint32_t)(n - begin), record->weight};
+    } else {
+        k->n_buffer = begin; /* one symbol: never to be cut or merged again */
+    }
+    return PM_OK;
+}
+
+/* The thread's chunk to write to is full: into the store with it. Numbers that are not known yet point into it. */
+static pm_status put_out(pm_bpe_words *w, worker *k, pm_error *err) {
+    PM_TRY(w->next_width == 2 ? look_up(w, k, 2, err) : look_up(w, k, 4, err));
+    PM_TRY(pm_store_put(w->store, &k->out, err));
+    if (k->out) { /* it went to the file: this memory is free */
+        pm_chunk_free(k->spare);
+        k->spare = k->out;
+        k->out = NULL;
+    }
+    return PM_OK;
+}
+
+/* Room for a record of at most `bytes` bytes. */
+INLINE pm_status reserve(pm_bpe_words *w, worker *k, size_t bytes, pm_record **record, pm_error *err) {
+    bytes += PM_RECORDS_PAD;
+    if (!k->out || k->out->size - k->out->used < bytes) {
+        if (k->out) {
+            PM_TRY(put_out(w, k, err));
+        }
+        if (k->spare && k->spare->size - sizeof *k->spare >= bytes) {
+            k->out = k->spare;
+            k->spare = NULL;
+            k->out->used = sizeof *k->out;
+        } else {
+            pm_records one = {0};
+            k->out = pm_records_add_chunk(&one, bytes);
+        }
+        if (!k->out) {
+            return pm_fail_memory(err);
+        }
+        k->out->mark = (size_t)(k - w->workers);
+    }
+    *record = pm_record_at(k->out, k->out->used);
+    return PM_OK;
+}
+
+/* Cuts a word of n cells into a new record. */
+INLINE pm_status cut_record(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, unsigned width, unsigned out_width, unsigned bits,
+                            unsigned shift, pm_error *err) {
+    size_t n_out = 0;
+    pm_record *record = NULL;
+    PM_TRY(reserve(w, k, pm_record_bytes(n, out_width), &record, err));
+    PM_TRY(cut_word(w, k, cells, n, weight, pm_record_cells(record), &n_out, width, out_width, bits, shift, err));
+    *record = (pm_record){weight, (uint32_t)n_out};
+    k->out->used += pm_record_bytes(n_out, out_width);
+    return PM_OK;
+}
+
+static pm_status cut_byte_records(pm_bpe_words *w, worker *k, const pm_chunk *chunk, pm_error *err) {
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *record = pm_record_at(chunk, at);
-        at += pm_record_bytes(record->n, width);
-        p->cells = pm_record_cells(record);
-        p->weight = record->weight;
-        if (record->weight) {
-            PM_TRY(each_stretch(p, record->n, width, bits, shift, meet_stretch, err));
+        at += pm_record_bytes(record->n, 1);
+        if (record->weight && record->n > 1) {
+            PM_TRY(cut_record(w, k, pm_record_cells(record), record->n, record->weight, 1, 2, 16, 8, err));
         }
     }
     return PM_OK;
 }
 
-static pm_status keep_met(met *out, worker *k, unsigned thread, pm_error *err) {
-    out->thread = thread;
-    out->numbers = pm_alloc(k->n_met, sizeof *out->numbers);
-    if (!out->numbers) {
-        return pm_fail_memory(err);
+/* Some words are written out before they are cut: a load of what was stored a moment ago in smaller parts would wait. */
+INLINE pm_status cut_records(pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, unsigned cell_width, unsigned bits, unsigned shift,
+                             pm_error *err) {
+    const result *results = w->workers[chunk->mark].results;
+    for (size_t at = sizeof *chunk; at < chunk->used;) {
+        k->n_words = k->n_buffer = 0;
+        while (at < chunk->used && k->n_words < BATCH && k->n_buffer < BATCH_CELLS) {
+            const pm_record *record = pm_record_at(chunk, at);
+            at += pm_record_bytes(record->n, width);
+            PM_TRY(write_out(w, k, results, record, width, cell_width, err));
+        }
+        for (size_t i = 0; i < k->n_words; i++) {
+            const word *x = &k->words[i];
+            PM_TRY(cut_record(w, k, (uint8_t *)k->buffer + x->at * cell_width, x->n, x->weight, cell_width, cell_width, bits, shift, err));
+        }
     }
-    if (k->n_met) {
-        memcpy(out->numbers, k->met, k->n_met * sizeof *out->numbers);
-    }
-    k->n_met = 0;
     return PM_OK;
 }
 
-static pm_status cut_chunk(void *ctx, unsigned thread, size_t number, pm_error *err) {
-    pm_bpe_words *w = ctx;
-    pass p = {.words = w, .worker = &w->workers[thread]};
-    const pm_chunk *chunk = w->chunks[number];
+static pm_status cut_chunk(pm_bpe_words *w, worker *k, const pm_chunk *chunk, pm_error *err) {
     unsigned bits = w->shape.bits, shift = w->shape.shift;
     if (w->width == 1) {
-        PM_TRY(cut_records(&p, chunk, 1, 16, 8, err));
-    } else if (w->width == 2) {
-        PM_TRY(shift ? cut_records(&p, chunk, 2, bits, shift, err) : cut_records(&p, chunk, 2, bits, 0, err));
-    } else {
-        PM_TRY(cut_records(&p, chunk, 4, bits, shift, err));
+        return cut_byte_records(w, k, chunk, err);
     }
-    PM_TRY(look_up(p.worker, w->width, err));
-    PM_TRY(keep_met(&w->met[number], p.worker, thread, err));
+    if (w->width == 2 && w->cell_width == 2) {
+        return shift ? cut_records(w, k, chunk, 2, 2, bits, shift, err) : cut_records(w, k, chunk, 2, 2, bits, 0, err);
+    }
+    if (w->width == 2) {
+        return cut_records(w, k, chunk, 2, 4, bits, 0, err);
+    }
+    return cut_records(w, k, chunk, 4, 4, bits, shift, err);
+}
+
+static pm_status cut_task(void *ctx, unsigned thread, size_t number, pm_error *err) {
+    pm_bpe_words *w = ctx;
+    worker *k = &w->workers[thread];
+    pm_chunk *chunk;
+    PM_TRY(pm_store_take(w->store, number, &k->spare, &chunk, err));
+    pm_status status = cut_chunk(w, k, chunk, err);
+    pm_chunk_free(k->spare);
+    k->spare = chunk;
+    PM_TRY(status);
     return pm_ticker_poll(w->ticker, thread, err);
 }
 
-static void mark_live(pm_bpe_words *w) {
-    uint32_t *counts = w->workers[0].counts;
-    size_t n = (size_t)1 << w->shape.bits;
-    for (size_t i = 0; i < n; i += 64) {
-        uint64_t mask = 0;
-        for (size_t k = 0; k < 64; k++) {
-            mask |= (uint64_t)(counts[i + k] >= w->threshold) << k;
+static pm_status cut_all(pm_bpe_words *w, pm_error *err) {
+    PM_TRY(pm_parallel(w->threads, pm_store_size(w->store), cut_task, w, NULL, err));
+    for (unsigned i = 0; i < w->threads; i++) {
+        if (w->workers[i].out) {
+            PM_TRY(put_out(w, &w->workers[i], err));
         }
-        w->live[i / 64] = mask;
+        pm_chunk_free(w->workers[i].spare);
+        w->workers[i].spare = NULL;
     }
-    memset(counts, 0, n * sizeof *counts);
+    pm_store_compact(w->store);
+    return PM_OK;
 }
 
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t threshold, pm_ticker *ticker, pm_fragments **fragments, pm_error *err) {
-    words->ticker = ticker;
-    words->threshold = threshold;
-    mark_live(words);
-    for (unsigned i = 0; i < words->threads; i++) {
-        fragments_clear(&words->workers[i].fragments);
-        free_results(&words->workers[i]);
+/* Adds what the other threads met to the first thread's fragments. */
+static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
+    for (unsigned i = 1; i < w->threads; i++) {
+        worker *k = &w->workers[i];
+        k->numbers = pm_alloc(k->fragments.n, sizeof *k->numbers);
+        if (!k->numbers) {
+            return pm_fail_memory(err);
+        }
+        k->n_results = k->fragments.n;
+        PM_TRY(pm_fragments_join(&w->workers[0].fragments, &k->fragments, w->cell_width, k->numbers, err));
+        pm_fragments_release(&k->fragments);
+        PM_TRY(pm_fragments_init(&k->fragments, err));
     }
-    PM_TRY(pm_parallel(words->threads, words->records.n_chunks, cut_chunk, words, NULL, err));
+    w->workers[0].n_results = w->workers[0].fragments.n;
+    return PM_OK;
+}
+
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, pm_ticker *ticker, pm_fragments **fragments, pm_error *err) {
+    words->ticker = ticker;
+    words->threshold = *threshold;
+    mark_live(words, *threshold);
+    for (unsigned i = 0; i < words->threads; i++) {
+        worker *k = &words->workers[i];
+        pm_fragments_clear(&k->fragments);
+        k->room = words->room / 2;
+        k->seen_threshold = *threshold;
+    }
+    words->next_width = words->cell_width == 1 ? 2 : words->cell_width;
+    PM_TRY(cut_all(words, err));
     PM_TRY(join_fragments(words, err));
-    PM_TRY(decode_fragments(words, err));
+    PM_TRY(pm_fragments_decode(&words->workers[0].fragments, words->cell_width, words->rank, err));
+    words->width = words->next_width;
+    *threshold = words->threshold;
     *fragments = &words->workers[0].fragments;
     return PM_OK;
 }
 
-/* ---------------------------------------------------------------- substituting ---- */
+/* ---------------------------------------------------------------- after merging ---- */
 
-/* Copies the cells up to `to` as they are. */
-INLINE void copy_cells(pass *p, size_t to, unsigned width, unsigned next_width) {
-    for (size_t i = p->n_in; i < to; i++) {
-        uint32_t c = cell(p->cells, i, width);
-        set_cell(p->out, p->n_out++, width == 1 ? p->words->rank[c] : c, next_width);
+/* What a fragment became, in symbols as they are here. */
+static pm_status take_result(pm_bpe_words *w, const pm_fragment *x, const uint32_t *symbols, result *r, pm_error *err) {
+    uint32_t first = symbols[0], last = symbols[x->n_after - 1];
+    if (x->n_after <= 2) {
+        *r = make_result(x->n_after, first < 256 ? w->byte[first] : first, last < 256 ? w->byte[last] : last);
+        return PM_OK;
     }
-    p->n_in = to;
-}
-
-INLINE pm_status put_back(pass *p, size_t from, size_t to, unsigned width, unsigned next_width) {
-    const uint32_t *symbols = p->words->workers[0].fragments.symbols;
-    result x = p->results[*p->met++];
-    copy_cells(p, from, width, next_width);
-    if (x.n == 1) {
-        set_cell(p->out, p->n_out++, x.value, next_width);
-    } else {
-        for (size_t k = 0; k < x.n; k++) {
-            set_cell(p->out, p->n_out++, symbols[x.value + k], next_width);
-        }
-    }
-    p->n_in = to;
-    return PM_OK;
-}
-
-INLINE pm_status put_back_2(pass *p, size_t from, size_t to, unsigned width, pm_error *err) {
-    (void)err;
-    return put_back(p, from, to, width, 2);
-}
-
-INLINE pm_status put_back_4(pass *p, size_t from, size_t to, unsigned width, pm_error *err) {
-    (void)err;
-    return put_back(p, from, to, width, 4);
-}
-
-/* Room for a record at the end of the thread's output: an ordinary new chunk is one that was read before, if there is one. */
-static pm_record *reserve(worker *k, size_t bytes) {
-    pm_chunk *last = k->output.last;
-    if (k->spare && (!last || last->size - last->used < bytes) && k->spare->size - sizeof *last >= bytes) {
-        pm_chunk *chunk = k->spare;
-        pm_records one = {chunk, chunk, 1};
-        k->spare = chunk->next;
-        chunk->next = NULL;
-        chunk->used = sizeof *chunk;
-        pm_records_join(&k->output, &one);
-    }
-    return pm_records_reserve(&k->output, bytes);
-}
-
-INLINE pm_status substitute_records(pass *p, const pm_chunk *chunk, unsigned width, unsigned bits, unsigned shift, unsigned next_width, pm_error *err) {
-    worker *k = p->worker;
-    shape next = p->words->next;
-    for (size_t at = sizeof *chunk; at < chunk->used;) {
-        const pm_record *record = pm_record_at(chunk, at);
-        at += pm_record_bytes(record->n, width);
-        if (!record->weight || record->n < 2) {
-            continue;
-        }
-        pm_record *new = reserve(k, pm_record_bytes(record->n, next_width));
-        if (!new) {
-            return pm_fail_memory(err);
-        }
-        p->cells = pm_record_cells(record);
-        p->out = pm_record_cells(new);
-        p->n_in = p->n_out = 0;
-        PM_TRY(each_stretch(p, record->n, width, bits, shift, next_width == 2 ? put_back_2 : put_back_4, err));
-        copy_cells(p, record->n, width, next_width);
-        if (p->n_out > 1) {
-            *new = (pm_record){record->weight, (uint32_t)p->n_out};
-            k->output.last->used += pm_record_bytes(p->n_out, next_width);
-            k->cells += p->n_out;
-            count_cells(k->counts, p->out, p->n_out, record->weight, next_width, next.bits, next.shift);
-        }
+    PM_TRY(pm_grow((void **)&w->longs, &w->cap_longs, w->n_longs + 1 + x->n_after, sizeof *w->longs, err));
+    *r = (uint64_t)MORE << 62 | w->n_longs;
+    w->longs[w->n_longs++] = x->n_after;
+    for (size_t i = 0; i < x->n_after; i++) {
+        w->longs[w->n_longs++] = symbols[i] < 256 ? w->byte[symbols[i]] : symbols[i];
     }
     return PM_OK;
 }
 
-static pm_status substitute_chunk(void *ctx, unsigned thread, size_t number, pm_error *err) {
-    pm_bpe_words *w = ctx;
-    worker *k = &w->workers[thread];
-    met *here = &w->met[number];
-    pass p = {.words = w, .worker = k, .met = here->numbers, .results = w->workers[here->thread].results};
-    pm_chunk *chunk = w->chunks[number];
-    unsigned bits = w->shape.bits, shift = w->shape.shift;
-    if (w->width == 1) {
-        PM_TRY(w->next_width == 2 ? substitute_records(&p, chunk, 1, 16, 8, 2, err) : substitute_records(&p, chunk, 1, 16, 8, 4, err));
-    } else if (w->width == 2) {
-        PM_TRY(shift ? substitute_records(&p, chunk, 2, bits, shift, 2, err) : substitute_records(&p, chunk, 2, bits, 0, 2, err));
-    } else {
-        PM_TRY(substitute_records(&p, chunk, 4, bits, shift, 4, err));
+/* Room for the results of a thread; one more, which a unit that is no number reads. */
+static pm_status alloc_results(worker *k, pm_error *err) {
+    pm_free(k->results);
+    k->results = pm_alloc(k->n_results + 1, sizeof *k->results);
+    if (!k->results) {
+        return pm_fail_memory(err);
     }
-    pm_free(here->numbers);
-    here->numbers = NULL;
-    w->chunks[number] = NULL;
-    chunk->next = k->spare;
-    k->spare = chunk;
-    return pm_ticker_poll(w->ticker, thread, err);
+    k->results[k->n_results] = 0;
+    return PM_OK;
 }
 
 /* For each thread's fragments, what they became. */
 static pm_status list_results(pm_bpe_words *w, pm_error *err) {
     const pm_fragments *f = &w->workers[0].fragments;
-    for (unsigned i = 0; i < w->threads; i++) {
+    w->n_longs = 0;
+    PM_TRY(alloc_results(&w->workers[0], err));
+    for (size_t i = 0; i < f->n; i++) {
+        PM_TRY(take_result(w, &f->items[i], f->symbols + f->items[i].at, &w->workers[0].results[i], err));
+    }
+    for (unsigned i = 1; i < w->threads; i++) {
         worker *k = &w->workers[i];
-        k->results = pm_alloc(k->n_results, sizeof *k->results);
-        if (!k->results) {
-            return pm_fail_memory(err);
-        }
+        PM_TRY(alloc_results(k, err));
         for (size_t x = 0; x < k->n_results; x++) {
-            const pm_fragment *item = &f->items[k->number ? k->number[x] : x];
-            k->results[x] = (result){item->n_after, item->n_after == 1 ? f->symbols[item->at] : (uint32_t)item->at};
+            k->results[x] = w->workers[0].results[k->numbers[x]];
         }
+        pm_free(k->numbers);
+        k->numbers = NULL;
     }
     return PM_OK;
 }
 
-static void free_spare(worker *k) {
-    while (k->spare) {
-        pm_chunk *next = k->spare->next;
-        pm_chunk_free(k->spare);
-        k->spare = next;
-    }
-}
-
-/* Brings the records to what a pass left: chunks not taken (after a failure), then all outputs. */
-static void collect_output(pm_bpe_words *w) {
-    size_t n = w->records.n_chunks;
-    w->records = (pm_records){0};
-    for (size_t i = 0; i < n; i++) {
-        if (w->chunks[i]) {
-            pm_records one = {w->chunks[i], w->chunks[i], 1};
-            w->chunks[i]->next = NULL;
-            pm_records_join(&w->records, &one);
+pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint64_t next_threshold, pm_ticker *ticker, pm_error *err) {
+    words->ticker = ticker;
+    words->n_symbols = n_symbols;
+    words->cell_width = n_symbols <= NARROW ? 2 : 4;
+    if (words->cell_width != 2) { /* the buffer's cells change their width */
+        for (unsigned i = 0; i < words->threads; i++) {
+            words->workers[i].cap_buffer = 0;
+            pm_free(words->workers[i].buffer);
+            words->workers[i].buffer = NULL;
         }
     }
-    for (unsigned i = 0; i < w->threads; i++) {
-        pm_records_join(&w->records, &w->workers[i].output);
-        free_spare(&w->workers[i]);
-    }
-}
-
-pm_status pm_bpe_words_substitute(pm_bpe_words *words, size_t n_symbols, uint64_t next_threshold, pm_ticker *ticker, pm_error *err) {
-    words->ticker = ticker;
-    words->next = shape_for(words, n_symbols, next_threshold);
     PM_TRY(list_results(words, err));
-    pm_status status = pm_parallel(words->threads, words->records.n_chunks, substitute_chunk, words, NULL, err);
-    collect_output(words);
-    PM_TRY(status);
-    words->width = words->next_width;
-    PM_TRY(number_chunks(words, err));
-    return end_counting(words, err);
+    words->shape = shape_for(words, next_threshold);
+    PM_TRY(count_all(words, err));
+    pm_fragments_free_cells(&words->workers[0].fragments);
+    return PM_OK;
 }
 
 /* ---------------------------------------------------------------- life ---- */
@@ -722,73 +807,138 @@ void pm_bpe_words_free(pm_bpe_words *words) {
     if (!words) {
         return;
     }
-    free_met(words);
-    pm_records_release(&words->records);
-    pm_free(words->chunks);
+    pm_store_free(words->store);
     for (unsigned i = 0; words->workers && i < words->threads; i++) {
         worker *k = &words->workers[i];
         pm_pages_free(k->counts, words->count_bytes);
-        fragments_release(&k->fragments);
-        free_results(k);
-        pm_free(k->met);
-        pm_records_release(&k->output);
-        free_spare(k);
+        pm_fragments_release(&k->fragments);
+        pm_free(k->numbers);
+        pm_free(k->results);
+        pm_free(k->buffer);
+        pm_chunk_free(k->read);
+        pm_chunk_free(k->out);
+        pm_chunk_free(k->spare);
     }
+    pthread_mutex_destroy(&words->raising);
     pm_free(words->workers);
     pm_free(words->live);
+    pm_free(words->longs);
     pm_free(words);
 }
 
-/* Slots for the counts: more cells, more slots. */
-static void choose_slots(pm_bpe_words *w) {
-    size_t bytes = 0;
-    for (const pm_chunk *c = w->records.first; c; c = c->next) {
-        bytes += c->used;
-    }
+/* Slots for the counts: more records, more slots, as many as fit. */
+static void choose_slots(pm_bpe_words *w, uint64_t memory) {
+    uint64_t bytes = pm_store_bytes(w->store);
     w->max_slot_bits = MIN_SLOT_BITS;
-    while (w->max_slot_bits < MAX_SLOT_BITS && (size_t)CELLS_PER_SLOT << w->max_slot_bits < bytes) {
+    while (w->max_slot_bits < MAX_SLOT_BITS && (uint64_t)BYTES_PER_SLOT << w->max_slot_bits < bytes && memory >> w->max_slot_bits >= 8 * w->threads) {
         w->max_slot_bits++;
     }
     w->count_bytes = sizeof(uint32_t) << w->max_slot_bits;
 }
 
-static pm_status init(pm_bpe_words *w, pm_error *err) {
-    choose_slots(w);
+/* Words of bytes become words of the vocabulary's symbols. */
+typedef struct replaying {
+    pm_bpe_words *words;
+    pm_bpe_replay replay;
+    pm_bpe_replayer *replayers; /* of each thread */
+} replaying;
+
+/* The symbols below 256 as they are here. */
+static void translate(const pm_bpe_words *w, const pm_records *records) {
+    for (const pm_chunk *chunk = records->first; chunk; chunk = chunk->next) {
+        for (size_t at = sizeof *chunk; at < chunk->used;) {
+            const pm_record *record = pm_record_at(chunk, at);
+            void *cells = pm_record_cells(record);
+            at += pm_record_bytes(record->n, w->width);
+            for (size_t i = 0; i < record->n; i++) {
+                uint32_t symbol = cell(cells, i, w->width);
+                set_cell(cells, i, symbol < 256 ? w->byte[symbol] : symbol, w->width);
+            }
+        }
+    }
+}
+
+static pm_status replay_task(void *ctx, unsigned thread, size_t number, pm_error *err) {
+    replaying *r = ctx;
+    pm_bpe_words *w = r->words;
+    worker *k = &w->workers[thread];
+    pm_records out = {0};
+    pm_chunk *chunk;
+    PM_TRY(pm_store_take(w->store, number, &k->spare, &chunk, err));
+    pm_status status = pm_bpe_replay_chunk(&r->replay, &r->replayers[thread], chunk, w->width, &out, err);
+    pm_chunk_free(chunk);
+    if (status != PM_OK) {
+        pm_records_release(&out);
+        return status;
+    }
+    translate(w, &out);
+    PM_TRY(pm_store_put_all(w->store, &out, err));
+    return pm_ticker_poll(w->ticker, thread, err);
+}
+
+static pm_status replay_all(pm_bpe_words *w, const pm_bpe_vocab *vocab, pm_error *err) {
+    replaying r = {.words = w};
+    PM_TRY(pm_bpe_replay_init(&r.replay, vocab, err));
+    r.replayers = pm_calloc(w->threads, sizeof *r.replayers);
+    pm_status status = r.replayers ? pm_parallel(w->threads, pm_store_size(w->store), replay_task, &r, NULL, err) : pm_fail_memory(err);
+    for (unsigned i = 0; r.replayers && i < w->threads; i++) {
+        pm_bpe_replayer_release(&r.replayers[i]);
+    }
+    pm_free(r.replayers);
+    pm_bpe_replay_release(&r.replay);
+    pm_store_compact(w->store);
+    return status;
+}
+
+static pm_status init_worker(pm_bpe_words *w, worker *k, pm_error *err) {
+    k->counts = pm_pages_alloc(w->count_bytes);
+    if (!k->counts) {
+        return pm_fail_memory(err);
+    }
+    PM_TRY(alloc_results(k, err));
+    return pm_fragments_init(&k->fragments, err);
+}
+
+static pm_status init(pm_bpe_words *w, const pm_bpe_vocab *vocab, const pm_bpe_memory *memory, pm_error *err) {
+    choose_slots(w, memory->counts);
     w->workers = pm_calloc(w->threads, sizeof *w->workers);
-    w->live = pm_alloc((size_t)1 << w->max_slot_bits >> 6, sizeof *w->live);
+    w->live = pm_calloc((size_t)1 << w->max_slot_bits >> 6, sizeof *w->live);
     if (!w->workers || !w->live) {
         return pm_fail_memory(err);
     }
     for (unsigned i = 0; i < w->threads; i++) {
-        w->workers[i].counts = pm_pages_alloc(w->count_bytes);
-        if (!w->workers[i].counts) {
-            return pm_fail_memory(err);
-        }
-        PM_TRY(fragments_init(&w->workers[i].fragments, err));
+        PM_TRY(init_worker(w, &w->workers[i], err));
     }
     for (unsigned i = 0; i < 256; i++) {
         w->rank[pm_byte_order[i]] = i;
+        w->byte[i] = pm_byte_order[i];
     }
-    w->next = (shape){16, 8};
-    PM_TRY(number_chunks(w, err));
-    PM_TRY(pm_parallel(w->threads, w->records.n_chunks, count_chunk, w, NULL, err));
-    return end_counting(w, err);
+    w->width = w->cell_width = 1;
+    w->shape = (shape){16, 8};
+    if (vocab->n_merges) {
+        w->n_symbols = pm_bpe_vocab_size(vocab);
+        w->width = w->cell_width = w->n_symbols <= NARROW ? 2 : 4;
+        PM_TRY(replay_all(w, vocab, err));
+        w->mass[0] = pm_store_bytes(w->store); /* about as much as there is to count */
+        w->shape = shape_for(w, 0);
+    }
+    return count_all(w, err);
 }
 
-pm_status pm_bpe_words_new(pm_bpe_words **out, pm_records *records, size_t max_symbols, unsigned threads, pm_ticker *ticker, pm_error *err) {
+pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_vocab *vocab, unsigned threads, const pm_bpe_memory *memory, pm_ticker *ticker, pm_error *err) {
     pm_bpe_words *w = pm_calloc(1, sizeof *w);
     *out = NULL;
     if (!w) {
-        pm_records_release(records);
+        pm_store_free(store);
         return pm_fail_memory(err);
     }
-    w->records = *records;
-    *records = (pm_records){0};
-    w->width = 1;
-    w->next_width = max_symbols <= (size_t)UINT16_MAX + 1 ? 2 : 4;
-    w->threads = threads;
+    w->store = store;
+    w->n_symbols = 256;
+    w->threads = threads ? threads : 1;
+    w->room = memory->fragments == UINT64_MAX ? UINT64_MAX : memory->fragments / w->threads;
     w->ticker = ticker;
-    pm_status status = init(w, err);
+    pthread_mutex_init(&w->raising, NULL);
+    pm_status status = init(w, vocab, memory, err);
     if (status != PM_OK) {
         pm_bpe_words_free(w);
         return status;

@@ -61,6 +61,16 @@ static pm_records records_of(const made *m) {
     return records;
 }
 
+static const pm_bpe_memory no_bound = {UINT64_MAX, UINT64_MAX};
+
+/* The records in a store that keeps `memory` bytes in memory. */
+static pm_store *store_of(pm_records *records, uint64_t memory) {
+    pm_store *store;
+    assert_ok(pm_store_new(&store, memory, NULL, &err));
+    assert_ok(pm_store_put_all(store, records, &err));
+    return store;
+}
+
 static void compare(const made *m, size_t wanted, uint64_t min_count, const pm_special_token *specials, size_t n_specials, unsigned threads,
                     const pm_bpe_plan *plan, uint64_t seed) {
     static slow_merge slow[MAX_MERGES];
@@ -70,8 +80,8 @@ static void compare(const made *m, size_t wanted, uint64_t min_count, const pm_s
     pm_ticker ticker;
     pm_ticker_init(&ticker, NULL, NULL, 0);
     assert_ok(pm_bpe_vocab_init(&vocab, specials, n_specials, &err));
-    assert_ok(pm_bpe_learn(&vocab, &records, wanted, min_count, threads, plan, &ticker, &err));
-    ck_assert_ptr_null(records.first);
+    pm_store *store = store_of(&records, seed % 4 ? UINT64_MAX : seed % 8 ? PM_CHUNK_BYTES : 0);
+    assert_ok(pm_bpe_learn(&vocab, store, wanted, min_count, threads, plan, &no_bound, &ticker, &err));
     if (n < MAX_MERGES || wanted == MAX_MERGES) {
         ck_assert_msg(vocab.n_merges == n, "seed %llu: %zu merges instead of %zu", (unsigned long long)seed, vocab.n_merges, n);
     }
@@ -173,7 +183,8 @@ START_TEST(plans_and_threads_do_not_show) {
         pm_ticker ticker;
         pm_ticker_init(&ticker, NULL, NULL, 0);
         assert_ok(pm_bpe_vocab_init(&vocab, NULL, 0, &err));
-        assert_ok(pm_bpe_learn(&vocab, &records, i == 9 ? 66000 : 3000, 5, 1 + i % 3, &plans[i % N_PLANS], &ticker, &err));
+        pm_store *store = store_of(&records, i % 2 ? UINT64_MAX : 1 << 20);
+        assert_ok(pm_bpe_learn(&vocab, store, i == 9 ? 66000 : 3000, 5, 1 + i % 3, &plans[i % N_PLANS], &no_bound, &ticker, &err));
         if (i == 0) {
             ck_assert_uint_eq(vocab.n_merges, 3000);
             first = vocab;

@@ -1,0 +1,175 @@
+/* bpe_fragments.c - see bpe_fragments.h.
+ *
+ * Most fragments have two or three cells, so a look-up should be one comparison of known length and no call: a key of up to 16 bytes is two words
+ * that lie with the fragment's weight in 32 bytes. The table itself has 8 bytes a slot (half of the hash, and the number), at most half of them used:
+ *
+ *     slots   tag number          items   weight   key             n
+ *             a71 2        ---->          12       "lo" 0 0 ...    2
+ *
+ * A longer key lies in a buffer, and the two words are its place there and its hash. When all are known the keys make room for where the
+ * fragment's symbols lie. */
+#include "train/bpe_fragments.h"
+
+#include "base/hash.h"
+
+enum { FIRST_BITS = 10 };
+
+#define ONES(n) [n] = {[0 ... n - 1] = 0xff}
+const uint8_t pm_fragment_masks[PM_FRAGMENT_SHORT + 1][PM_FRAGMENT_SHORT] = {
+    ONES(1), ONES(2), ONES(3), ONES(4), ONES(5), ONES(6), ONES(7), ONES(8), ONES(9), ONES(10), ONES(11), ONES(12), ONES(13), ONES(14), ONES(15), ONES(16),
+};
+
+pm_status pm_fragments_init(pm_fragments *f, pm_error *err) {
+    f->bits = FIRST_BITS;
+    f->slots = pm_calloc((size_t)1 << f->bits, sizeof *f->slots);
+    return f->slots ? PM_OK : pm_fail_memory(err);
+}
+
+void pm_fragments_clear(pm_fragments *f) {
+    f->n = 0;
+    f->sum = 0;
+    f->keys.len = 0;
+    memset(f->slots, 0, sizeof *f->slots << f->bits);
+}
+
+void pm_fragments_release(pm_fragments *f) {
+    pm_free(f->items);
+    pm_free(f->slots);
+    pm_free(f->cells);
+    pm_buf_release(&f->keys);
+    *f = (pm_fragments){0};
+}
+
+void pm_fragments_free_cells(pm_fragments *f) {
+    pm_free(f->cells);
+    f->cells = NULL;
+    f->symbols = NULL;
+    f->n_cells = f->cap_cells = 0;
+}
+
+static pm_status grow(pm_fragments *f, pm_error *err) {
+    unsigned bits = f->bits + 1;
+    if (bits > 31) {
+        return pm_fail(err, PM_LIMIT, "more than 2^30 distinct fragments");
+    }
+    pm_fragment_slot *slots = pm_calloc((size_t)1 << bits, sizeof *slots);
+    if (!slots) {
+        return pm_fail_memory(err);
+    }
+    size_t mask = ((size_t)1 << bits) - 1;
+    for (size_t i = 0; i < (size_t)1 << f->bits; i++) {
+        if (f->slots[i].index) {
+            size_t at = f->slots[i].tag >> (32 - bits);
+            while (slots[at].index) {
+                at = (at + 1) & mask;
+            }
+            slots[at] = f->slots[i];
+        }
+    }
+    pm_free(f->slots);
+    f->slots = slots;
+    f->bits = bits;
+    return PM_OK;
+}
+
+static inline bool is_fragment(const pm_fragment *item, const pm_fragment_key *key) {
+    return item->key[0] == key->key[0] && item->key[1] == key->key[1] && item->n == key->n;
+}
+
+/* A new one for this empty slot. */
+static pm_status append(pm_fragments *f, pm_fragment_slot *slot, const pm_fragment_key *key, uint64_t weight, uint32_t *number, pm_error *err) {
+    PM_TRY(pm_grow((void **)&f->items, &f->cap, f->n + 1, sizeof *f->items, err));
+    *number = (uint32_t)f->n;
+    f->items[f->n] = (pm_fragment){.weight = weight, .key = {key->key[0], key->key[1]}, .n = key->n};
+    *slot = (pm_fragment_slot){pm_fragment_tag(key->hash), (uint32_t)++f->n};
+    f->sum += (uint64_t)key->n + 1;
+    return f->n > (size_t)1 << f->bits >> 1 ? grow(f, err) : PM_OK;
+}
+
+pm_status pm_fragments_add(pm_fragments *f, const pm_fragment_key *key, uint64_t weight, uint32_t *number, pm_error *err) {
+    uint32_t tag = pm_fragment_tag(key->hash);
+    size_t mask = ((size_t)1 << f->bits) - 1, at = tag >> (32 - f->bits);
+    for (; f->slots[at].index; at = (at + 1) & mask) {
+        pm_fragment *item = &f->items[f->slots[at].index - 1];
+        if (f->slots[at].tag == tag && is_fragment(item, key)) {
+            item->weight += weight;
+            *number = f->slots[at].index - 1;
+            return PM_OK;
+        }
+    }
+    return append(f, &f->slots[at], key, weight, number, err);
+}
+
+/* Fragments of more than PM_FRAGMENT_SHORT bytes. */
+static pm_status add_long(pm_fragments *f, const void *cells, uint32_t n, size_t bytes, uint64_t weight, uint32_t *number, pm_error *err) {
+    uint64_t hash = pm_hash(cells, bytes);
+    uint32_t tag = pm_fragment_tag(hash);
+    size_t mask = ((size_t)1 << f->bits) - 1, at = tag >> (32 - f->bits);
+    for (; f->slots[at].index; at = (at + 1) & mask) {
+        pm_fragment *item = &f->items[f->slots[at].index - 1];
+        if (f->slots[at].tag == tag && item->n == n && item->key[1] == hash && memcmp(f->keys.data + item->key[0], cells, bytes) == 0) {
+            item->weight += weight;
+            *number = f->slots[at].index - 1;
+            return PM_OK;
+        }
+    }
+    pm_fragment_key key = {{f->keys.len, hash}, hash, n};
+    PM_TRY(pm_buf_append(&f->keys, cells, bytes, err));
+    return append(f, &f->slots[at], &key, weight, number, err);
+}
+
+pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n, unsigned width, uint64_t weight, uint32_t *number, pm_error *err) {
+    size_t bytes = (size_t)n * width;
+    if (bytes > PM_FRAGMENT_SHORT) {
+        return add_long(f, cells, n, bytes, weight, number, err);
+    }
+    uint8_t copy[PM_FRAGMENT_SHORT] = {0};
+    pm_fragment_key key;
+    memcpy(copy, cells, bytes);
+    pm_fragment_key_short(&key, copy, n, bytes);
+    return pm_fragments_add(f, &key, weight, number, err);
+}
+
+/* The bytes of a fragment's cells. */
+static const void *cells_of(const pm_fragments *f, const pm_fragment *item, unsigned width) {
+    return (size_t)item->n * width > PM_FRAGMENT_SHORT ? (const void *)(f->keys.data + item->key[0]) : item->key;
+}
+
+pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers, pm_error *err) {
+    for (size_t i = 0; i < from->n; i++) {
+        const pm_fragment *item = &from->items[i];
+        PM_TRY(pm_fragments_add_cells(f, cells_of(from, item, width), item->n, width, item->weight, &numbers[i], err));
+    }
+    return PM_OK;
+}
+
+static uint32_t value_at(const void *cells, size_t i, unsigned width) {
+    uint32_t wide;
+    uint16_t half;
+    switch (width) {
+    case 1: return ((const uint8_t *)cells)[i];
+    case 2: memcpy(&half, (const uint8_t *)cells + 2 * i, 2); return half;
+    default: memcpy(&wide, (const uint8_t *)cells + 4 * i, 4); return wide;
+    }
+}
+
+pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_error *err) {
+    const pm_bpe_cell border = {(uint32_t)PM_BPE_BORDER, 1, 0};
+    size_t n = 0;
+    PM_TRY(pm_grow((void **)&f->cells, &f->cap_cells, f->sum + 1, sizeof *f->cells, err));
+    f->cells[n++] = border;
+    for (size_t i = 0; i < f->n; i++) {
+        pm_fragment *x = &f->items[i];
+        const void *cells = cells_of(f, x, width);
+        size_t at = n;
+        for (size_t k = 0; k < x->n; k++) {
+            uint32_t value = value_at(cells, k, width);
+            f->cells[n++] = (pm_bpe_cell){value < 256 ? symbols[value] : value, 1, x->weight};
+        }
+        f->cells[n++] = border;
+        x->at = at; /* in the place of the key */
+        x->n_after = x->n;
+    }
+    f->n_cells = n;
+    return PM_OK;
+}
