@@ -323,7 +323,10 @@ START_TEST(a_sample_in_bytes_measures_the_text) {
     pm_source_report row;
     pm_block a = read_all(corpus, 0);
     pm_corpus_position(corpus, &done, NULL);
-    ck_assert_uint_eq(done, read_file(temporary_path("f1.jsonl")).len + read_file(temporary_path("f3.bin")).len);
+    pm_buf raw[2] = {read_file(temporary_path("f1.jsonl")), read_file(temporary_path("f3.bin"))};
+    ck_assert_uint_eq(done, raw[0].len + raw[1].len);
+    pm_buf_release(&raw[0]);
+    pm_buf_release(&raw[1]);
     ck_assert(pm_corpus_source(corpus, 1, &row));
     ck_assert_uint_eq(row.bytes, two.text.len);
     pm_corpus_free(corpus);
