@@ -12,7 +12,8 @@
 enum {
     OPT_SPECIAL = CLI_LONG, OPT_MIN_COUNT, OPT_THREADS, OPT_MEMORY, OPT_SPLIT, OPT_FIELD, OPT_NGRAM_ORDER, OPT_MAX_PIECE_LENGTH,
     OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW,
-    OPT_SPLIT_SCRIPTS
+    OPT_SPLIT_SCRIPTS,
+    OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES
 };
 
 static const cli_option options[] = {
@@ -29,6 +30,10 @@ static const cli_option options[] = {
     {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},
     {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
     {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
+    {OPT_MIX, "mix", "FILE=N", "bpe: the documents of FILE count N times; may be repeated"},
+    {OPT_SAMPLE, "sample", "SHARE", "take 10% of the documents, or 20G bytes of text, by a hash of each"},
+    {OPT_SEED, "seed", "N", "of the sample: another one gives another sample [0]"},
+    {OPT_REMOVE_DUPLICATES, "remove-duplicates", NULL, "take equal documents once"},
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
     {OPT_MEMORY, "memory-limit", "SIZE", "stop rather than use more memory: 500M, 2G"},
     {OPT_MEMORY, "memory", "SIZE", NULL},
@@ -56,12 +61,14 @@ static const cli_usage usage = {
 typedef struct train_call {
     pm_train_options o;
     pm_corpus_options corpus;
+    cli_mix mix;
     cli_list patterns;
     pm_special_token *specials;
     uint32_t *sizes;
     const char *output;
     pm_format format;
     bool json, quiet;
+    bool chosen; /* not all documents are taken once: the summary tells which */
     char **files;
     int n_files;
     pm_train_summary summary;
@@ -124,6 +131,10 @@ static bool set_option(train_call *call, int code, const char *value) {
     case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
     case OPT_FIELD: call->corpus.field = value; break;
     case OPT_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &call->corpus.max_window);
+    case OPT_MIX: return cli_mix_add(&call->mix, value);
+    case OPT_SAMPLE: return cli_parse_sample(value, &call->corpus);
+    case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->corpus.seed);
+    case OPT_REMOVE_DUPLICATES: call->corpus.remove_duplicates = true; break;
     case OPT_LAYOUT: return set_layout(call, value);
     case OPT_TMPDIR: call->o.tmpdir = value; break;
     case OPT_NO_ENSURE_UNICODE: call->o.ensure_unicode = false; break;
@@ -170,6 +181,8 @@ static int parse(train_call *call, int argc, char **argv) {
     call->o.n_patterns = call->patterns.n;
     call->o.special_tokens = call->specials;
     call->o.summary = &call->summary;
+    call->chosen = call->mix.n || call->corpus.sample_ppm || call->corpus.sample_bytes || call->corpus.remove_duplicates;
+    call->corpus.count_scripts = call->chosen;
     return CLI_OK;
 }
 
@@ -261,7 +274,7 @@ static void say_result(const train_call *call, const pm_tokenizer *tok, size_t i
     free(name);
 }
 
-static void say_summary(const train_call *call, pm_tokenizer *const *toks) {
+static void say_summary(const train_call *call, const pm_corpus *corpus, pm_tokenizer *const *toks) {
     const pm_train_summary *s = &call->summary;
     char documents[32], bytes[32], distinct[32], special[32], rate[32];
     cli_format_count(documents, s->documents);
@@ -271,6 +284,9 @@ static void say_summary(const train_call *call, pm_tokenizer *const *toks) {
     cli_format_bytes(rate, s->seconds > 0 ? (double)s->bytes / s->seconds : 0);
     cli_say("read %s documents, %s; %s distinct %s", documents, bytes, distinct,
             call->o.algorithm == PM_ALGORITHM_BPE ? "pre-tokens" : "pieces before pruning");
+    if (call->chosen) {
+        cli_say_sources(corpus);
+    }
     if (s->lines_split) {
         cli_say("each line was a document, so no piece spans a line break (--split)");
     }
@@ -293,15 +309,17 @@ static void print_model(cli_out *out, const train_call *call, const pm_tokenizer
     free(name);
 }
 
-static int print_json(const train_call *call, pm_tokenizer *const *toks) {
+static int print_json(const train_call *call, const pm_corpus *corpus, pm_tokenizer *const *toks) {
     const pm_train_summary *s = &call->summary;
     cli_out out;
     cli_out_open(&out);
     cli_out_printf(&out,
                    "{\"algorithm\": \"%s\", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"words\": %" PRIu64 ", \"distinct\": %" PRIu64
-                   ", \"documents_with_special\": %" PRIu64 ", \"smaller_than_asked\": %s, \"lines_split\": %s, \"seconds\": %.3f, \"models\": [",
+                   ", \"documents_with_special\": %" PRIu64 ", \"smaller_than_asked\": %s, \"lines_split\": %s, \"seconds\": %.3f, ",
                    call->o.algorithm == PM_ALGORITHM_BPE ? "bpe" : "bytepiece", s->documents, s->bytes, s->words, s->distinct,
                    s->documents_with_special, s->smaller_than_asked ? "true" : "false", s->lines_split ? "true" : "false", s->seconds);
+    cli_json_sources(&out, corpus);
+    cli_out_printf(&out, ", \"models\": [");
     for (size_t i = 0; i < call->o.n_vocab_sizes; i++) {
         print_model(&out, call, toks[i], i);
     }
@@ -328,20 +346,20 @@ static int train(train_call *call, pm_corpus *corpus, pm_tokenizer **toks) {
 
 static int train_and_save(train_call *call, pm_tokenizer **toks) {
     pm_corpus *corpus = NULL;
-    int code = cli_corpus_open(&corpus, &call->corpus, call->files, call->n_files);
+    int code = cli_corpus_open_mixed(&corpus, &call->corpus, &call->mix, call->files, call->n_files);
     if (code == CLI_OK) {
         code = train(call, corpus, toks);
     }
-    pm_corpus_free(corpus);
     for (size_t i = 0; i < call->o.n_vocab_sizes && code == CLI_OK && !cli_signals_seen(); i++) {
         code = save_one(call, toks[i], i);
     }
     if (code == CLI_OK && !cli_signals_seen()) {
         if (!call->quiet) {
-            say_summary(call, toks);
+            say_summary(call, corpus, toks);
         }
-        code = call->json ? print_json(call, toks) : CLI_OK;
+        code = call->json ? print_json(call, corpus, toks) : CLI_OK;
     }
+    pm_corpus_free(corpus);
     return code;
 }
 
@@ -371,6 +389,7 @@ int cmd_train(int argc, char **argv) {
     train_call call = {.o = PM_TRAIN_OPTIONS_INIT, .corpus = PM_CORPUS_OPTIONS_INIT};
     int code = run(&call, argc, argv);
     free(call.patterns.items);
+    cli_mix_release(&call.mix);
     free(call.specials);
     free(call.sizes);
     return code;

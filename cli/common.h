@@ -49,7 +49,7 @@ typedef struct cli_usage {
 void cli_options_begin(void);
 int cli_options_next(const cli_usage *usage, int argc, char **argv, const char **value);
 
-/* "12", "2K", "3M", "4G" (powers of 1024). False after printing what is wrong with it. */
+/* "12", "2K", "3M", "4G", "5T" (powers of 1024; "GB" and "GiB" too). False after printing what is wrong with it. */
 bool cli_parse_size(const char *option, const char *text, uint64_t most, uint64_t *out);
 bool cli_parse_number(const char *option, const char *text, uint32_t most, uint32_t *out); /* the same, for 32 bits */
 bool cli_parse_double(const char *option, const char *text, double *out);
@@ -78,8 +78,30 @@ bool cli_add_special(pm_special_token **specials, size_t *n, const char *text, b
 int cli_model_load(const cli_model *model, const char *command, pm_tokenizer **out);
 void cli_model_release(cli_model *model);
 
+/* ---- sources.c ---- */
+
+/* Files with weights. {0} is an empty one. */
+typedef struct cli_mixed {
+    char *path;
+    uint32_t weight;
+} cli_mixed;
+typedef struct cli_mix {
+    cli_mixed *items;
+    size_t n;
+} cli_mix;
+bool cli_mix_add(cli_mix *mix, const char *text); /* "FILE=N" behind --mix; false (printed): wrong, out of memory */
+void cli_mix_release(cli_mix *mix);
+
+/* "10%" or "20G" behind --sample; false: printed. */
+bool cli_parse_sample(const char *text, pm_corpus_options *out);
+
 /* A corpus of the operands; without any, of standard input. A wrong one has been printed, and *out is to be freed then too. */
 int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files);
+/* The same with weights: an operand has the one that `mix` (may be NULL) names for it, and files that are no operands come behind those. */
+int cli_corpus_open_mixed(pm_corpus **out, const pm_corpus_options *options, const cli_mix *mix, char *const *files, int n_files);
+
+/* What was taken of each source and script, for people; cli_json_sources: "sources": [...], "scripts": {...} for programs. */
+void cli_say_sources(const pm_corpus *corpus);
 
 /* ---- report.c ---- */
 
@@ -113,6 +135,8 @@ void cli_out_printf(cli_out *out, const char *format, ...) __attribute__((format
 char *cli_out_room(cli_out *out, size_t need); /* room for `need` bytes (up to 64 KiB) behind len; NULL after a failure. The caller adds to len. */
 void cli_out_json(cli_out *out, const char *text, size_t len); /* a JSON string; bytes that are no UTF-8 become U+FFFD */
 int cli_out_close(cli_out *out, int code);     /* flushes; returns code, or what went wrong here if code was CLI_OK */
+
+void cli_json_sources(cli_out *out, const pm_corpus *corpus); /* of sources.c */
 
 /* Bytes for people: printable UTF-8 as it is, anything else as \xNN or \u{NNNN}; in double quotes. */
 void cli_out_piece(cli_out *out, pm_bytes piece);

@@ -1,9 +1,10 @@
-/* options.c - options from a table, what their arguments mean, and the model and the corpus that they and the operands name. */
+/* options.c - options from a table, what their arguments mean, and the model that they name. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common.h"
 
@@ -94,8 +95,10 @@ bool cli_parse_size(const char *option, const char *text, uint64_t most, uint64_
     case 'K': case 'k': shift = 10; end++; break;
     case 'M': case 'm': shift = 20; end++; break;
     case 'G': case 'g': shift = 30; end++; break;
+    case 'T': case 't': shift = 40; end++; break;
     default: break;
     }
+    end += shift && strcasecmp(end, "iB") == 0 ? 2 : shift && strcasecmp(end, "B") == 0 ? 1 : 0;
     good = good && *end == '\0' && n <= UINT64_MAX >> shift;
     if (!good || (uint64_t)n << shift > most) {
         cli_say("--%s %s: %s", option, text, good ? "the number is too large" : "expected a number such as 500, 64K, 20M or 2G");
@@ -222,22 +225,4 @@ int cli_model_load(const cli_model *model, const char *command, pm_tokenizer **o
 void cli_model_release(cli_model *model) {
     free(model->patterns.items);
     free(model->specials);
-}
-
-/* ---------------------------------------------------------------- operands ---- */
-
-int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files) {
-    pm_error err;
-    pm_status status = pm_corpus_new(out, options, &err);
-    if (status == PM_OK && n_files == 0) {
-        status = pm_corpus_add_file(*out, "-", &err);
-    }
-    for (int i = 0; i < n_files && status == PM_OK; i++) {
-        status = pm_corpus_add_file(*out, files[i], &err);
-    }
-    if (status == PM_OK) {
-        return CLI_OK;
-    }
-    cli_print_error(&err, NULL);
-    return status == PM_IO ? CLI_INPUT : cli_exit_code(status); /* a folder, no permission */
 }

@@ -97,6 +97,25 @@ call 2 "expected a number" train -a bpe -v many -o x.piecemill few.txt
 call 2 "expected a number" train -a bpe -v 1000, -o x.piecemill few.txt
 call 2 "expected a number" train -a bpe -v -5 -o x.piecemill few.txt
 call 2 "too large" train -a bpe -v 9999G -o x.piecemill few.txt
+call 2 "expected FILE=N" train -a bpe -v 1000 -o x.piecemill --mix few.txt
+call 2 "expected FILE=N" train -a bpe -v 1000 -o x.piecemill --mix =2
+call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --mix few.txt=
+call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --mix few.txt=-1
+call 2 "too large" train -a bpe -v 1000 -o x.piecemill --mix few.txt=1025K
+call 2 "few.txt: a weight of 0" train -a bpe -v 1000 -o x.piecemill --mix few.txt=0
+call 2 "has a weight already" train -a bpe -v 1000 -o x.piecemill --mix few.txt=2 --mix few.txt=2
+call 2 "BytePiece counts every document once" train -q -a bytepiece -v 1000 -o x.piecemill --mix few.txt=2
+call 1 "missing.txt" train -q -a bpe -v 1000 -o x.piecemill --mix missing.txt=2
+for each in 0 0% 100.1% 101% 99999999999% 0.00001% % .5% -1% 1e1% 10 1%%; do
+    case $each in
+    0) call 2 "nothing would be taken" train -a bpe -v 1000 -o x.piecemill --sample 0 few.txt ;;
+    10) call 2 "can be read twice" train -q -a bpe -v 1000 -o x.piecemill --sample 10 - ;;
+    *) call 2 "expected a share from" train -a bpe -v 1000 -o x.piecemill --sample $each few.txt ;;
+    esac
+done
+call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --sample 10X few.txt
+call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --sample 1GBB few.txt
+call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --sample 1B few.txt
 call 2 "expected line, paragraph or document" train -a bpe -v 1000 --split word -o x.piecemill few.txt
 call 2 "the ending tells no format" train -a bpe -v 1000 -o x.model few.txt
 call 2 "not a format" train -a bpe -v 1000 --format zip -o x few.txt
@@ -118,6 +137,56 @@ call 2 "inspect takes one file" inspect a b
 call 2 "decode reads one file" decode -m tokenizer.json a b
 call 2 "expected text or u32" encode -m tokenizer.json --format u16 few.txt
 call 2 "expected 0 or more" encode -m zh.piecemill --alpha -1 few.txt
+lacks x
+
+# ---------------------------------------------------------------- which documents are taken
+
+# A weight is that many readings, in whatever way the file is named; the summary tells it.
+call 0 "" train -q -a bpe -v 600 -o thrice.tiktoken small_en.txt small_zh.txt small_zh.txt small_zh.txt
+call 0 "" train -q -a bpe -v 600 -o mix.tiktoken --mix small_zh.txt=3 small_en.txt
+same thrice.tiktoken mix.tiktoken "--mix"
+call 0 "small_zh.txt: took" train -a bpe -v 600 -o mix.tiktoken --mix small_zh.txt=3 small_zh.txt small_en.txt
+holds err "KiB, 3 times"
+holds err "bytes by script: "
+same thrice.tiktoken mix.tiktoken "--mix of an operand"
+call 0 "" train -q -a bpe -v 600 -o once.tiktoken small_en.txt small_zh.txt
+if cmp -s once.tiktoken mix.tiktoken; then fail "a weight changes nothing"; else pass; fi
+# Equal documents count once.
+call 0 "small_en.txt: took 0 of" train -a bpe -v 600 -o dup.tiktoken --remove-duplicates small_en.txt small_en.txt
+call 0 "" train -q -a bpe -v 600 -o nodup.tiktoken --remove-duplicates small_en.txt
+same dup.tiktoken nodup.tiktoken "--remove-duplicates"
+awk '!seen[$0]++' small_en.txt > unique.txt
+call 0 "" train -q -a bpe -v 600 -o unique.tiktoken unique.txt
+same unique.tiktoken nodup.tiktoken "--remove-duplicates beside awk"
+# A sample does not depend on threads or on how the text lies in files; its size is about what was asked for.
+call 0 "" train -q -a bpe -v 400 -o a.piecemill --sample 30% --seed 5 --threads 1 small_en.txt
+head -c 70000 small_en.txt | head -n -1 > en1.txt
+tail -c +$(($(wc -c < en1.txt) + 1)) small_en.txt > en2.txt
+call 0 "" train -q -a bpe -v 400 -o b.piecemill --sample 30% --seed 5 --threads 3 en2.txt en1.txt
+same a.piecemill b.piecemill "--sample over other files"
+call 0 "" train -q -a bpe -v 400 -o b.piecemill --sample 30% --seed 6 small_en.txt
+if cmp -s a.piecemill b.piecemill; then fail "the seed changes nothing"; else pass; fi
+call 0 "" train -q --json -a bpe -v 400 -o b.piecemill --sample 50KiB --mix small_zh.txt=2 --remove-duplicates small_en.txt
+if command -v python3 > python.path; then
+    python3 - << 'END' && pass || fail "the summary of a sample: $(cat out)"
+import json
+s = json.load(open("out"))
+assert [(r["name"], r["weight"]) for r in s["sources"]] == [("small_en.txt", 1), ("small_zh.txt", 2)], s
+assert sum(r["taken_bytes"] for r in s["sources"]) == s["bytes"] == sum(s["scripts"].values()) and 20_000 < s["bytes"] < 90_000, s
+assert sum(r["taken_documents"] for r in s["sources"]) == s["documents"] and s["scripts"]["Han"] > 1000, s
+END
+else
+    skip "no python3 to read the summary"
+fi
+call 0 "" inspect b.piecemill
+holds out "sample=51200 bytes"
+holds out "remove_duplicates=true"
+# A file that is written to while it is read.
+( for i in 1 2 3 4 5 6 7 8 9; do cat small_en.txt small_zh.txt; done ) > growing.txt
+mkfifo first.txt
+( exec 3> first.txt; sleep 0.2; echo more >> growing.txt; echo text >&3 ) & # the second file changes while the first one is waited for
+call 1 "growing.txt: was changed while the corpus was read" train -q -a bpe -v 600 -o x.piecemill first.txt growing.txt
+wait
 lacks x
 
 # ---------------------------------------------------------------- inputs that are wrong

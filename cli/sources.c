@@ -1,0 +1,233 @@
+/* sources.c - what a command reads: its operands, weights of files, samples; and what was taken of them. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common.h"
+
+enum { MILLION = 1000000, MOST_SOURCES = 20, MOST_SCRIPTS = 8 };
+
+/* ---------------------------------------------------------------- arguments ---- */
+
+bool cli_parse_sample(const char *text, pm_corpus_options *out) {
+    size_t len = strlen(text);
+    out->sample_ppm = 0;
+    out->sample_bytes = 0;
+    if (len == 0 || text[len - 1] != '%') {
+        if (!cli_parse_size("sample", text, UINT64_MAX, &out->sample_bytes)) {
+            return false;
+        }
+        if (!out->sample_bytes) {
+            cli_say("--sample %s: nothing would be taken", text);
+        }
+        return out->sample_bytes != 0;
+    }
+    /* A share in millionths, exactly: "12.5%" is 125000. */
+    uint32_t whole = 0, ppm = 0, unit = MILLION / 100;
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9' && whole <= 100; p++) {
+        whole = 10 * whole + (uint32_t)(*p - '0');
+    }
+    bool good = p > text && whole <= 100;
+    ppm = whole * unit;
+    if (good && *p == '.') {
+        for (p++; *p >= '0' && *p <= '9' && unit > 1; p++) {
+            unit /= 10;
+            ppm += unit * (uint32_t)(*p - '0');
+        }
+    }
+    if (!good || p != text + len - 1 || ppm == 0 || ppm > MILLION) {
+        cli_say("--sample %s: expected a share from 0.0001%% to 100%%, or a size such as 20G", text);
+        return false;
+    }
+    out->sample_ppm = ppm;
+    return true;
+}
+
+static bool add_mixed(cli_mix *mix, const char *name, size_t len, uint32_t weight) {
+    cli_mixed *grown = realloc(mix->items, (mix->n + 1) * sizeof *grown);
+    char *copy = grown ? strndup(name, len) : NULL;
+    mix->items = grown ? grown : mix->items;
+    if (!copy) {
+        cli_no_memory();
+        return false;
+    }
+    grown[mix->n++] = (cli_mixed){copy, weight};
+    return true;
+}
+
+bool cli_mix_add(cli_mix *mix, const char *text) {
+    const char *equals = strrchr(text, '=');
+    uint32_t weight;
+    if (!equals || equals == text) {
+        cli_say("--mix %s: expected FILE=N", text);
+        return false;
+    }
+    if (!cli_parse_number("mix", equals + 1, PM_WEIGHT_MAX, &weight)) {
+        return false;
+    }
+    size_t len = (size_t)(equals - text);
+    for (size_t i = 0; i < mix->n; i++) {
+        if (strlen(mix->items[i].path) == len && memcmp(mix->items[i].path, text, len) == 0) {
+            cli_say("--mix %s: the file has a weight already", text);
+            return false;
+        }
+    }
+    return add_mixed(mix, text, len, weight);
+}
+
+void cli_mix_release(cli_mix *mix) {
+    for (size_t i = 0; i < mix->n; i++) {
+        free(mix->items[i].path);
+    }
+    free(mix->items);
+    *mix = (cli_mix){0};
+}
+
+/* ---------------------------------------------------------------- opening ---- */
+
+static pm_status add_sources(pm_corpus *corpus, const cli_mix *mix, char *const *files, int n_files, pm_error *err) {
+    pm_status status = PM_OK;
+    size_t n_mixed = mix ? mix->n : 0;
+    if (n_files == 0 && n_mixed == 0) {
+        return pm_corpus_add_file(corpus, "-", err);
+    }
+    for (int i = 0; i < n_files && status == PM_OK; i++) {
+        uint32_t weight = 1;
+        for (size_t k = 0; k < n_mixed; k++) {
+            weight = strcmp(mix->items[k].path, files[i]) == 0 ? mix->items[k].weight : weight;
+        }
+        status = pm_corpus_add_file_weighted(corpus, files[i], weight, err);
+    }
+    for (size_t k = 0; k < n_mixed && status == PM_OK; k++) {
+        bool operand = false;
+        for (int i = 0; i < n_files; i++) {
+            operand = operand || strcmp(mix->items[k].path, files[i]) == 0;
+        }
+        status = operand ? PM_OK : pm_corpus_add_file_weighted(corpus, mix->items[k].path, mix->items[k].weight, err);
+    }
+    return status;
+}
+
+int cli_corpus_open_mixed(pm_corpus **out, const pm_corpus_options *options, const cli_mix *mix, char *const *files, int n_files) {
+    pm_error err;
+    pm_status status = pm_corpus_new(out, options, &err);
+    if (status == PM_OK) {
+        status = add_sources(*out, mix, files, n_files, &err);
+    }
+    if (status == PM_OK) {
+        return CLI_OK;
+    }
+    cli_print_error(&err, NULL);
+    return status == PM_IO ? CLI_INPUT : cli_exit_code(status); /* a folder, no permission */
+}
+
+int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files) {
+    return cli_corpus_open_mixed(out, options, NULL, files, n_files);
+}
+
+/* ---------------------------------------------------------------- what was taken ---- */
+
+static pm_source_report sum_sources(const pm_corpus *corpus, size_t *n) {
+    pm_source_report sum = {0}, row;
+    for (*n = 0; pm_corpus_source(corpus, *n, &row); ++*n) {
+        sum.documents += row.documents;
+        sum.bytes += row.bytes;
+        sum.taken_documents += row.taken_documents;
+        sum.taken_bytes += row.taken_bytes;
+        sum.duplicates += row.duplicates;
+    }
+    return sum;
+}
+
+static void say_row(const char *name, const pm_source_report *row) {
+    char taken[32], of[32], taken_bytes[32], of_bytes[32], duplicates[32], weight[48] = "", equal[80] = "";
+    cli_format_count(taken, row->taken_documents);
+    cli_format_count(of, row->documents);
+    cli_format_bytes(taken_bytes, (double)row->taken_bytes);
+    cli_format_bytes(of_bytes, (double)row->bytes);
+    cli_format_count(duplicates, row->duplicates);
+    if (row->weight > 1) {
+        snprintf(weight, sizeof weight, ", %" PRIu32 " times", row->weight);
+    }
+    if (row->duplicates) {
+        snprintf(equal, sizeof equal, "; %s were there before", duplicates);
+    }
+    cli_say("%s: took %s of %s documents, %s of %s%s%s", name, taken, of, taken_bytes, of_bytes, weight, equal);
+}
+
+/* The scripts with the most bytes, in falling order. */
+static size_t top_scripts(const uint64_t *bytes, unsigned top[MOST_SCRIPTS], uint64_t *all) {
+    size_t n = 0;
+    *all = 0;
+    for (unsigned s = 0; pm_script_name(s); s++) {
+        size_t at = n;
+        *all += bytes[s];
+        while (at > 0 && bytes[top[at - 1]] < bytes[s]) {
+            at--;
+        }
+        if (bytes[s] && at < MOST_SCRIPTS) {
+            n += n < MOST_SCRIPTS;
+            memmove(top + at + 1, top + at, (n - at - 1) * sizeof *top);
+            top[at] = s;
+        }
+    }
+    return n;
+}
+
+static void say_scripts(const uint64_t *bytes) {
+    char line[64 * MOST_SCRIPTS] = "";
+    unsigned top[MOST_SCRIPTS];
+    uint64_t all;
+    size_t n = top_scripts(bytes, top, &all), len = 0;
+    for (size_t i = 0; i < n; i++) {
+        len += (size_t)snprintf(line + len, sizeof line - len, "%s%s %.1f%%", i ? ", " : "", pm_script_name(top[i]),
+                                100 * (double)bytes[top[i]] / (double)all);
+    }
+    if (n) {
+        cli_say("bytes by script: %s", line);
+    }
+}
+
+void cli_say_sources(const pm_corpus *corpus) {
+    pm_source_report row;
+    size_t n;
+    pm_source_report sum = sum_sources(corpus, &n);
+    for (size_t i = 0; i < n && i < MOST_SOURCES && pm_corpus_source(corpus, i, &row); i++) {
+        say_row(row.name, &row);
+    }
+    if (n > MOST_SOURCES) {
+        cli_say("... and %zu more", n - MOST_SOURCES);
+    }
+    if (n > 1) {
+        say_row("in all", &sum);
+    }
+    if (pm_corpus_scripts(corpus)) {
+        say_scripts(pm_corpus_scripts(corpus));
+    }
+}
+
+void cli_json_sources(cli_out *out, const pm_corpus *corpus) {
+    const uint64_t *scripts = pm_corpus_scripts(corpus);
+    pm_source_report row;
+    bool first = true;
+    cli_out_printf(out, "\"sources\": [");
+    for (size_t i = 0; pm_corpus_source(corpus, i, &row); i++) {
+        cli_out_printf(out, "%s{\"name\": ", i ? ", " : "");
+        cli_out_json(out, row.name, strlen(row.name));
+        cli_out_printf(out,
+                       ", \"weight\": %" PRIu32 ", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"taken_documents\": %" PRIu64
+                       ", \"taken_bytes\": %" PRIu64 ", \"duplicates\": %" PRIu64 "}",
+                       row.weight, row.documents, row.bytes, row.taken_documents, row.taken_bytes, row.duplicates);
+    }
+    cli_out_printf(out, "]");
+    cli_out_printf(out, scripts ? ", \"scripts\": {" : ", \"scripts\": null");
+    for (unsigned s = 0; scripts && pm_script_name(s); s++) {
+        if (scripts[s]) {
+            cli_out_printf(out, "%s\"%s\": %" PRIu64, first ? "" : ", ", pm_script_name(s), scripts[s]);
+            first = false;
+        }
+    }
+    cli_out_printf(out, scripts ? "}" : "");
+}
