@@ -2,7 +2,7 @@
  *
  * A record says: this sequence of n cells was seen `weight` times. Records add up: the same sequence may stand in several records, and a
  * weight above 32 bits is written as several records. A record of weight 0 is dead. Cells are 1, 2 or 4 bytes wide, alike in all records of a
- * list; records begin at multiples of 8 bytes, and PM_RECORDS_PAD bytes behind the last one of a chunk are there. Chunks are made and freed one by one, so that a pass which reads one list and
+ * list; records begin at multiples of 8 bytes. Chunks are made and freed one by one, so that a pass which reads one list and
  * writes another holds little more than one of them. */
 #ifndef PM_COUNT_RECORDS_H
 #define PM_COUNT_RECORDS_H
@@ -15,7 +15,7 @@ typedef struct pm_record {
 
 enum { PM_CHUNK_BYTES = 1 << 18 }; /* of an ordinary chunk, its head included; a long record gets a chunk of several times this */
 
-enum { PM_RECORDS_PAD = 64 };
+enum { PM_RECORDS_PAD = 64 }; /* bytes that pm_records_reserve and a store leave free at the end of a chunk */
 
 typedef struct pm_chunk {
     struct pm_chunk *next;

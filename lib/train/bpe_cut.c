@@ -521,7 +521,7 @@ INLINE pm_status cut_word(pm_bpe_words *w, worker *k, const void *cells, size_t 
 static pm_status grow_buffer(worker *k, size_t cells, unsigned width, pm_error *err) {
     size_t bytes = k->cap_buffer * width;
     void *buffer = k->buffer;
-    if (cells > SIZE_MAX / 8) {
+    if (cells > SIZE_MAX / 8 - BUFFER_PAD) {
         return pm_fail_memory(err);
     }
     pm_status status = pm_grow(&buffer, &bytes, (cells + BUFFER_PAD) * width, 1, err);
@@ -631,10 +631,16 @@ INLINE pm_status cut_record(pm_bpe_words *w, worker *k, const void *cells, size_
 static pm_status cut_byte_records(pm_bpe_words *w, worker *k, const pm_chunk *chunk, pm_error *err) {
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *record = pm_record_at(chunk, at);
+        const void *bytes = pm_record_cells(record);
         at += pm_record_bytes(record->n, 1);
-        if (record->weight && record->n > 1) {
-            PM_TRY(cut_record(w, k, pm_record_cells(record), record->n, record->weight, 1, 2, 16, 8, err));
+        if (!record->weight || record->n < 2) {
+            continue;
         }
+        if (chunk->size - at < BUFFER_PAD) { /* at the end of the chunk: bytes behind it are read */
+            PM_TRY(grow_buffer(k, record->n, 1, err));
+            bytes = memcpy(k->buffer, bytes, record->n);
+        }
+        PM_TRY(cut_record(w, k, bytes, record->n, record->weight, 1, 2, 16, 8, err));
     }
     return PM_OK;
 }
@@ -787,12 +793,10 @@ pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint64_t nex
     words->ticker = ticker;
     words->n_symbols = n_symbols;
     words->cell_width = n_symbols <= NARROW ? 2 : 4;
-    if (words->cell_width != 2) { /* the buffer's cells change their width */
-        for (unsigned i = 0; i < words->threads; i++) {
-            words->workers[i].cap_buffer = 0;
-            pm_free(words->workers[i].buffer);
-            words->workers[i].buffer = NULL;
-        }
+    for (unsigned i = 0; i < words->threads; i++) { /* the buffer's cells may change their width */
+        words->workers[i].cap_buffer = 0;
+        pm_free(words->workers[i].buffer);
+        words->workers[i].buffer = NULL;
     }
     PM_TRY(list_results(words, err));
     words->shape = shape_for(words, next_threshold);

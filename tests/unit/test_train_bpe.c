@@ -175,6 +175,31 @@ static pm_records random_text(uint64_t seed, size_t n_words) {
     return records;
 }
 
+/* Counting fills chunks to their last byte; a cut of 16 bytes at once read behind it. */
+START_TEST(a_chunk_that_is_full_to_its_end) {
+    pm_records records = {0};
+    pm_chunk *chunk = pm_records_add_chunk(&records, 1);
+    size_t n = 0;
+    pm_bpe_vocab vocab;
+    pm_ticker ticker;
+    ck_assert_ptr_nonnull(chunk);
+    while (chunk->used < chunk->size) {
+        pm_record *r = pm_record_at(chunk, chunk->used);
+        *r = (pm_record){1, 8};
+        memcpy(pm_record_cells(r), "abcdefgh", 8);
+        chunk->used += pm_record_bytes(8, 1);
+        n++;
+    }
+    ck_assert_uint_eq(chunk->used, chunk->size);
+    pm_ticker_init(&ticker, NULL, NULL, 0);
+    assert_ok(pm_bpe_vocab_init(&vocab, NULL, 0, &err));
+    assert_ok(pm_bpe_learn(&vocab, store_of(&records, UINT64_MAX), 20, 0, 1, &plans[1], &no_bound, &ticker, &err));
+    ck_assert_uint_eq(vocab.n_merges, 7);
+    ck_assert_uint_eq(vocab.merges[6].count, n);
+    pm_bpe_vocab_release(&vocab);
+}
+END_TEST
+
 START_TEST(plans_and_threads_do_not_show) {
     pm_bpe_vocab first = {0};
     for (unsigned i = 0; i < 2 * N_PLANS; i++) {
@@ -693,6 +718,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, counts_above_32_bits);
     tcase_add_test(merges, a_pair_that_spells_a_special_token_is_never_merged);
     tcase_add_test(merges, wide_cells_give_the_same_merges);
+    tcase_add_test(merges, a_chunk_that_is_full_to_its_end);
     tcase_add_test(merges, plans_and_threads_do_not_show);
     tcase_add_test(call, training_from_documents_equals_the_twin);
     tcase_add_test(call, a_small_corpus_gives_a_small_model_and_says_so);
