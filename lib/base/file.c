@@ -17,23 +17,28 @@ enum { BUFFER = 1 << 16, PIECE = 1 << 30 };
 
 static int refused(void) { return pm_io_test_hook ? pm_io_test_hook() : 0; }
 
-pm_status pm_read(int fd, void *data, size_t len, size_t *n, const char *path, pm_error *err) {
+pm_status pm_read_some(int fd, void *data, size_t len, size_t *n, const char *path, pm_error *err) {
     *n = 0;
-    while (*n < len) {
+    for (;;) {
         int wrong = refused();
-        size_t want = len - *n < PIECE ? len - *n : PIECE;
-        ssize_t got = wrong ? -1 : read(fd, (uint8_t *)data + *n, want);
-        if (got < 0) {
-            wrong = wrong ? wrong : errno;
-            if (wrong == EINTR) {
-                continue;
-            }
+        ssize_t got = wrong ? -1 : read(fd, data, len < PIECE ? len : PIECE);
+        if (got >= 0) {
+            *n = (size_t)got;
+            return PM_OK;
+        }
+        wrong = wrong ? wrong : errno;
+        if (wrong != EINTR) {
             return pm_fail_errno(err, path, wrong, "cannot read");
         }
-        if (got == 0) {
-            break;
-        }
-        *n += (size_t)got;
+    }
+}
+
+pm_status pm_read(int fd, void *data, size_t len, size_t *n, const char *path, pm_error *err) {
+    size_t got = 1;
+    *n = 0;
+    while (*n < len && got) {
+        PM_TRY(pm_read_some(fd, (uint8_t *)data + *n, len - *n, &got, path, err));
+        *n += got;
     }
     return PM_OK;
 }

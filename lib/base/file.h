@@ -20,6 +20,8 @@ void pm_file_close(pm_file *file);
 
 /* read(2) and write(2) of all `len` bytes, through the test hook, restarted when interrupted. pm_read returns fewer at the end only. */
 pm_status pm_read(int fd, void *data, size_t len, size_t *n, const char *path, pm_error *err);
+/* One read(2) of at most `len` bytes; *n is 0 at the end only. */
+pm_status pm_read_some(int fd, void *data, size_t len, size_t *n, const char *path, pm_error *err);
 pm_status pm_write(int fd, const void *data, size_t len, const char *path, pm_error *err);
 /* The same at an offset, on any thread: pread(2) and pwrite(2). An end of the file before `len` bytes is PM_IO. */
 pm_status pm_read_at(int fd, void *data, size_t len, uint64_t offset, const char *path, pm_error *err);

@@ -68,6 +68,8 @@ unsigned pm_default_threads(void) {
 
 /* ---------------------------------------------------------------- progress ---- */
 
+double pm_ticker_seconds_between = 0.05; /* a call that is cancelled ends within 0.2 s: this is a quarter of it */
+
 double pm_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -136,7 +138,7 @@ pm_status pm_ticker_tick(pm_ticker *t, uint64_t done, pm_error *err) {
         return PM_OK;
     }
     double now = pm_now();
-    return now - t->last < 0.1 ? PM_OK : report(t, now, err);
+    return now - t->last < pm_ticker_seconds_between ? PM_OK : report(t, now, err);
 }
 
 pm_status pm_ticker_poll(pm_ticker *t, unsigned thread, pm_error *err) {

@@ -11,6 +11,9 @@
 
 /* ---- progress: one ticker for each long call ---- */
 
+/* For tests only: how long a callback is not called again; 0: each look at the ticker calls it. */
+extern double pm_ticker_seconds_between;
+
 typedef struct pm_ticker {
     pm_progress_fn fn;
     void *user;
@@ -25,7 +28,7 @@ typedef struct pm_ticker {
 void pm_ticker_init(pm_ticker *t, pm_progress_fn fn, void *user, uint64_t memory_limit);
 /* Begins a phase: `phase` and `unit` are static strings. Calls the callback at once. */
 pm_status pm_ticker_phase(pm_ticker *t, const char *phase, const char *unit, uint64_t total, pm_error *err);
-/* Says how far the phase is. Cheap: looks at the clock, calls the callback ten times a second. Returns PM_CANCELLED when the
+/* Says how far the phase is. Cheap: looks at the clock, calls the callback twenty times a second. Returns PM_CANCELLED when the
  * callback asked for it, PM_LIMIT when resident memory grew past the limit. Calling thread only. */
 pm_status pm_ticker_tick(pm_ticker *t, uint64_t done, pm_error *err);
 /* For work that goes on for long on some thread, every megabyte or so. On the calling thread (`thread` is 0) a tick that

@@ -25,6 +25,7 @@
 #define DEFAULT_WINDOW (UINT64_C(128) << 20)
 #define MOST_WINDOW (UINT64_C(1) << 31)
 #define RAW_BYTES ((size_t)1 << 18) /* JSONL is read in pieces of this size */
+#define COPY_BYTES ((size_t)1 << 22) /* of a document in memory between two looks at the ticker */
 #define MILLION 1000000
 
 struct pm_corpus {
@@ -45,7 +46,7 @@ struct pm_corpus {
     uint64_t total, done;
     uint64_t most;      /* bytes in a document; 0: any number */
     uint64_t checked;   /* of the open file: raw bytes after which it was as before */
-    pm_ticker *ticker;  /* polled while a long document is read; NULL: none */
+    pm_ticker *ticker;  /* polled while reading takes long; NULL: none */
 
     bool begun;       /* something was read */
     size_t at;        /* the source that is being read */
@@ -210,13 +211,19 @@ static pm_status open_source(pm_corpus *corpus, pm_file_source *file, pm_error *
     corpus->cut = (pm_cut){0};
     corpus->checked = 0;
     corpus->open = true; /* on failure too: the reader may have the file then */
-    return pm_file_source_open(file, &corpus->reader, corpus->window_log, err);
+    PM_TRY(pm_file_source_open(file, &corpus->reader, corpus->window_log, err));
+    corpus->reader.ticker = corpus->ticker;
+    return PM_OK;
 }
 
 static void close_source(pm_corpus *corpus) {
     corpus->done += corpus->reader.raw;
     pm_reader_close(&corpus->reader);
     corpus->open = false;
+}
+
+static pm_status poll_ticker(const pm_corpus *corpus, pm_error *err) {
+    return corpus->ticker ? pm_ticker_poll(corpus->ticker, 0, err) : PM_OK;
 }
 
 /* Reads `room` more bytes to the end of *buf, where `begun` bytes of a document or line stand already. */
@@ -226,8 +233,8 @@ static pm_status read_more(pm_corpus *corpus, pm_buf *buf, size_t begun, size_t 
         return pm_fail(err, PM_LIMIT, "memory_limit is too small for the document of more than %zu bytes at byte %llu", begun,
                        (unsigned long long)(corpus->reader.given - begun));
     }
-    if (corpus->ticker && begun) {
-        PM_TRY(pm_ticker_poll(corpus->ticker, 0, err));
+    if (begun) {
+        PM_TRY(poll_ticker(corpus, err));
     }
     PM_TRY(pm_buf_reserve(buf, room, err));
     PM_TRY(pm_reader_read(&corpus->reader, buf->data + buf->len, room, &got, err));
@@ -335,8 +342,13 @@ static pm_status fill_file(pm_corpus *corpus, pm_file_source *file, pm_block *bl
 
 /* ---------------------------------------------------------------- other sources ---- */
 
-static pm_status add_document(pm_block *block, pm_bytes document, pm_error *err) {
-    PM_TRY(pm_buf_append(&block->text, document.data, document.len, err));
+static pm_status add_document(const pm_corpus *corpus, pm_block *block, pm_bytes document, pm_error *err) {
+    PM_TRY(pm_buf_reserve(&block->text, document.len, err));
+    for (size_t done = 0, part; done < document.len; done += part) {
+        part = document.len - done < COPY_BYTES ? document.len - done : COPY_BYTES;
+        PM_TRY(done ? poll_ticker(corpus, err) : PM_OK);
+        PM_TRY(pm_buf_append(&block->text, document.data + done, part, err));
+    }
     return pm_block_end(block, block->text.len, err);
 }
 
@@ -351,7 +363,8 @@ static pm_status fill_callback(pm_corpus *corpus, const pm_source *s, pm_block *
             *ended = true;
             break;
         }
-        PM_TRY(add_document(block, document, err));
+        PM_TRY(poll_ticker(corpus, err));
+        PM_TRY(add_document(corpus, block, document, err));
         corpus->done += document.len;
     }
     return PM_OK;
@@ -365,7 +378,7 @@ static pm_status fill_from(pm_corpus *corpus, pm_source *s, pm_block *block, siz
     }
     *ended = true;
     corpus->done += s->as.document.len;
-    return add_document(block, s->as.document, err);
+    return add_document(corpus, block, s->as.document, err);
 }
 
 /* ---------------------------------------------------------------- how much text there is ---- */
@@ -526,7 +539,12 @@ const uint64_t *pm_corpus_scripts(const pm_corpus *corpus) { return corpus->scri
 
 void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most) { corpus->most = most; }
 void pm_corpus_limit_hashes(pm_corpus *corpus, uint64_t most) { corpus->filter.seen.most = most; }
-void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker) { corpus->ticker = ticker; }
+
+void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker) {
+    corpus->ticker = ticker;
+    corpus->reader.ticker = ticker;
+    corpus->jsonl.ticker = ticker;
+}
 
 bool pm_corpus_is_weighted(const pm_corpus *corpus) { return corpus->weighted; }
 

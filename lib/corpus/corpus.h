@@ -28,8 +28,8 @@ void pm_corpus_limit_hashes(pm_corpus *corpus, uint64_t most);
  * limit. */
 void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most);
 
-/* While a long document of a file is read, the ticker (borrowed; NULL: none) is polled every megabyte or sooner, and its
- * failure is that of the read. Calling thread only. */
+/* The ticker (borrowed; NULL: none) is polled every megabyte or sooner of a long document, between documents of a callback, and while bytes of
+ * a pipe are waited for; its failure is that of the read. Calling thread only. */
 void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker);
 
 /* Some source has a weight other than 1. */

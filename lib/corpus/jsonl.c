@@ -18,6 +18,8 @@
 
 #include "text/utf8.h"
 
+enum { POLL_BYTES = 1 << 20 };
+
 typedef struct scan {
     pm_jsonl *j;
     const uint8_t *line;
@@ -28,6 +30,8 @@ typedef struct scan {
     bool found, is_string;   /* the wanted field was seen; its last value is a string */
     size_t value, value_end; /* that value: within the quotes */
     bool value_escaped;
+    size_t fence;            /* the end, or in a long line where the ticker is looked at next */
+    pm_status stopped;       /* what it said: the line ends where we are then, and *err is not to be changed */
 } scan;
 
 typedef enum step { STEP_VALUE, STEP_KEY, STEP_AFTER, STEP_DONE } step;
@@ -39,12 +43,30 @@ void pm_jsonl_release(pm_jsonl *j) {
     pm_buf_release(&j->key);
 }
 
+static size_t next_fence(const scan *s) { return s->len - s->at < POLL_BYTES ? s->len : s->at + POLL_BYTES; }
+
+/* Every loop over the line comes by here when it is at the fence or past it. False: the line ends. */
+static __attribute__((noinline, cold)) bool pass_fence(scan *s) {
+    if (s->fence == s->len) {
+        return false;
+    }
+    if (s->j->ticker) {
+        s->stopped = pm_ticker_poll(s->j->ticker, 0, s->err);
+        s->len = s->stopped == PM_OK ? s->len : s->at;
+    }
+    s->fence = next_fence(s);
+    return s->at < s->len;
+}
+
 static pm_status wrong(const scan *s, size_t at, const char *what) {
+    if (s->stopped != PM_OK) {
+        return s->stopped;
+    }
     return pm_fail_at(s->err, PM_BAD_INPUT, at, "not JSON: %s", at < s->len ? what : "the line ends too early");
 }
 
 static void skip_space(scan *s) {
-    while (s->at < s->len) {
+    while (s->at < s->fence || pass_fence(s)) {
         uint8_t c = s->line[s->at];
         if (c != ' ' && c != '\t' && c != '\r' && c != '\n') {
             break;
@@ -124,9 +146,12 @@ static pm_status pass_string(scan *s, size_t *start, size_t *end, bool *escaped)
     *start = ++s->at;
     *escaped = false;
     for (;;) {
-        s->at = (size_t)(find_end_of_plain(s->line + s->at, s->line + s->len) - s->line);
-        if (s->at >= s->len) {
-            return wrong(s, s->at, "");
+        s->at = (size_t)(find_end_of_plain(s->line + s->at, s->line + s->fence) - s->line);
+        if (s->at >= s->fence) {
+            if (!pass_fence(s)) {
+                return wrong(s, s->at, "");
+            }
+            continue;
         }
         uint8_t c = s->line[s->at];
         if (c == '"') {
@@ -139,7 +164,7 @@ static pm_status pass_string(scan *s, size_t *start, size_t *end, bool *escaped)
         *escaped = true;
         do { /* where one escape is, there are often more */
             PM_TRY(pass_escape(s));
-        } while (next_is(s, '\\'));
+        } while (s->at < s->fence && s->line[s->at] == '\\');
     }
 }
 
@@ -172,13 +197,17 @@ static pm_status decode(const scan *s, size_t start, size_t end, pm_buf *out) {
     const uint8_t *p = s->line + start, *stop = s->line + end;
     PM_TRY(pm_buf_reserve(out, end - start + 4, s->err));
     uint8_t *to = out->data + out->len;
-    while (p < stop) {
-        const uint8_t *slash = memchr(p, '\\', (size_t)(stop - p));
-        size_t plain = (size_t)((slash ? slash : stop) - p);
+    for (const uint8_t *far = p; p < stop;) {
+        if (p >= far) {
+            far = stop - p < POLL_BYTES ? stop : p + POLL_BYTES;
+            PM_TRY(s->j->ticker ? pm_ticker_poll(s->j->ticker, 0, s->err) : PM_OK);
+        }
+        const uint8_t *slash = memchr(p, '\\', (size_t)(far - p));
+        size_t plain = (size_t)((slash ? slash : far) - p);
         memcpy(to, p, plain);
         to += plain;
         p += plain;
-        while (p < stop && *p == '\\') {
+        while (p < far && *p == '\\') {
             unsigned n;
             size_t used = decode_escape(p, stop, to, &n);
             if (n == 0) {
@@ -196,7 +225,7 @@ static pm_status decode(const scan *s, size_t start, size_t end, pm_buf *out) {
 
 static bool pass_digits(scan *s) {
     size_t start = s->at;
-    while (s->at < s->len && s->line[s->at] >= '0' && s->line[s->at] <= '9') {
+    while ((s->at < s->fence || pass_fence(s)) && s->line[s->at] >= '0' && s->line[s->at] <= '9') {
         s->at++;
     }
     return s->at > start;
@@ -299,13 +328,11 @@ static pm_status is_wanted(scan *s, size_t start, size_t end, bool escaped, bool
     size_t len = end - start;
     *wanted = false;
     if (escaped) {
-        scan quiet = *s;
-        quiet.err = NULL;
         s->j->key.len = 0;
-        pm_status status = decode(&quiet, start, end, &s->j->key);
+        pm_status status = decode(s, start, end, &s->j->key);
         if (status != PM_OK) {
             /* Half a surrogate pair is no error in a key: no field has that name. */
-            return status == PM_BAD_INPUT ? PM_OK : pm_fail_memory(s->err);
+            return status == PM_BAD_INPUT ? PM_OK : status;
         }
         key = s->j->key.data;
         len = s->j->key.len;
@@ -369,7 +396,9 @@ static pm_status walk(scan *s) {
 pm_status pm_jsonl_read(pm_jsonl *j, const uint8_t *line, size_t len, pm_buf *out, bool *found, pm_error *err) {
     scan s = {.j = j, .line = line, .len = len, .err = err};
     *found = false;
+    s.fence = next_fence(&s);
     skip_space(&s);
+    PM_TRY(s.stopped);
     if (s.at == len) {
         return PM_OK;
     }
@@ -377,6 +406,7 @@ pm_status pm_jsonl_read(pm_jsonl *j, const uint8_t *line, size_t len, pm_buf *ou
         return pm_fail_at(err, PM_BAD_INPUT, s.at, "each line must be a JSON object");
     }
     PM_TRY(walk(&s));
+    PM_TRY(s.stopped);
     if (!s.found) {
         return pm_fail_at(err, PM_BAD_INPUT, 0, "the object has no field \"%s\"", j->field);
     }
@@ -384,6 +414,6 @@ pm_status pm_jsonl_read(pm_jsonl *j, const uint8_t *line, size_t len, pm_buf *ou
         return pm_fail_at(err, PM_BAD_INPUT, s.value, "the field \"%s\" is not a string", j->field);
     }
     *found = true;
-    size_t n = s.value_end - s.value;
-    return s.value_escaped ? decode(&s, s.value, s.value_end, out) : pm_buf_append(out, line + s.value, n, err);
+    return s.value_escaped || s.value_end - s.value > POLL_BYTES ? decode(&s, s.value, s.value_end, out)
+                                                                   : pm_buf_append(out, line + s.value, s.value_end - s.value, err);
 }

@@ -3,12 +3,14 @@
 #define PM_CORPUS_JSONL_H
 
 #include "base/alloc.h"
+#include "base/thread.h"
 
 typedef struct pm_jsonl {
     const char *field; /* borrowed */
     size_t field_len;
     pm_buf stack; /* the open brackets, one bit each */
     pm_buf key;   /* a key that had escapes, decoded */
+    pm_ticker *ticker; /* NULL, or polled every megabyte of a long line; its failure is that of the read */
 } pm_jsonl;
 
 void pm_jsonl_init(pm_jsonl *j, const char *field);

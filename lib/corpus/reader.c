@@ -1,14 +1,19 @@
 /* reader.c - see reader.h. Plain files go straight into the caller's memory when the piece is big, through a buffer when it is small. */
 #include "corpus/reader.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
-enum { IN_BYTES = 1 << 18, DIRECT_BYTES = 1 << 16 };
+enum { IN_BYTES = 1 << 18, DIRECT_BYTES = 1 << 16, WAIT_MS = 50 };
 
 void pm_reader_open(pm_reader *r, int fd, bool keep_fd, const char *path, pm_packing packing, unsigned window_log) {
-    *r = (pm_reader){.fd = fd, .keep_fd = keep_fd, .path = path, .packing = packing, .window_log = window_log, .between = true};
+    struct stat info;
+    bool waits = fstat(fd, &info) == 0 && !S_ISREG(info.st_mode);
+    *r = (pm_reader){.fd = fd, .waits = waits, .keep_fd = keep_fd, .path = path, .packing = packing, .window_log = window_log, .between = true};
 }
 
 void pm_reader_close(pm_reader *r) {
@@ -20,9 +25,34 @@ void pm_reader_close(pm_reader *r) {
     *r = (pm_reader){.fd = -1};
 }
 
+/* Waits until a read will not wait, and lets the caller's ticker tick meanwhile. */
+static pm_status wait_for_bytes(pm_reader *r, pm_error *err) {
+    struct pollfd event = {.fd = r->fd, .events = POLLIN};
+    int ready;
+    do {
+        if (r->ticker) {
+            PM_TRY(pm_ticker_poll(r->ticker, 0, err));
+        }
+        ready = poll(&event, 1, r->ticker ? WAIT_MS : -1);
+    } while (ready == 0 || (ready < 0 && errno == EINTR));
+    return PM_OK; /* what else is wrong, reading will say */
+}
+
+/* As pm_read. */
+static pm_status read_slowly(pm_reader *r, uint8_t *out, size_t cap, size_t *n, pm_error *err) {
+    size_t got = 1;
+    *n = 0;
+    while (*n < cap && got) {
+        PM_TRY(wait_for_bytes(r, err));
+        PM_TRY(pm_read_some(r->fd, out + *n, cap - *n, &got, r->path, err));
+        *n += got;
+    }
+    return PM_OK;
+}
+
 /* Says where in the text a failed read of the file was. */
 static pm_status read_raw(pm_reader *r, uint8_t *out, size_t cap, size_t *n, pm_error *err) {
-    pm_status status = pm_read(r->fd, out, cap, n, r->path, err);
+    pm_status status = r->waits ? read_slowly(r, out, cap, n, err) : pm_read(r->fd, out, cap, n, r->path, err);
     if (status != PM_OK && err) {
         err->offset = r->given;
     }

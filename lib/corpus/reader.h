@@ -5,6 +5,7 @@
 #define PM_CORPUS_READER_H
 
 #include "base/alloc.h"
+#include "base/thread.h"
 
 typedef enum pm_packing {
     PM_PACKING_NONE,
@@ -15,7 +16,7 @@ typedef enum pm_packing {
 
 typedef struct pm_reader {
     int fd; /* -1: not open */
-    bool keep_fd;
+    bool keep_fd, waits; /* waits: a pipe, a terminal: its bytes come when they come */
     const char *path; /* for errors; borrowed */
     pm_packing packing;
     unsigned window_log; /* zstd: the largest window accepted is 2^window_log */
@@ -27,6 +28,7 @@ typedef struct pm_reader {
     bool ended;   /* all text was given */
     bool between; /* packed: no member or frame is open */
     void *state;  /* packed: the library's */
+    pm_ticker *ticker; /* NULL, or polled while we wait for bytes; its failure is that of the read. The caller sets it after opening */
 } pm_reader;
 
 /* Begins to read the open file `fd`, which pm_reader_close closes unless keep_fd. */

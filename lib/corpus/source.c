@@ -32,9 +32,14 @@ static void look_at_name(pm_file_source *file, const char *path) {
 
 static pm_status open_file(const char *path, int *fd, pm_error *err) {
     do {
-        *fd = open(path, O_RDONLY | O_CLOEXEC);
+        *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe that nobody writes to yet is waited for when it is read */
     } while (*fd < 0 && errno == EINTR);
-    return *fd < 0 ? pm_fail_errno(err, path, errno, "cannot open") : PM_OK;
+    if (*fd < 0) {
+        return pm_fail_errno(err, path, errno, "cannot open");
+    }
+    int flags = fcntl(*fd, F_GETFL);
+    (void)fcntl(*fd, F_SETFL, flags & ~O_NONBLOCK);
+    return PM_OK;
 }
 
 static pm_stamp stamp_of(const struct stat *info) {

@@ -157,7 +157,7 @@ typedef struct pm_progress {
     uint64_t memory;         /* resident bytes of the process now less those at the start of the call; 0 if unknown */
 } pm_progress;
 
-/* Called at most some ten times a second and at each change of phase. A value other than 0 cancels: the call ends soon
+/* Called at most some twenty times a second and at each change of phase. A value other than 0 cancels: the call ends soon
  * with PM_CANCELLED and leaves nothing behind. */
 typedef int (*pm_progress_fn)(void *user, const pm_progress *progress);
 

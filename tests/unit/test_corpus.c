@@ -760,6 +760,165 @@ static int memory_countdown;
 static bool refuse_at_countdown(void) { return memory_countdown-- != 0; }
 
 /* One of everything, with the n-th allocation failing for every n. */
+/* ---------------------------------------------------------------- cancelling while we read ---- */
+
+typedef struct asked {
+    int calls, cancel_at; /* the call that cancels; 0: none */
+} asked;
+
+static int count_calls(void *user, const pm_progress *p) {
+    asked *a = user;
+    (void)p;
+    return ++a->calls == a->cancel_at;
+}
+
+static void begin_asking(pm_ticker *ticker, asked *a, int cancel_at) {
+    *a = (asked){0, cancel_at};
+    pm_ticker_init(ticker, count_calls, a, 0);
+    pm_ticker_seconds_between = 0;
+}
+
+static void end_asking(void) { pm_ticker_seconds_between = 0.05; }
+
+/* before, then `unit` again and again to LONG_LINE bytes, then after. */
+typedef struct long_line {
+    const char *before, *unit, *after;
+} long_line;
+
+enum { LONG_LINE = 4 << 20 };
+
+static pm_buf make_line(const long_line *l) {
+    pm_buf line = {0};
+    size_t before = strlen(l->before), unit = strlen(l->unit), after = strlen(l->after);
+    ck_assert(pm_buf_reserve(&line, LONG_LINE + before + unit + after, NULL) == PM_OK);
+    memcpy(line.data, l->before, before);
+    for (line.len = before; line.len < LONG_LINE; line.len += unit) {
+        memcpy(line.data + line.len, l->unit, unit);
+    }
+    memcpy(line.data + line.len, l->after, after);
+    line.len += after;
+    return line;
+}
+
+/* A line was read to its end before anything else happened, however long it was. Every kind of loop over it looks at the ticker, and when that
+ * says stop, this is the error, whatever is wrong with the rest of the line. */
+START_TEST(jsonl_is_cancelled_inside_a_line) {
+    static const long_line cases[] = {
+        {"{\"text\":\"", "plain text ", "\"}"},
+        {"{\"text\":\"", "\\n", "\"}"},
+        {"{\"text\":\"", "caf\\u00e9 ", "\"}"},
+        {"{\"text\":\"a\", \"x\":\"", "plain text ", "\"}"},
+        {"", " ", "{\"text\":\"a\"}"},
+        {"{\"text\":", " ", "\"a\"}"},
+        {"{\"text\":\"a\", \"x\": ", "123456789", "}"},
+        {"{\"text\":\"a\", \"x\": 0.5e", "123456789", "}"},
+        {"{\"text\":\"a\", \"x\": [", "1, ", "1]}"},
+        {"{\"text\":\"a\", \"", "\\n", "\": 1}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pm_buf line = make_line(&cases[i]), out = {0};
+        pm_ticker ticker;
+        asked a = {0};
+        pm_error err;
+        bool found;
+        int all = 0;
+        for (int cancel_at = 0; cancel_at <= all; cancel_at++) {
+            pm_jsonl j;
+            pm_jsonl_init(&j, "text");
+            j.ticker = &ticker;
+            begin_asking(&ticker, &a, cancel_at);
+            if (cancel_at == 0) {
+                assert_ok(pm_jsonl_read(&j, line.data, line.len, &out, &found, &err));
+                ck_assert(found && a.calls >= 3);
+                all = a.calls;
+            } else {
+                assert_fails(pm_jsonl_read(&j, line.data, line.len, &out, &found, &err), PM_CANCELLED, "cancelled by the progress callback");
+                ck_assert_uint_eq(out.len, 0);
+            }
+            end_asking();
+            out.len = 0;
+            pm_jsonl_release(&j);
+        }
+        pm_buf_release(&line);
+        pm_buf_release(&out);
+    }
+}
+END_TEST
+
+/* A corpus over this file, watched by the ticker. */
+static pm_corpus *watched_corpus(const char *path, pm_ticker *ticker) {
+    pm_error err;
+    pm_corpus *corpus;
+    assert_ok(pm_corpus_new(&corpus, NULL, &err));
+    assert_ok(pm_corpus_add_file(corpus, path, &err));
+    pm_corpus_watch(corpus, ticker);
+    return corpus;
+}
+
+/* Opening a named pipe waited for somebody to write to it, and reading a pipe for its next byte; neither could be cancelled. */
+START_TEST(waiting_for_a_pipe_is_cancelled) {
+    char path[512];
+    snprintf(path, sizeof path, "%s", temporary_path("pipe"));
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    for (int writers = 0; writers < 2; writers++) {
+        pm_ticker ticker;
+        asked a;
+        pm_error err;
+        pm_block block = {0};
+        begin_asking(&ticker, &a, 3);
+        pm_corpus *corpus = watched_corpus(path, &ticker);
+        int fd = writers ? open(path, O_WRONLY) : -1; /* one who says little */
+        ck_assert(!writers || write(fd, "a\nb", 3) == 3);
+        assert_fails(pm_corpus_fill(corpus, &block, 100, &err), PM_CANCELLED, "cancelled by the progress callback");
+        end_asking();
+        pm_corpus_free(corpus);
+        pm_block_release(&block);
+        close(fd);
+    }
+}
+END_TEST
+
+START_TEST(a_pipe_may_get_its_writer_late) {
+    char path[512];
+    pm_ticker ticker;
+    asked a;
+    snprintf(path, sizeof path, "%s", temporary_path("late pipe"));
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    begin_asking(&ticker, &a, 0);
+    pm_corpus *corpus = watched_corpus(path, &ticker);
+    int fd = open(path, O_WRONLY);
+    ck_assert_int_eq(write(fd, "a\nb", 3), 3);
+    close(fd);
+    outcome o = read_all(corpus, 100);
+    ck_assert(o.status == PM_OK && o.all.n == 2 && o.all.text.len == 3);
+    end_asking();
+    pm_corpus_free(corpus);
+    pm_block_release(&o.all);
+}
+END_TEST
+
+/* Files without a document, long documents in memory: the ticker is looked at all the same. */
+START_TEST(other_sources_are_cancelled_too) {
+    static uint8_t text[20 << 20];
+    pm_ticker ticker;
+    asked a;
+    pm_error err;
+    pm_block block = {0};
+    const char *empty = temporary_file("empty.txt", "", 0);
+    for (int i = 0; i < 2; i++) {
+        begin_asking(&ticker, &a, 4);
+        pm_corpus *corpus = watched_corpus(empty, &ticker);
+        for (int k = 0; k < 5; k++) {
+            assert_ok(i ? pm_corpus_add_file(corpus, empty, &err) : pm_corpus_add_document(corpus, (pm_bytes){text, sizeof text}, &err));
+        }
+        assert_fails(pm_corpus_fill(corpus, &block, 0, &err), PM_CANCELLED, "cancelled by the progress callback");
+        end_asking();
+        pm_corpus_free(corpus);
+    }
+    pm_block_release(&block);
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail) {
     char paths[4][512];
     pm_buf packed = {0};
@@ -831,6 +990,10 @@ Suite *suite_corpus(void) {
     tcase_add_test(tests, jsonl_errors_tell_where);
     tcase_add_test(tests, jsonl_long_file_and_packed);
     tcase_add_test(tests, jsonl_nests_as_deep_as_memory);
+    tcase_add_test(tests, jsonl_is_cancelled_inside_a_line);
+    tcase_add_test(tests, waiting_for_a_pipe_is_cancelled);
+    tcase_add_test(tests, a_pipe_may_get_its_writer_late);
+    tcase_add_test(tests, other_sources_are_cancelled_too);
     tcase_add_test(tests, every_allocation_may_fail);
     suite_add_tcase(suite, tests);
     return suite;

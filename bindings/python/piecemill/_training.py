@@ -122,7 +122,7 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
     threads: 0 is as many as the machine gives (1 in a worker process). memory_limit: bytes, or "2G", above what the
     process holds at the start.
     min_count: what is seen less often is not used; None is 0 for bpe and 2 for bytepiece.
-    progress: True draws a bar on standard error; a callable is called with a Progress some ten times a second. An
+    progress: True draws a bar on standard error; a callable is called with a Progress some twenty times a second. An
     exception that it raises ends the training and reaches the caller, as Ctrl-C does.
 
     More options, by name. Of both: split ("line", the default: each line of a text file is a document, its newline

@@ -1,6 +1,6 @@
 /* train.c - training from files or from an iterator of documents, with progress and Ctrl-C.
  *
- * The whole of pm_train runs without the GIL. It calls back on this thread, ten times a second for progress and for
+ * The whole of pm_train runs without the GIL. It calls back on this thread, twenty times a second for progress and for
  * each group of documents of an iterator; a callback takes the GIL again (the thread state is kept in `run`), and when
  * it leaves with an exception set it tells the library to stop. The library then ends with PM_CANCELLED, releases what
  * it made, and the exception reaches the user as it is. The progress callback is installed always: it is where Ctrl-C
