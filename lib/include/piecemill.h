@@ -281,7 +281,7 @@ typedef struct pm_train_options {
     uint64_t memory_limit;          /* bytes above what the process held at the start; 0: none. This version does not spill: it stops with PM_LIMIT */
     const char *tmpdir;             /* for temporary files; NULL: $TMPDIR, else /tmp */
     uint32_t ngram_order;           /* BytePiece: 1 to 7; 0: 6 */
-    uint32_t max_piece_length;      /* BytePiece: in bytes; 0: 36 */
+    uint32_t max_piece_length;      /* in bytes; 0: 36 (BytePiece), no limit (BPE: pieces of N bytes are tokenizers' max_token_length=N + 1) */
     bool ensure_unicode;            /* BytePiece: no piece begins inside a character (single bytes excepted) */
     bool isolate_digits;            /* BytePiece: each ASCII or Unicode decimal digit is a piece of its own */
     pm_progress_fn progress;
@@ -291,15 +291,17 @@ typedef struct pm_train_options {
     const char *const *counts;      /* count files (pm_count, pm_counts_merge) to train from; then the corpus is NULL */
     size_t n_counts;
     const char *checkpoint;         /* a folder where the run leaves what it needs to go on after it was killed */
-    const pm_tokenizer *extend;     /* a BPE tokenizer whose merges come first; vocab_sizes counts them too */
-    const pm_bytes *required_pieces;/* pieces that must be in the vocabulary: merges that make them come first */
+    const pm_tokenizer *extend;     /* a BPE tokenizer whose merges come first; vocab_sizes counts them too. Its pattern and special tokens are used
+                                       where none are given. Each of its pieces must come of one merge; the rules below are for new pieces */
+    const pm_bytes *required_pieces;/* pieces that must be in the vocabulary, 1 to 65,536 bytes each: merges that make them come before those learned
+                                       from the corpus (BPE on these pieces alone). The pattern must leave them in one pre-token to be of use */
     size_t n_required_pieces;
-    const pm_bytes *excluded_pieces;/* pieces that must not be in it */
+    const pm_bytes *excluded_pieces;/* pieces that must not be in it, of two bytes or more */
     size_t n_excluded_pieces;
     uint64_t min_documents;         /* a pre-token found in fewer documents is not used */
     uint64_t max_count_per_document;/* of a document's occurrences of a pre-token no more than this many are counted */
-    uint32_t max_words;             /* no piece holds more than this many words (runs of what is no white space) */
-    bool utf8_boundaries;           /* no piece joins a part of a character with anything outside it; not as Hugging Face */
+    uint32_t max_words;             /* no piece holds more than this many words (runs of bytes that are no ASCII white space) */
+    bool utf8_boundaries;           /* a piece is whole characters or a part of one: none joins a part with anything outside it; not as Hugging Face */
     bool split_scripts;             /* the pattern "scripts" behind those given: Latin, Han, kana, Hangul and other scripts are split apart */
 } pm_train_options;
 #define PM_MIN_COUNT_DEFAULT UINT64_MAX /* 0 for BPE, 2 for BytePiece */

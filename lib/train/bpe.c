@@ -5,7 +5,8 @@
  * overlapping (aaa has two); of pairs with equal counts the one with the smaller left symbol, then the smaller right symbol, goes first, symbols being
  * numbered: bytes in the order of pm_byte_order (the order in which byte-level vocabularies list them), then merges as they come. This is Hugging
  * Face tokenizers' BpeTrainer, merge for merge; one thing is different on purpose: a pair whose text is that of a
- * special token is never merged, because special tokens have ids of their own (there the merge would point at the special token).
+ * special token is never merged, because special tokens have ids of their own (there the merge would point at the special token). Further rules
+ * about what may become a piece are in bpe_vocab.c, merges that are there before the first in bpe_begin.c.
  *
  * Phases. Recounting for every merge is out of the question, and so are lists of all places of all pairs: on 47 MB of Chinese 5 million pairs
  * are born and 8 thousand ever matter. Two facts make it small:
@@ -32,6 +33,7 @@
 #include "encode/engine.h"
 #include "text/unicode.h"
 #include "train/bpe.h"
+#include "train/bpe_begin.h"
 #include "train/train.h"
 
 const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15};
@@ -145,6 +147,26 @@ static pm_status set_ids(pm_model *model, const pm_bpe_vocab *vocab, const pm_tr
     return pm_model_add_reserved(model, over ? o->round_to - over : 0, err);
 }
 
+/* The rules that were given. */
+static pm_status set_rules(pm_model *model, const pm_train_options *o, pm_error *err) {
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rules[] = {{"max_piece_length", o->max_piece_length}, {"max_words", o->max_words}, {"utf8_boundaries", o->utf8_boundaries},
+                 {"required_pieces", o->n_required_pieces}, {"excluded_pieces", o->n_excluded_pieces}};
+    char hash[33];
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (rules[i].value) {
+            PM_TRY(pm_model_setting_number(model, rules[i].name, rules[i].value, err));
+        }
+    }
+    if (!o->extend) {
+        return PM_OK;
+    }
+    pm_tokenizer_hash(o->extend, hash);
+    return pm_model_setting(model, "extends", hash, err);
+}
+
 static pm_status set_settings(pm_model *model, const pm_corpus *corpus, const pm_train_job *job, pm_error *err) {
     const char *name = pm_splitter_name(job->splitter);
     if (!name[0]) {
@@ -152,6 +174,7 @@ static pm_status set_settings(pm_model *model, const pm_corpus *corpus, const pm
     }
     PM_TRY(pm_model_setting(model, "algorithm", "bpe", err));
     PM_TRY(pm_model_setting_number(model, "min_count", job->o.min_count, err));
+    PM_TRY(set_rules(model, &job->o, err));
     PM_TRY(pm_corpus_settings(corpus, &model->settings, err));
     PM_TRY(pm_model_setting(model, "pattern", name, err));
     PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
@@ -205,27 +228,28 @@ static pm_status get_words(pm_store **store, pm_corpus *corpus, pm_train_job *jo
     return status;
 }
 
-pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+/* With the vocabulary that it begins with, which tells early what cannot be. */
+static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
-    size_t wanted = o->vocab_sizes[0] - 256 - job->extra;
     const pm_bpe_memory memory = {UINT64_MAX, UINT64_MAX};
-    pm_bpe_vocab vocab;
     pm_store *store;
-    *out = NULL;
     PM_TRY(get_words(&store, corpus, job, err));
-    pm_status status = pm_bpe_vocab_init(&vocab, o->special_tokens, o->n_special_tokens, err);
-    if (status == PM_OK) {
-        status = pm_ticker_phase(&job->ticker, "merge", "merges", wanted, err);
+    pm_status status = pm_ticker_phase(&job->ticker, "merge", "merges", wanted, err);
+    if (status != PM_OK) {
+        pm_store_free(store);
+        return status;
     }
-    if (status == PM_OK) {
-        status = pm_bpe_learn(&vocab, store, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &memory, &job->ticker, err);
-        store = NULL;
-    }
-    if (status == PM_OK) {
-        job->summary.smaller_than_asked = vocab.n_merges < wanted;
-        status = make_tokenizer(out, &vocab, corpus, job, err);
-    }
-    pm_store_free(store);
+    PM_TRY(pm_bpe_learn(vocab, store, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &memory, &job->ticker, err));
+    job->summary.smaller_than_asked = vocab->n_merges < wanted;
+    return make_tokenizer(out, vocab, corpus, job, err);
+}
+
+pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    size_t wanted = job->o.vocab_sizes[0] - 256 - job->extra;
+    pm_bpe_vocab vocab;
+    *out = NULL;
+    PM_TRY(pm_bpe_begin(&vocab, wanted, job, err));
+    pm_status status = train_from(&vocab, wanted, out, corpus, job, err);
     pm_bpe_vocab_release(&vocab);
     return status;
 }

@@ -14,6 +14,7 @@
 #include "model/model.h"
 
 pm_status pm_bpe_replay_init(pm_bpe_replay *replay, const pm_bpe_vocab *vocab, pm_error *err) {
+    *replay = (pm_bpe_replay){0};
     if (pm_bpe_vocab_size(vocab) > PM_PAIR_LIMIT) {
         return pm_fail(err, PM_LIMIT, "a vocabulary of %zu symbols: %u is the limit", pm_bpe_vocab_size(vocab), (unsigned)PM_PAIR_LIMIT);
     }

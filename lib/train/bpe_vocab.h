@@ -1,4 +1,4 @@
-/* bpe_vocab.h - the vocabulary that BPE training grows.
+/* bpe_vocab.h - the vocabulary that BPE training grows, and what may become a piece of it. See bpe_vocab.c.
  *
  * Symbols are numbered as ranks: 0 to 255 are the bytes in the order of pm_byte_order, then the merges in their order. */
 #ifndef PM_TRAIN_BPE_VOCAB_H
@@ -8,23 +8,49 @@
 
 typedef struct pm_bpe_merge {
     uint32_t left, right;
-    uint64_t count;
+    uint64_t count; /* 0: not known */
 } pm_bpe_merge;
+
+/* What may not become a piece; bytes themselves are pieces always. 0, false: no such rule. The texts are the caller's and must live as long as
+ * the vocabulary. */
+typedef struct pm_bpe_rules {
+    const pm_special_token *specials; /* a text of these has an id of its own */
+    size_t n_specials;
+    const pm_bytes *excluded;
+    size_t n_excluded;
+    uint32_t max_length;  /* in bytes */
+    uint32_t max_words;   /* stretches without the white space of ASCII */
+    bool utf8_boundaries; /* a piece is whole characters, or a part of one */
+} pm_bpe_rules;
+
+/* What the rules ask of a symbol. */
+typedef struct pm_bpe_trait {
+    uint32_t words;
+    bool begins_in_word, ends_in_word;
+    bool whole; /* whole characters */
+} pm_bpe_trait;
 
 typedef struct pm_bpe_vocab {
     pm_bpe_merge *merges; /* merge k makes symbol 256 + k */
     size_t n_merges, cap_merges;
     pm_bytes *texts; /* of every symbol */
-    size_t cap_texts;
+    pm_bpe_trait *traits;
+    size_t cap_texts, cap_traits;
     pm_arena arena;
-    const pm_special_token *specials; /* a pair that joins into one of these texts is never merged */
-    size_t n_specials;
+    pm_bpe_rules rules;
+    pm_bytes *excluded; /* hash table of all texts that are no pieces */
+    size_t excluded_mask, longest_excluded;
+    uint8_t *joined; /* room for the longest of them */
 } pm_bpe_vocab;
 
-pm_status pm_bpe_vocab_init(pm_bpe_vocab *vocab, const pm_special_token *specials, size_t n_specials, pm_error *err);
-pm_status pm_bpe_vocab_add(pm_bpe_vocab *vocab, uint32_t left, uint32_t right, uint64_t count, pm_error *err);
-bool pm_bpe_vocab_forbids(const pm_bpe_vocab *vocab, uint32_t left, uint32_t right);
-static inline size_t pm_bpe_vocab_size(const pm_bpe_vocab *vocab) { return 256 + vocab->n_merges; }
+/* `rules` may be NULL. */
+pm_status pm_bpe_vocab_init(pm_bpe_vocab *vocab, const pm_bpe_rules *rules, pm_error *err);
 void pm_bpe_vocab_release(pm_bpe_vocab *vocab);
+static inline size_t pm_bpe_vocab_size(const pm_bpe_vocab *vocab) { return 256 + vocab->n_merges; }
+pm_status pm_bpe_vocab_add(pm_bpe_vocab *vocab, uint32_t left, uint32_t right, uint64_t count, pm_error *err);
+/* Do the rules say that these two are never merged? Not on two threads at once. */
+bool pm_bpe_vocab_forbids(pm_bpe_vocab *vocab, uint32_t left, uint32_t right);
+/* Is this the text of a special token or an excluded piece? */
+bool pm_bpe_vocab_excludes(const pm_bpe_vocab *vocab, const uint8_t *text, size_t len);
 
 #endif

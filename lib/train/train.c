@@ -90,13 +90,80 @@ static pm_status check_rest(const pm_train_options *o, pm_error *err) {
     return PM_OK;
 }
 
+static pm_status check_bpe_only(const pm_train_options *o, pm_error *err) {
+    const struct {
+        const char *name;
+        bool given;
+    } options[] = {{"extend", o->extend != NULL}, {"required_pieces", o->n_required_pieces > 0}, {"excluded_pieces", o->n_excluded_pieces > 0},
+                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}};
+    for (size_t i = 0; o->algorithm != PM_ALGORITHM_BPE && i < sizeof options / sizeof *options; i++) {
+        if (options[i].given) {
+            return pm_fail(err, PM_INVALID_ARGUMENT, "%s is an option of BPE, not of BytePiece", options[i].name);
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status check_pieces(const pm_train_options *o, pm_error *err) {
+    enum { LONGEST = 1 << 16 };
+    for (size_t i = 0; i < o->n_required_pieces; i++) {
+        if (!o->required_pieces[i].len || o->required_pieces[i].len > LONGEST) {
+            return pm_fail(err, PM_INVALID_ARGUMENT, "required piece %zu has %zu bytes; it is 1 to %d", i, o->required_pieces[i].len, LONGEST);
+        }
+    }
+    for (size_t i = 0; i < o->n_excluded_pieces; i++) {
+        if (o->excluded_pieces[i].len < 2) {
+            return pm_fail(err, PM_INVALID_ARGUMENT, "excluded piece %zu is %s", i,
+                           o->excluded_pieces[i].len ? "a single byte: those are in every vocabulary" : "empty");
+        }
+    }
+    return PM_OK;
+}
+
+/* What the tokenizer that is extended says where the options are silent: its pattern, its special tokens. */
+static pm_status inherit(pm_train_job *job, pm_error *err) {
+    pm_train_options *o = &job->o;
+    if (pm_tokenizer_algorithm(o->extend) != PM_ALGORITHM_BPE) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "extend: the tokenizer is not a BPE one");
+    }
+    if (!o->n_patterns) {
+        size_t n = pm_tokenizer_n_patterns(o->extend);
+        const char *name = pm_tokenizer_pattern_name(o->extend);
+        job->patterns = pm_alloc(n + 1, sizeof *job->patterns);
+        if (!job->patterns) {
+            return pm_fail_memory(err);
+        }
+        job->patterns[0] = name; /* "": no splitting, when there are no regexes */
+        for (size_t i = 0; i < n && !name[0]; i++) {
+            job->patterns[i] = pm_tokenizer_pattern(o->extend, i);
+        }
+        o->patterns = job->patterns;
+        o->n_patterns = n && !name[0] ? n : 1;
+    }
+    if (!o->n_special_tokens) {
+        size_t n = pm_tokenizer_n_special_tokens(o->extend);
+        job->specials = pm_alloc(n, sizeof *job->specials);
+        if (!job->specials) {
+            return pm_fail_memory(err);
+        }
+        for (size_t i = 0; i < n; i++) {
+            job->specials[i] = (pm_special_token){pm_tokenizer_special_token(o->extend, i).text, PM_ID_NONE};
+        }
+        o->special_tokens = job->specials;
+        o->n_special_tokens = n;
+    }
+    return PM_OK;
+}
+
 static void fill_defaults(pm_train_options *o) {
     if (o->min_count == PM_MIN_COUNT_DEFAULT) {
         o->min_count = o->algorithm == PM_ALGORITHM_BPE ? 0 : 2;
     }
     o->threads = o->threads ? o->threads : pm_default_threads();
     o->ngram_order = o->ngram_order ? o->ngram_order : 6;
-    o->max_piece_length = o->max_piece_length ? o->max_piece_length : 36;
+    if (o->algorithm == PM_ALGORITHM_BYTEPIECE) {
+        o->max_piece_length = o->max_piece_length ? o->max_piece_length : 36;
+    }
 }
 
 static pm_status check(pm_train_job *job, const pm_train_options *options, size_t n_out, pm_error *err) {
@@ -111,7 +178,11 @@ static pm_status check(pm_train_job *job, const pm_train_options *options, size_
     if (o->algorithm != PM_ALGORITHM_BPE && o->algorithm != PM_ALGORITHM_BYTEPIECE) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "algorithm %d is not known", (int)o->algorithm);
     }
+    PM_TRY(check_bpe_only(o, err));
     fill_defaults(o);
+    if (o->extend) {
+        PM_TRY(inherit(job, err));
+    }
     PM_TRY(check_special_tokens(o, err));
     job->extra = (uint32_t)o->n_special_tokens + o->reserve;
     PM_TRY(check_sizes(o, job->extra, err));
@@ -119,6 +190,7 @@ static pm_status check(pm_train_job *job, const pm_train_options *options, size_
         return pm_fail(err, PM_INVALID_ARGUMENT, "room for %zu tokenizers, but %zu vocabulary sizes", n_out, o->n_vocab_sizes);
     }
     PM_TRY(check_rest(o, err));
+    PM_TRY(check_pieces(o, err));
     pm_cpu cpu;
     PM_TRY(pm_cpu_choose(&cpu, err)); /* now, not when the model is made */
     return check_special_ids(o, job->extra, err);
@@ -163,30 +235,40 @@ static void fill_summary(pm_train_job *job, pm_tokenizer *const *out, const pm_c
     }
 }
 
+/* With checked options. */
+static pm_status train(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    if (job->o.algorithm == PM_ALGORITHM_BYTEPIECE && pm_corpus_is_weighted(corpus)) {
+        return pm_fail(err, PM_UNSUPPORTED, "a file has a weight, but BytePiece counts every document once");
+    }
+    pm_ticker_init(&job->ticker, job->o.progress, job->o.progress_user, job->o.memory_limit);
+    pm_corpus_limit_documents(corpus, job->o.memory_limit / 2); /* half: a line of JSON and its text are held at once */
+    pm_corpus_watch(corpus, &job->ticker);
+    if (pm_corpus_removes_duplicates(corpus)) { /* a half for the hashes of documents, a half for the trainer */
+        job->o.memory_limit /= 2;
+        pm_corpus_limit_hashes(corpus, job->o.memory_limit);
+    }
+    pm_status status = make_splitter(job, err);
+    if (status == PM_OK) {
+        status = job->o.algorithm == PM_ALGORITHM_BPE ? pm_train_bpe(out, corpus, job, err) : pm_train_bytepiece(out, corpus, job, err);
+    }
+    pm_corpus_watch(corpus, NULL);
+    if (status == PM_OK) {
+        fill_summary(job, out, corpus);
+    }
+    pm_splitter_free(job->splitter);
+    return status;
+}
+
 pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, const pm_train_options *options, pm_error *err) {
     pm_train_job job = {0};
     for (size_t i = 0; i < n_out; i++) {
         out[i] = NULL;
     }
-    PM_TRY(check(&job, options, n_out, err));
-    if (job.o.algorithm == PM_ALGORITHM_BYTEPIECE && pm_corpus_is_weighted(corpus)) {
-        return pm_fail(err, PM_UNSUPPORTED, "a file has a weight, but BytePiece counts every document once");
-    }
-    pm_ticker_init(&job.ticker, job.o.progress, job.o.progress_user, job.o.memory_limit);
-    pm_corpus_limit_documents(corpus, job.o.memory_limit / 2); /* half: a line of JSON and its text are held at once */
-    pm_corpus_watch(corpus, &job.ticker);
-    if (pm_corpus_removes_duplicates(corpus)) { /* a half for the hashes of documents, a half for the trainer */
-        job.o.memory_limit /= 2;
-        pm_corpus_limit_hashes(corpus, job.o.memory_limit);
-    }
-    pm_status status = make_splitter(&job, err);
+    pm_status status = check(&job, options, n_out, err);
     if (status == PM_OK) {
-        status = job.o.algorithm == PM_ALGORITHM_BPE ? pm_train_bpe(out, corpus, &job, err) : pm_train_bytepiece(out, corpus, &job, err);
+        status = train(out, corpus, &job, err);
     }
-    pm_corpus_watch(corpus, NULL);
-    if (status == PM_OK) {
-        fill_summary(&job, out, corpus);
-    }
-    pm_splitter_free(job.splitter);
+    pm_free(job.patterns);
+    pm_free(job.specials);
     return status;
 }

@@ -11,6 +11,8 @@ typedef struct pm_train_job {
     pm_train_options o;   /* threads, min_count, ... hold real values */
     pm_splitter *splitter;/* BPE */
     uint32_t extra;       /* ids beside pieces: special tokens + reserved slots */
+    const char **patterns;/* of the tokenizer that is extended, when none are given */
+    pm_special_token *specials; /* likewise */
     pm_ticker ticker;
     pm_train_summary summary;
 } pm_train_job;

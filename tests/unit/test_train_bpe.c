@@ -79,7 +79,7 @@ static void compare(const made *m, size_t wanted, uint64_t min_count, const pm_s
     pm_bpe_vocab vocab;
     pm_ticker ticker;
     pm_ticker_init(&ticker, NULL, NULL, 0);
-    assert_ok(pm_bpe_vocab_init(&vocab, specials, n_specials, &err));
+    assert_ok(pm_bpe_vocab_init(&vocab, &(pm_bpe_rules){.specials = specials, .n_specials = n_specials}, &err));
     pm_store *store = store_of(&records, seed % 4 ? UINT64_MAX : seed % 8 ? PM_CHUNK_BYTES : 0);
     assert_ok(pm_bpe_learn(&vocab, store, wanted, min_count, threads, plan, &no_bound, &ticker, &err));
     if (n < MAX_MERGES || wanted == MAX_MERGES) {
@@ -192,7 +192,7 @@ START_TEST(a_chunk_that_is_full_to_its_end) {
     }
     ck_assert_uint_eq(chunk->used, chunk->size);
     pm_ticker_init(&ticker, NULL, NULL, 0);
-    assert_ok(pm_bpe_vocab_init(&vocab, NULL, 0, &err));
+    assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
     assert_ok(pm_bpe_learn(&vocab, store_of(&records, UINT64_MAX), 20, 0, 1, &plans[1], &no_bound, &ticker, &err));
     ck_assert_uint_eq(vocab.n_merges, 7);
     ck_assert_uint_eq(vocab.merges[6].count, n);
@@ -207,7 +207,7 @@ START_TEST(plans_and_threads_do_not_show) {
         pm_bpe_vocab vocab;
         pm_ticker ticker;
         pm_ticker_init(&ticker, NULL, NULL, 0);
-        assert_ok(pm_bpe_vocab_init(&vocab, NULL, 0, &err));
+        assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
         pm_store *store = store_of(&records, i % 2 ? UINT64_MAX : 1 << 20);
         assert_ok(pm_bpe_learn(&vocab, store, i == 9 ? 66000 : 3000, 5, 1 + i % 3, &plans[i % N_PLANS], &no_bound, &ticker, &err));
         if (i == 0) {
