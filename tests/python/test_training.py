@@ -187,3 +187,78 @@ def test_an_iterator_is_read_once_and_lazily():
 
     tok = piecemill.train_from_iterator(Documents(), "bpe", 300)
     assert len(alive) == 3000 and tok.training_summary["documents"] == 3000
+
+
+# ---- which documents are taken
+
+
+def test_mix_counts_files_several_times(tmp_path):
+    a, b = tmp_path / "a.txt", tmp_path / "b.txt"
+    a.write_text(sample("en", 30_000), encoding="utf-8")
+    b.write_text(sample("zh", 30_000), encoding="utf-8")
+    expected = piecemill.train([a, b, b, b], "bpe", 600)
+    for files, mix in (([a], {b: 3}), ([a, b], {str(b): 3}), ((), {a: 1, os.fsencode(b): 3}), ([], {a: 1, b: 3})):
+        made = piecemill.train(files, "bpe", 600, mix=mix)
+        assert same(made, expected) and made.training_summary["bytes"] == a.stat().st_size + b.stat().st_size
+        assert [(row["name"], row["weight"]) for row in made.training_summary["sources"]] == [(str(a), 1), (str(b), 3)]
+    assert not same(piecemill.train([a, b], "bpe", 600), expected)
+    assert same(piecemill.train([a, b], "bpe", 600, mix={}), piecemill.train([a, b], "bpe", 600))
+    with pytest.raises(piecemill.InvalidArgumentError, match="b.txt: a weight of 0"):
+        piecemill.train([a], "bpe", 600, mix={b: 0})
+    with pytest.raises(piecemill.InvalidArgumentError, match="from 0 to"):
+        piecemill.train([a], "bpe", 600, mix={b: -1})
+    with pytest.raises(piecemill.InvalidArgumentError, match="a weight of 1048577"):
+        piecemill.train([a], "bpe", 600, mix={b: 2**20 + 1})
+    with pytest.raises(TypeError, match="whole number"):
+        piecemill.train([a], "bpe", 600, mix={b: 1.5})
+    with pytest.raises(TypeError, match="no option 'mix'"):
+        piecemill.train([a], "bytepiece", 600, mix={b: 2})
+    with pytest.raises(TypeError, match="no option 'mix'"):
+        piecemill.train_from_iterator(["a"], "bpe", 600, mix={b: 2})
+    with pytest.raises(piecemill.InvalidArgumentError, match="files is empty"):
+        piecemill.train([], "bpe", 600, mix={})
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+def test_samples_and_duplicates(corpus, algorithm, tmp_path):
+    lines = corpus.read_text(encoding="utf-8").split("\n")
+    lines = [line + "\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+    once = list(dict.fromkeys(lines))
+    assert len(once) < len(lines)
+    made = piecemill.train([corpus, corpus], algorithm, 500, remove_duplicates=True)
+    assert same(made, piecemill.train_from_iterator(once, algorithm, 500))
+    summary = made.training_summary
+    assert summary["documents"] == len(once) and [row["duplicates"] for row in summary["sources"]] == [len(lines) - len(once), len(lines)]
+    assert sum(summary["scripts"].values()) == summary["bytes"] == summary["sources"][0]["taken_bytes"]
+    assert made.settings["remove_duplicates"] == "true" and "sample" not in made.settings
+
+    half = piecemill.train(corpus, algorithm, 400, sample="50%", seed=9)
+    assert same(half, piecemill.train_from_iterator(lines, algorithm, 400, sample=0.5, seed=9, threads=3))
+    assert half.settings["sample"] == "500000 of 1000000" and half.settings["seed"] == "9"
+    assert half.hash != piecemill.train(corpus, algorithm, 400, sample="50%", seed=10).hash
+    size = corpus.stat().st_size
+    sized = piecemill.train(corpus, algorithm, 400, sample=size // 2)
+    assert size / 4 < sized.training_summary["bytes"] < size * 3 / 4
+    assert same(sized, piecemill.train(corpus, algorithm, 400, sample=f"{size / 2048}K"))
+    assert half.training_summary["sources"] is not half.training_summary["sources"]
+    assert piecemill.train(corpus, algorithm, 400).training_summary["scripts"] is None
+    with pytest.raises(piecemill.InvalidArgumentError, match="can be read twice"):
+        piecemill.train_from_iterator(lines, algorithm, 400, sample=1000)
+
+
+@pytest.mark.parametrize("sample", ["0%", "101%", "x%", "%", 0.0, -0.5, 1.5, float("nan"), "0.00001%", 0, "0", "1X", "", -1])
+def test_bad_samples(corpus, sample):
+    with pytest.raises(piecemill.InvalidArgumentError):
+        piecemill.train(corpus, "bpe", 400, sample=sample)
+
+
+def test_a_file_that_changes(corpus, tmp_path):
+    path = tmp_path / "growing.txt"
+    path.write_bytes(corpus.read_bytes() * 20)
+
+    def grow(progress):
+        with open(path, "ab") as f:
+            f.write(b"more\n")
+
+    with pytest.raises(piecemill.CorpusError, match="growing.txt.*was changed while the corpus was read"):
+        piecemill.train(path, "bpe", 400, progress=grow)

@@ -1,7 +1,7 @@
 """train and train_from_iterator: the arguments of both, checked and handed to the C side."""
 
 import os
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Union, overload
+from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Union, overload
 
 from . import _piecemill
 from ._errors import InvalidArgumentError
@@ -14,11 +14,12 @@ SpecialTokens = Union[Sequence[str], Mapping[str, int]]
 ProgressArgument = Union[None, bool, Callable[[Progress], object]]
 
 _OPTIONS = {
-    "bpe": ("split_scripts", "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir"),
+    "bpe": ("split_scripts", "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir",
+            "mix", "sample", "seed", "remove_duplicates"),
     "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
-                  "reserve", "round_to", "split", "field", "max_window", "tmpdir"),
+                  "reserve", "round_to", "split", "field", "max_window", "tmpdir", "sample", "seed", "remove_duplicates"),
 }
-_OF_FILES = ("split", "field", "max_window")
+_OF_FILES = ("split", "field", "max_window", "mix")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -42,6 +43,31 @@ def _memory(value: Union[None, int, str], name: str = "memory_limit") -> Optiona
     return int(size)
 
 
+def _sample(value: Union[int, float, str]) -> Tuple[str, int]:
+    """The option and its value: a share ("10%", 0.1) in millionths, a size (20_000_000_000, "20GB") in bytes."""
+    percent = isinstance(value, str) and value.strip().endswith("%")
+    if not percent and not isinstance(value, float):
+        size = _memory(value, "sample")  # type: ignore[arg-type]
+        if size == 0:
+            raise InvalidArgumentError("sample 0: nothing would be taken", 1)
+        return "sample_bytes", size  # type: ignore[return-value]
+    try:
+        share = float(value.strip()[:-1]) / 100 if percent else value  # type: ignore[union-attr]
+        millionths = round(share * 1_000_000) if 0 < share <= 1 else 0
+    except ValueError:
+        millionths = 0
+    if not millionths:
+        raise InvalidArgumentError(f"sample {value!r} is not a share from 0.0001% to 100% or a size such as 20GB", 1)
+    return "sample_ppm", millionths
+
+
+def _mixed(files: List[bytes], mix: Mapping[Path, int]) -> Tuple[List[bytes], List[int]]:
+    """The files with those that only mix names behind them, and the weights of all."""
+    weights = {os.fsencode(path): weight for path, weight in mix.items()}
+    files = files + [path for path in weights if path not in files]
+    return files, [weights.get(path, 1) for path in files]
+
+
 def _options(algorithm: str, given: Mapping[str, Any], from_files: bool) -> Mapping[str, Any]:
     if algorithm not in _OPTIONS:
         raise InvalidArgumentError(f"algorithm must be 'bytepiece' or 'bpe', not {algorithm!r}", 1)
@@ -59,6 +85,16 @@ def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Ite
     options = dict(_options(algorithm, options, "files" in source))
     if "max_window" in options:
         options["max_window"] = _memory(options["max_window"], "max_window")
+    if options.get("sample") is not None:
+        name, number = _sample(options.pop("sample"))
+        options[name] = number
+    options.pop("sample", None)
+    mix = options.pop("mix", None)
+    if mix:
+        files, options["weights"] = _mixed(source["files"], mix)
+        source = {"files": files}
+    elif source.get("files") == []:
+        raise InvalidArgumentError("files is empty", 1)
     if algorithm == "bytepiece" and pattern is not None:
         raise InvalidArgumentError("bytepiece takes no pattern", 1)
     single = hasattr(vocab_size, "__index__")
@@ -86,10 +122,7 @@ def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Ite
 def _paths(files: Union[Path, Iterable[Path]]) -> List[bytes]:
     if isinstance(files, (str, bytes, os.PathLike)):
         files = [files]
-    paths = [os.fsencode(path) for path in files]
-    if not paths:
-        raise InvalidArgumentError("files is empty", 1)
-    return paths
+    return [os.fsencode(path) for path in files]
 
 
 @overload
@@ -133,7 +166,13 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
     ("default", or "hf": special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True),
     isolate_digits (False).
 
-    Raises NotFoundError, FileError, CorpusError (no text, or a damaged file), PatternError with the .offset in the
+    Which documents are taken: sample (a share, "10%" or 0.1, or about so many bytes of text, "20GB" or an int; which
+    ones depends on a hash of each document's text and of seed, 0, alone, so the same share is taken of each file; for
+    a size, packed files and JSONL are read twice), remove_duplicates (of equal documents the first; 21 to 43 bytes
+    of memory for each that is taken). Of bpe: mix, a dict of paths to whole numbers up to 2**20: the documents of that file
+    count so many times; files need not name them again. training_summary["sources"] and ["scripts"] tell what was taken.
+
+    Raises NotFoundError, FileError, CorpusError (no text, a damaged file, one that was changed meanwhile), PatternError with the .offset in the
     regex, InvalidArgumentError (a size too small, a special token twice), LimitError, TypeError (no such option).
 
     >>> import os, tempfile
@@ -164,8 +203,8 @@ def train_from_iterator(documents: Iterable[Text], algorithm: str = "bytepiece",
                         progress: ProgressArgument = None, **algorithm_options: Any) -> Union[Tokenizer, List[Tokenizer]]:
     """Trains a tokenizer from an iterable of documents (str, bytes or buffers); each is whole and is not split further.
 
-    Arguments, result and errors are those of train, without split, field and max_window. The documents are read once, on the
-    calling thread; an exception that the iterator raises ends the training and reaches the caller. A str with a lone
+    Arguments, result and errors are those of train, without split, field, max_window, mix and a sample in bytes. The documents
+    are read once, on the calling thread; an exception that the iterator raises ends the training and reaches the caller. A str with a lone
     surrogate raises UnicodeEncodeError.
 
     >>> tok = piecemill.train_from_iterator(["low lower lowest"] * 9, algorithm="bpe", vocab_size=262, pattern="gpt2")

@@ -145,12 +145,20 @@ typedef struct pmpy_tokenizer {
     PyObject_HEAD pm_tokenizer *tok;
     pm_train_summary summary;
     bool trained;
+    PyObject *sources; /* what the corpus told (pmpy_corpus_report), or NULL */
     PyObject *weakrefs;
 } pmpy_tokenizer;
 
 extern PyType_Spec pmpy_tokenizer_spec;
-/* A Tokenizer that takes `tok` over, on failure too. summary may be NULL. */
-PyObject *pmpy_tokenizer_wrap(pmpy_state *state, pm_tokenizer *tok, const pm_train_summary *summary);
+/* A Tokenizer that takes `tok` over, on failure too. summary and sources (borrowed) may be NULL. */
+PyObject *pmpy_tokenizer_wrap(pmpy_state *state, pm_tokenizer *tok, const pm_train_summary *summary, PyObject *sources);
+
+/* ---- sources.c ---- */
+
+/* What was taken of a corpus: a tuple that a summary is made of, ... */
+PyObject *pmpy_corpus_report(const pm_corpus *corpus);
+/* ... which gives the dict its "sources" and "scripts". report NULL: both None. -1: an exception is set. */
+int pmpy_report_into(PyObject *dict, PyObject *report);
 
 /* ---- codec.c: methods of Tokenizer ---- */
 

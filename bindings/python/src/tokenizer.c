@@ -5,7 +5,7 @@
 
 /* ---- life ---- */
 
-PyObject *pmpy_tokenizer_wrap(pmpy_state *state, pm_tokenizer *tok, const pm_train_summary *summary) {
+PyObject *pmpy_tokenizer_wrap(pmpy_state *state, pm_tokenizer *tok, const pm_train_summary *summary, PyObject *sources) {
     allocfunc alloc = (allocfunc)PyType_GetSlot(state->tokenizer, Py_tp_alloc);
     pmpy_tokenizer *self = (pmpy_tokenizer *)alloc(state->tokenizer, 0); /* zeroed */
     if (!self) {
@@ -17,6 +17,8 @@ PyObject *pmpy_tokenizer_wrap(pmpy_state *state, pm_tokenizer *tok, const pm_tra
         self->summary = *summary;
         self->trained = true;
     }
+    Py_XINCREF(sources);
+    self->sources = sources;
     return (PyObject *)self;
 }
 
@@ -26,6 +28,7 @@ static void tokenizer_dealloc(PyObject *op) {
     if (self->weakrefs) {
         PyObject_ClearWeakRefs(op);
     }
+    Py_CLEAR(self->sources);
     pm_tokenizer_free(self->tok);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(op);
@@ -123,7 +126,7 @@ static PyObject *tokenizer_load(PyObject *class, PyObject *const *args, Py_ssize
     pm_status status = pm_tokenizer_load(&tok, path, &a.options, &err);
     PyEval_RestoreThread(thread);
     load_arguments_release(&a);
-    return status == PM_OK ? pmpy_tokenizer_wrap(state, tok, NULL) : pmpy_raise(state, &err);
+    return status == PM_OK ? pmpy_tokenizer_wrap(state, tok, NULL, NULL) : pmpy_raise(state, &err);
 }
 
 PyDoc_STRVAR(save_doc,
@@ -346,12 +349,17 @@ static PyObject *tokenizer_summary(PyObject *op, void *unused) {
     if (!self->trained) {
         Py_RETURN_NONE;
     }
-    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:k,s:N,s:N,s:d}", "documents", (unsigned long long)s->documents,
+    PyObject *dict =
+        Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:k,s:N,s:N,s:d}", "documents", (unsigned long long)s->documents,
                          "bytes", (unsigned long long)s->bytes, "words", (unsigned long long)s->words, "distinct",
                          (unsigned long long)s->distinct, "documents_with_special",
                          (unsigned long long)s->documents_with_special, "vocab_size", (unsigned long)s->vocab_size,
                          "smaller_than_asked", PyBool_FromLong(s->smaller_than_asked), "lines_split",
                          PyBool_FromLong(s->lines_split), "seconds", s->seconds);
+    if (dict && pmpy_report_into(dict, self->sources) < 0) {
+        Py_CLEAR(dict);
+    }
+    return dict;
 }
 
 static PyObject *tokenizer_vocab_size(PyObject *op, void *unused) {
@@ -475,7 +483,9 @@ static PyGetSetDef getset[] = {
      NULL},
     {"training_summary", tokenizer_summary, NULL,
      PyDoc_STR("What the training that made this tokenizer saw, a new dict: documents, bytes, words, distinct,\n"
-               "documents_with_special, vocab_size, smaller_than_asked, lines_split, seconds. None for a loaded "
+               "documents_with_special, vocab_size, smaller_than_asked, lines_split, seconds; sources (a dict for each "
+               "file: name,\nweight, documents and bytes read, taken_documents, taken_bytes, duplicates left out) and "
+               "scripts (bytes taken by\nscript; None unless mix, sample or remove_duplicates chose). None for a loaded "
                "tokenizer.\n\n"
                ">>> tok.training_summary['documents']\n"
                "9\n"),

@@ -15,6 +15,7 @@ typedef struct run {
     PyThreadState *thread; /* while the GIL is released */
     PyObject *callback;    /* progress, or NULL */
     PyObject *iterator;    /* documents, or NULL */
+    pm_corpus *corpus;
     pmpy_texts group;      /* documents taken from the iterator and not yet given */
     size_t next;
     uint8_t *utf8; /* of the document given last, unless it was UTF-8 already */
@@ -203,6 +204,11 @@ enum {
     RESERVE,
     ROUND_TO,
     MAX_WINDOW,
+    WEIGHTS,
+    SAMPLE_PPM,
+    SAMPLE_BYTES,
+    SEED,
+    REMOVE_DUPLICATES,
     TMPDIR,
     PROGRESS,
     N_ARGUMENTS
@@ -229,6 +235,11 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [RESERVE] = "reserve",
     [ROUND_TO] = "round_to",
     [MAX_WINDOW] = "max_window",
+    [WEIGHTS] = "weights",
+    [SAMPLE_PPM] = "sample_ppm",
+    [SAMPLE_BYTES] = "sample_bytes",
+    [SEED] = "seed",
+    [REMOVE_DUPLICATES] = "remove_duplicates",
     [TMPDIR] = "tmpdir",
     [PROGRESS] = "progress",
 };
@@ -237,6 +248,7 @@ typedef struct arguments {
     pmpy_strings files, patterns, field, tmpdir;
     pmpy_special_tokens special;
     uint32_t *sizes;
+    uint32_t *weights; /* of the files; NULL: all 1 */
     pm_train_options options;
     pm_corpus_options corpus;
     pm_train_summary summary;
@@ -249,6 +261,7 @@ static void arguments_release(arguments *a) {
     pmpy_strings_release(&a->tmpdir);
     pmpy_special_tokens_release(&a->special);
     PyMem_Free(a->sizes);
+    PyMem_Free(a->weights);
 }
 
 static bool given(PyObject *value) { return value && value != Py_None; }
@@ -315,7 +328,8 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
         uint64_t max;
     } numbers[] = {{THREADS, 4096},           {MEMORY_LIMIT, UINT64_MAX},     {MIN_COUNT, UINT64_MAX - 1},
                    {NGRAM_ORDER, UINT32_MAX}, {MAX_PIECE_LENGTH, UINT32_MAX}, {RESERVE, UINT32_MAX - 1},
-                   {ROUND_TO, UINT32_MAX - 1}, {MAX_WINDOW, UINT64_MAX}};
+                   {ROUND_TO, UINT32_MAX - 1}, {MAX_WINDOW, UINT64_MAX},     {SAMPLE_PPM, UINT32_MAX},
+                   {SAMPLE_BYTES, UINT64_MAX}, {SEED, UINT64_MAX}};
     uint64_t got[N_ARGUMENTS] = {0};
     got[MIN_COUNT] = PM_MIN_COUNT_DEFAULT;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -325,6 +339,7 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
         }
     }
     int unicode = given(values[ENSURE_UNICODE]) ? PyObject_IsTrue(values[ENSURE_UNICODE]) : 1;
+    int once = given(values[REMOVE_DUPLICATES]) ? PyObject_IsTrue(values[REMOVE_DUPLICATES]) : 0;
     int digits = given(values[ISOLATE_DIGITS]) ? PyObject_IsTrue(values[ISOLATE_DIGITS]) : 0;
     int scripts = given(values[SPLIT_SCRIPTS]) ? PyObject_IsTrue(values[SPLIT_SCRIPTS]) : 0;
     a->options.threads = pmpy_threads(state, (unsigned)got[THREADS]);
@@ -335,6 +350,11 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     a->options.reserve = (uint32_t)got[RESERVE];
     a->options.round_to = (uint32_t)got[ROUND_TO];
     a->corpus.max_window = got[MAX_WINDOW];
+    a->corpus.sample_ppm = (uint32_t)got[SAMPLE_PPM];
+    a->corpus.sample_bytes = got[SAMPLE_BYTES];
+    a->corpus.seed = got[SEED];
+    a->corpus.remove_duplicates = once > 0;
+    a->corpus.count_scripts = once > 0 || got[SAMPLE_PPM] || got[SAMPLE_BYTES] || given(values[WEIGHTS]);
     a->options.ensure_unicode = unicode > 0;
     a->options.isolate_digits = digits > 0;
     a->options.split_scripts = scripts > 0;
@@ -358,13 +378,36 @@ static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
     return 0;
 }
 
+/* One for each file. */
+static int parse_weights(pmpy_state *state, arguments *a, PyObject *value) {
+    if (!given(value)) {
+        return 0;
+    }
+    a->weights = PyMem_Calloc(a->files.n + 1, sizeof *a->weights);
+    if (!a->weights) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < a->files.n; i++) {
+        PyObject *item = PySequence_GetItem(value, (Py_ssize_t)i);
+        uint64_t weight = 0;
+        int rc = item ? pmpy_unsigned(state, item, "the weight of a file", UINT32_MAX, &weight) : -1;
+        Py_XDECREF(item);
+        if (rc < 0) {
+            return -1;
+        }
+        a->weights[i] = (uint32_t)weight;
+    }
+    return 0;
+}
+
 static int arguments_init(pmpy_state *state, arguments *a, PyObject **values) {
     memset(a, 0, sizeof *a);
     a->options = (pm_train_options)PM_TRAIN_OPTIONS_INIT;
     a->corpus = (pm_corpus_options)PM_CORPUS_OPTIONS_INIT;
     a->options.summary = &a->summary;
     if (parse_words(state, a, values) < 0 || parse_numbers(state, a, values) < 0 ||
-        parse_strings(state, a, values) < 0 ||
+        parse_strings(state, a, values) < 0 || parse_weights(state, a, values[WEIGHTS]) < 0 ||
         parse_sizes(state, a, values[VOCAB_SIZES] ? values[VOCAB_SIZES] : Py_None) < 0) {
         arguments_release(a);
         return -1;
@@ -374,36 +417,35 @@ static int arguments_init(pmpy_state *state, arguments *a, PyObject **values) {
 
 /* ---- the call ---- */
 
-/* Without the GIL. */
+/* Without the GIL. The corpus stays for its report. */
 static pm_status train_tokenizers(run *r, arguments *a, pm_tokenizer **toks, pm_error *err) {
-    pm_corpus *corpus = NULL;
-    pm_status status = pm_corpus_new(&corpus, &a->corpus, err);
+    pm_status status = pm_corpus_new(&r->corpus, &a->corpus, err);
     for (size_t i = 0; status == PM_OK && i < a->files.n; i++) {
-        status = pm_corpus_add_file(corpus, a->files.c[i], err);
+        status = pm_corpus_add_file_weighted(r->corpus, a->files.c[i], a->weights ? a->weights[i] : 1, err);
     }
     if (status == PM_OK && r->iterator) {
-        status = pm_corpus_add_callback(corpus, on_next, r, err);
+        status = pm_corpus_add_callback(r->corpus, on_next, r, err);
     }
     if (status == PM_OK) {
         a->options.progress = on_progress;
         a->options.progress_user = r;
-        status = pm_train(toks, a->options.n_vocab_sizes, corpus, &a->options, err);
+        status = pm_train(toks, a->options.n_vocab_sizes, r->corpus, &a->options, err);
     }
-    pm_corpus_free(corpus);
     return status;
 }
 
 /* A list of Tokenizers that takes all of toks over, on failure too. */
-static PyObject *wrap_tokenizers(pmpy_state *state, const arguments *a, pm_tokenizer **toks) {
+static PyObject *wrap_tokenizers(run *r, const arguments *a, pm_tokenizer **toks) {
     size_t n = a->options.n_vocab_sizes;
-    PyObject *list = PyList_New((Py_ssize_t)n);
+    PyObject *sources = pmpy_corpus_report(r->corpus);
+    PyObject *list = sources ? PyList_New((Py_ssize_t)n) : NULL;
     for (size_t i = 0; i < n; i++) {
         pm_train_summary summary = a->summary;
         if (i > 0) { /* the library's summary speaks of the first */
             summary.vocab_size = pm_tokenizer_vocab_size(toks[i]);
             summary.smaller_than_asked = summary.vocab_size < a->sizes[i];
         }
-        PyObject *tok = list ? pmpy_tokenizer_wrap(state, toks[i], &summary) : NULL;
+        PyObject *tok = list ? pmpy_tokenizer_wrap(r->state, toks[i], &summary, sources) : NULL;
         if (!list) {
             pm_tokenizer_free(toks[i]);
         } else if (!tok) {
@@ -412,6 +454,7 @@ static PyObject *wrap_tokenizers(pmpy_state *state, const arguments *a, pm_token
             PMPY_LIST_SET(list, (Py_ssize_t)i, tok);
         }
     }
+    Py_XDECREF(sources);
     return list;
 }
 
@@ -432,8 +475,9 @@ static PyObject *run_train(run *r, arguments *a) {
             pm_tokenizer_free(toks[i]);
         }
     } else {
-        list = status == PM_OK ? wrap_tokenizers(r->state, a, toks) : pmpy_raise(r->state, &err);
+        list = status == PM_OK ? wrap_tokenizers(r, a, toks) : pmpy_raise(r->state, &err);
     }
+    pm_corpus_free(r->corpus);
     PyMem_Free(toks);
     return list;
 }
