@@ -42,12 +42,12 @@ def processor_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-def unnamed_files():
-    """Bytes on the disk of open files that have no name."""
+def unnamed_files(process="self"):
+    """Bytes on the disk of a process's open files that have no name."""
     total = 0
-    for fd in os.listdir("/proc/self/fd"):
+    for fd in os.listdir(f"/proc/{process}/fd"):
         try:
-            info = os.stat(f"/proc/self/fd/{fd}")
+            info = os.stat(f"/proc/{process}/fd/{fd}")
         except OSError:  # the folder's own
             continue
         if stat.S_ISREG(info.st_mode) and info.st_nlink == 0:

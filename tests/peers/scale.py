@@ -6,7 +6,7 @@ usage: scale.py limits [--limits 28M,32M,...] [--threads 1,2]
 
 limits    each whole corpus of the data folder and each text of expected/bpe_limits.tsv, with each limit and number of threads: the merges are
           those of Hugging Face tokenizers. A limit below 24M + 4M a thread is left out: there the error that names it is tested elsewhere.
-growth    text of natural growth of any size, piped from make_growth. --beside gigabpe (or rustbpe, tokenizers): the merges are those of this library,
+growth    text of natural growth of any size, piped from make_growth to the command; memory is that of its whole process. --beside gigabpe (or rustbpe, tokenizers): the merges are those of this library,
           while it has memory enough (a few hundred MB); --beside-itself: those of a run without a limit. --record writes rows to bench/RESULTS.md.
 
 Needs what ./bootstrap check makes: the package, the peers, make_growth beside the command (PM_COMMAND). PM_SHARED is the data folder.
@@ -17,13 +17,20 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
-from bpe_train_common import CORPORA, VOCAB_SIZE, growth_program, measured_run, our_options
+import piecemill
+
+from bpe_train_common import CORPORA, N_HASHED, VOCAB_SIZE, growth_program, hash_of, measured_run, our_options
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
 SHARED = os.environ.get("PM_SHARED") or os.path.join(ROOT, "..", "shared")
+COMMAND = os.environ.get("PM_COMMAND") or os.path.join(ROOT, "build", "piecemill")
 MB = 1 << 20
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+import bench  # noqa: E402
+import train_once  # noqa: E402
 
 
 def size_of(text):
@@ -88,13 +95,31 @@ def limits(a):
 
 
 def growth_run(a, limit):
+    """A run of the command as a row with the keys of train_once.py; what it reads from the maker is in read_mb, the maker's processor time in none."""
     maker = subprocess.Popen([growth_program(), a.kind, a.size], stdout=subprocess.PIPE)
-    try:
-        row = measured_run("-", stdin=maker.stdout, threads=int(a.threads), memory=limit, options={"tmpdir": a.tmpdir} if a.tmpdir else {})
-    finally:
+    with tempfile.TemporaryDirectory(dir=a.tmpdir) as folder:
+        model = os.path.join(folder, "model.piecemill")
+        call = [COMMAND, "train", "-q", "--json", "-a", "bpe", "-p", "gpt2", "-v", str(VOCAB_SIZE), "--threads", a.threads, "-o", model, "-",
+                *(["--memory", limit] if limit else []), *(["--tmpdir", a.tmpdir] if a.tmpdir else [])]
+        command = subprocess.Popen(call, stdin=maker.stdout, stdout=subprocess.PIPE)
         maker.stdout.close()
-        maker.wait()
-    assert maker.returncode == 0 and 0 <= size_of(a.size) - row["bytes"] < 4096, row
+        spilled = read = written = ended = 0
+        while not ended:  # what the process holds and did is looked at until it ends
+            time.sleep(0.05)
+            try:
+                read, written = train_once.of_file(f"/proc/{command.pid}/io", ("rchar", "wchar"))
+                spilled = max(spilled, train_once.unnamed_files(command.pid))
+            except (OSError, KeyError):  # it just ended
+                pass
+            ended, status, usage = os.wait4(command.pid, os.WNOHANG)
+        command.returncode = os.waitstatus_to_exitcode(status)
+        summary = command.stdout.read()
+        assert command.returncode == 0 and maker.wait() == 0, command.returncode
+        merges = piecemill.Tokenizer.load(model).merges
+    row = json.loads(summary)
+    assert 0 <= size_of(a.size) - row["bytes"] < 4096, row
+    row.update(cpu_seconds=usage.ru_utime + usage.ru_stime, mb_s=row["bytes"] / row["seconds"] / 1e6, above_base_mb=usage.ru_maxrss / 1024, read_mb=read / MB,
+               written_mb=written / MB, spilled_mb=spilled / MB, merges=len(merges), sha1=hash_of([(bytes(left), bytes(right)) for left, right in merges[:N_HASHED]]))
     return row
 
 
@@ -129,11 +154,8 @@ def growth(a):
 
 
 def record(work, text, row):
-    sys.path.insert(0, os.path.join(ROOT, "bench"))
-    import bench
-
     figures = [("distinct pre-tokens", row["distinct"]), ("seconds", row["seconds"]), ("seconds of processors", row["cpu_seconds"]), ("MB/s", row["mb_s"]),
-               ("memory MB", row["above_base_mb"]), ("temporary files MB", row["spilled_mb"]), ("read MB", row["read_mb"]), ("written MB", row["written_mb"])]
+               ("memory of the process MB", row["above_base_mb"]), ("temporary files MB", row["spilled_mb"]), ("read MB", row["read_mb"]), ("written MB", row["written_mb"])]
     bench.record(os.path.join(ROOT, "bench", "RESULTS.md"), [[work, text, measure, f"{value:.6g}", "", "", ""] for measure, value in figures], {}, bench.machine())
 
 
