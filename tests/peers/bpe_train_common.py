@@ -54,6 +54,11 @@ def measured_run(path, threads, memory=None, vocab_size=VOCAB_SIZE, options=None
 
 
 def our_options(theirs):
-    """Options of tokenizers' trainer as ours."""
-    names = {"min_frequency": "min_count", "max_token_length": "max_piece_length", "special_tokens": "special_tokens"}
-    return {names[name]: value for name, value in theirs.items()}
+    """Options of tokenizers' trainer as ours; a piece of its must be shorter than max_token_length, ours is the longest that may be."""
+    ours = {}
+    for name, value in theirs.items():
+        if name == "max_token_length":
+            ours["max_piece_length"] = value - 1
+        else:
+            ours[{"min_frequency": "min_count", "special_tokens": "special_tokens"}[name]] = value
+    return ours
