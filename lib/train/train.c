@@ -81,9 +81,6 @@ static pm_status check_rest(const pm_train_options *o, pm_error *err) {
     if (o->algorithm == PM_ALGORITHM_BYTEPIECE && o->n_patterns) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "a pattern is given, but BytePiece has none");
     }
-    if (o->algorithm == PM_ALGORITHM_BYTEPIECE && o->split_scripts) {
-        return pm_fail(err, PM_INVALID_ARGUMENT, "split_scripts is part of a pattern, and BytePiece has none");
-    }
     if (o->layout != PM_LAYOUT_DEFAULT && (o->layout != PM_LAYOUT_HF || o->algorithm != PM_ALGORITHM_BPE)) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "layout %d is not known for this algorithm", (int)o->layout);
     }
@@ -95,7 +92,8 @@ static pm_status check_bpe_only(const pm_train_options *o, pm_error *err) {
         const char *name;
         bool given;
     } options[] = {{"extend", o->extend != NULL}, {"required_pieces", o->n_required_pieces > 0}, {"excluded_pieces", o->n_excluded_pieces > 0},
-                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}};
+                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries},
+                   {"split_scripts", o->split_scripts}};
     for (size_t i = 0; o->algorithm != PM_ALGORITHM_BPE && i < sizeof options / sizeof *options; i++) {
         if (options[i].given) {
             return pm_fail(err, PM_INVALID_ARGUMENT, "%s is an option of BPE, not of BytePiece", options[i].name);
@@ -198,7 +196,9 @@ static pm_status check(pm_train_job *job, const pm_train_options *options, size_
 
 /* ---------------------------------------------------------------- the call ---- */
 
-/* With split_scripts, the pattern `scripts` comes behind those that are given. */
+static bool is_scripts(const char *pattern) { return strcmp(pattern, "scripts") == 0 || strcmp(pattern, pm_pattern_regex("scripts", 0)) == 0; }
+
+/* With split_scripts, the pattern `scripts` comes behind those that are given, unless it is their last. */
 static pm_status make_splitter(pm_train_job *job, pm_error *err) {
     static const char *const usual[] = {"o200k_base"};
     const pm_train_options *o = &job->o;
@@ -207,7 +207,7 @@ static pm_status make_splitter(pm_train_job *job, pm_error *err) {
     if (o->algorithm != PM_ALGORITHM_BPE) {
         return PM_OK;
     }
-    if (!o->split_scripts) {
+    if (!o->split_scripts || is_scripts(given[n - 1])) {
         return pm_splitter_new(&job->splitter, given, n, err);
     }
     const char **patterns = pm_alloc(n + 1, sizeof *patterns);
