@@ -13,6 +13,7 @@ enum {
     OPT_SPECIAL = CLI_LONG, OPT_MIN_COUNT, OPT_THREADS, OPT_MEMORY, OPT_SPLIT, OPT_FIELD, OPT_NGRAM_ORDER, OPT_MAX_PIECE_LENGTH,
     OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW,
     OPT_SPLIT_SCRIPTS,
+    OPT_EXTEND, OPT_REQUIRED, OPT_EXCLUDED, OPT_MAX_WORDS, OPT_UTF8_BOUNDARIES,
     OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES
 };
 
@@ -39,9 +40,14 @@ static const cli_option options[] = {
     {OPT_MEMORY, "memory", "SIZE", NULL},
     {OPT_TMPDIR, "tmpdir", "DIR", "for temporary files [$TMPDIR, else /tmp]"},
     {OPT_NGRAM_ORDER, "ngram-order", "N", "bytepiece: longest n-gram of the model, 1 to 7 [6]"},
-    {OPT_MAX_PIECE_LENGTH, "max-piece-length", "N", "bytepiece: in bytes [36]"},
+    {OPT_MAX_PIECE_LENGTH, "max-piece-length", "N", "in bytes [bytepiece: 36, bpe: no limit]"},
     {OPT_NO_ENSURE_UNICODE, "no-ensure-unicode", NULL, "bytepiece: let pieces begin inside a character"},
     {OPT_ISOLATE_DIGITS, "isolate-digits", NULL, "bytepiece: each digit is a piece of its own"},
+    {OPT_EXTEND, "extend", "FILE", "bpe: go on from this tokenizer's merges, with its pattern and special tokens if none are given"},
+    {OPT_REQUIRED, "required-pieces", "TEXT", "bpe: a piece that must be in the vocabulary; may be repeated"},
+    {OPT_EXCLUDED, "excluded-pieces", "TEXT", "bpe: a piece that must not be in it; may be repeated"},
+    {OPT_MAX_WORDS, "max-words", "N", "bpe: no piece of more words, between white space"},
+    {OPT_UTF8_BOUNDARIES, "utf8-boundaries", NULL, "bpe: a piece is whole characters or a part of one"},
     {OPT_LAYOUT, "layout", "NAME", "bpe: default, or hf: special tokens get the first ids"},
     {OPT_RESERVE, "reserve", "N", "this many further ids without text, for special tokens to come"},
     {OPT_ROUND_TO, "round-to", "N", "further ones until the size is a multiple of N"},
@@ -63,6 +69,8 @@ typedef struct train_call {
     pm_corpus_options corpus;
     cli_mix mix;
     cli_list patterns;
+    cli_bytes required, excluded;
+    const char *extend;
     pm_special_token *specials;
     uint32_t *sizes;
     const char *output;
@@ -137,6 +145,11 @@ static bool set_option(train_call *call, int code, const char *value) {
     case OPT_REMOVE_DUPLICATES: call->corpus.remove_duplicates = true; break;
     case OPT_LAYOUT: return set_layout(call, value);
     case OPT_TMPDIR: call->o.tmpdir = value; break;
+    case OPT_EXTEND: call->extend = value; break;
+    case OPT_REQUIRED: return cli_bytes_add(&call->required, value);
+    case OPT_EXCLUDED: return cli_bytes_add(&call->excluded, value);
+    case OPT_MAX_WORDS: return cli_parse_number("max-words", value, UINT32_MAX, &call->o.max_words);
+    case OPT_UTF8_BOUNDARIES: call->o.utf8_boundaries = true; break;
     case OPT_NO_ENSURE_UNICODE: call->o.ensure_unicode = false; break;
     case OPT_SPLIT_SCRIPTS: call->o.split_scripts = true; break;
     case OPT_ISOLATE_DIGITS: call->o.isolate_digits = true; break;
@@ -180,6 +193,10 @@ static int parse(train_call *call, int argc, char **argv) {
     call->o.patterns = call->patterns.items;
     call->o.n_patterns = call->patterns.n;
     call->o.special_tokens = call->specials;
+    call->o.required_pieces = call->required.items;
+    call->o.n_required_pieces = call->required.n;
+    call->o.excluded_pieces = call->excluded.items;
+    call->o.n_excluded_pieces = call->excluded.n;
     call->o.summary = &call->summary;
     call->chosen = call->mix.n || call->corpus.sample_ppm || call->corpus.sample_bytes || call->corpus.remove_duplicates;
     call->corpus.count_scripts = call->chosen;
@@ -363,6 +380,20 @@ static int train_and_save(train_call *call, pm_tokenizer **toks) {
     return code;
 }
 
+/* The tokenizer to go on from. */
+static int load_extended(const train_call *call, pm_tokenizer **base) {
+    cli_model model = {.path = call->extend};
+    *base = NULL;
+    if (!call->extend) {
+        return CLI_OK;
+    }
+    if (ends_with(call->extend, ".tiktoken") && !call->patterns.n) {
+        cli_say("%s: the format holds no pattern; give -p with it", call->extend);
+        return CLI_USAGE;
+    }
+    return cli_model_load(&model, "train", base);
+}
+
 static int run(train_call *call, int argc, char **argv) {
     int code = parse(call, argc, argv);
     if (code == CLI_OK) {
@@ -371,16 +402,23 @@ static int run(train_call *call, int argc, char **argv) {
     if (code != CLI_OK) {
         return code == CLI_HELP ? CLI_OK : code;
     }
-    pm_tokenizer **toks = calloc(call->o.n_vocab_sizes, sizeof(pm_tokenizer *));
+    pm_tokenizer *base, **toks = calloc(call->o.n_vocab_sizes, sizeof(pm_tokenizer *));
     if (!toks) {
         return cli_no_memory();
     }
+    code = load_extended(call, &base);
+    if (code != CLI_OK) {
+        free(toks);
+        return code;
+    }
+    call->o.extend = base;
     cli_signals_watch();
     code = train_and_save(call, toks);
     for (size_t i = 0; i < call->o.n_vocab_sizes; i++) {
         pm_tokenizer_free(toks[i]);
     }
     free(toks);
+    pm_tokenizer_free(base);
     cli_signals_end();
     return code;
 }
@@ -389,6 +427,8 @@ int cmd_train(int argc, char **argv) {
     train_call call = {.o = PM_TRAIN_OPTIONS_INIT, .corpus = PM_CORPUS_OPTIONS_INIT};
     int code = run(&call, argc, argv);
     free(call.patterns.items);
+    free(call.required.items);
+    free(call.excluded.items);
     cli_mix_release(&call.mix);
     free(call.specials);
     free(call.sizes);

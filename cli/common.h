@@ -63,6 +63,13 @@ typedef struct cli_list {
 } cli_list;
 bool cli_list_add(cli_list *list, const char *item); /* false (printed): out of memory */
 
+/* Texts from repeated options, as the library takes them. {0} is an empty list; items is to be freed. */
+typedef struct cli_bytes {
+    pm_bytes *items;
+    size_t n, cap;
+} cli_bytes;
+bool cli_bytes_add(cli_bytes *list, const char *text); /* false (printed): out of memory */
+
 /* What goes with every -m: the model, and what its format may lack. */
 typedef struct cli_model {
     const char *path;

@@ -170,6 +170,21 @@ bool cli_list_add(cli_list *list, const char *item) {
     return true;
 }
 
+bool cli_bytes_add(cli_bytes *list, const char *text) {
+    if (list->n == list->cap) {
+        size_t cap = list->cap ? 2 * list->cap : 16;
+        pm_bytes *items = realloc(list->items, cap * sizeof *items);
+        if (!items) {
+            cli_no_memory();
+            return false;
+        }
+        list->items = items;
+        list->cap = cap;
+    }
+    list->items[list->n++] = (pm_bytes){(const uint8_t *)text, strlen(text)};
+    return true;
+}
+
 bool cli_add_special(pm_special_token **specials, size_t *n, const char *text, bool with_id) {
     pm_special_token token = {{(const uint8_t *)text, strlen(text)}, PM_ID_NONE};
     const char *equals = with_id ? strrchr(text, '=') : NULL;

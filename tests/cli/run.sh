@@ -388,6 +388,21 @@ call 0 "" train -q -a bpe -v 1000 -p superbpe --split-scripts -o scripts.piecemi
 call 0 "" train -q -a bpe -v 1000 -p superbpe -p scripts -o twice.piecemill small_en.txt small_zh.txt
 cmp -s scripts.piecemill twice.piecemill && pass || fail "--split-scripts is not -p scripts behind the pattern"
 call 2 "split_scripts" train -q -a bytepiece -v 1000 --split-scripts -o x.piecemill small_en.txt
+call 0 "" train -q -a bpe -v 400 -p gpt2 --special '<|a|>' -o base.piecemill small_en.txt
+call 0 "" train -q -a bpe -v 700 -p gpt2 --special '<|a|>' -o whole.tiktoken small_en.txt
+call 0 "" train -q -a bpe -v 700 --extend base.piecemill -o extended.tiktoken small_en.txt
+same whole.tiktoken extended.tiktoken "at once and extended"
+call 0 "" train -q -a bpe -v 700 --extend base.piecemill -p superbpe --max-words 2 --max-piece-length 9 --utf8-boundaries \
+    --required-pieces 'of the' --required-pieces that --excluded-pieces ' people' -o second.piecemill small_en.txt
+call 0 "" inspect second.piecemill
+for each in max_piece_length=9 max_words=2 utf8_boundaries=1 required_pieces=2 excluded_pieces=1 extends=; do holds out "$each"; done
+call 2 "holds no pattern" train -q -a bpe -v 900 --extend whole.tiktoken -o x.piecemill small_en.txt
+call 0 "" train -q -a bpe -v 900 --extend whole.tiktoken -p gpt2 -o x.piecemill small_en.txt
+call 1 "none.piecemill" train -q -a bpe -v 900 --extend none.piecemill -o x.piecemill small_en.txt
+call 2 "leaves room for" train -q -a bpe -v 300 --extend base.piecemill -o x.piecemill small_en.txt
+call 2 "an option of BPE" train -q -a bytepiece -v 300 --max-words 2 -o x.piecemill small_en.txt
+call 2 "a single byte" train -q -a bpe -v 300 --excluded-pieces x -o x.piecemill small_en.txt
+call 2 "has 0 bytes" train -q -a bpe -v 300 --required-pieces '' -o x.piecemill small_en.txt
 call 0 "" train -q -a bpe -v 1000 --special '<|a|>' --special '<|b,c|>' --reserve 3 --round-to 64 --layout hf -o other --format hf small_en.txt
 call 0 "" inspect other
 holds out "special tokens     2"

@@ -98,6 +98,28 @@ def test_random_corpora(tmp_path):
         assert_same(our_model(docs, size, tmp_path, special_tokens=specials, min_count=min_count), theirs)
 
 
+@pytest.mark.parametrize("name", ("zh", "en", "code"))
+@pytest.mark.parametrize("most", (3, 6, 9, 13))
+def test_length_of_pieces(name, most, corpus, tmp_path):
+    """There the limit is one that pieces stay below, and pairs of bytes are always allowed."""
+    docs = documents(corpus, name, 150_000)
+    ours = our_model(docs, 1500, tmp_path, max_piece_length=most)
+    assert_same(ours, their_model(docs, 1500, max_token_length=most + 1))
+    assert max(map(len, ours["model"]["vocab"])) in (most, most - 1)
+
+
+def test_length_of_pieces_on_random_corpora(tmp_path):
+    draw = random.Random(12)
+    for _ in range(60):
+        letters = draw.choice(("a", "ab", "ab ", "abc 1'", "aé中 ", "アa中 \n"))
+        docs = ["".join(draw.choice(letters) for _ in range(draw.randrange(60))) for _ in range(draw.randrange(1, 40))]
+        if not any(docs):
+            continue
+        limit, min_count = draw.randrange(1, 9), draw.randrange(3)
+        theirs = their_model(docs, 340, max_token_length=limit, min_frequency=min_count)
+        assert_same(our_model(docs, 340, tmp_path, max_piece_length=max(limit - 1, 2), min_count=min_count), theirs)
+
+
 @pytest.mark.parametrize("script", ("Han", "Hiragana", "Katakana", "Hangul", "Latin", "Common", "Inherited"))
 def test_scripts_of_all_characters(script):
     """Over all characters of Unicode, a script's are those that Oniguruma has. (Before, PCRE2's version of Unicode decided.)"""

@@ -120,6 +120,50 @@ def test_split_scripts():
     assert {"superbpe", "scripts"} <= set(piecemill.pattern_names)
 
 
+def test_rules_about_pieces():
+    text = ["low lower lowest slower 中文和中国"] * 9
+    pieces = lambda **options: [tok.id_to_piece(i) for tok in [piecemill.train_from_iterator(text, "bpe", 300, pattern="", **options)]
+                                for i in range(256, tok.vocab_size)]
+    assert max(map(len, pieces())) > 12
+    assert max(map(len, pieces(max_piece_length=5))) == 5
+    assert max(len(p.split()) for p in pieces()) > 2
+    assert max(len(p.split()) for p in pieces(max_words=2)) == 2
+    assert b"low" in pieces() and b"low" not in pieces(excluded_pieces=["low", b"er"])
+    for piece in pieces(utf8_boundaries=True):
+        assert piece.decode("utf-8", "ignore") == "" or piece.decode("utf-8")
+    first = pieces(required_pieces=["west", "中文", b"\xff\x00"])
+    assert {b"west", "中文".encode(), b"\xff\x00"} <= set(first[:9])
+    for bad, words in (({"excluded_pieces": ["x"]}, "a single byte"), ({"required_pieces": ["abc"], "max_piece_length": 2}, "cannot be made"),
+                       ({"required_pieces": ["abc"], "excluded_pieces": ["abc"]}, "cannot be made"), ({"max_words": -1}, "max_words")):
+        with pytest.raises(piecemill.InvalidArgumentError, match=words):
+            pieces(**bad)
+    for option in ("extend", "required_pieces", "excluded_pieces", "max_words", "utf8_boundaries"):
+        with pytest.raises(TypeError, match=option):
+            piecemill.train_from_iterator(text, "bytepiece", 300, **{option: 1})
+
+
+def test_extending(corpus, tmp_path):
+    whole = piecemill.train(corpus, "bpe", 600, pattern="gpt2", special_tokens=["<|end|>"])
+    base = piecemill.train(corpus, "bpe", 400, pattern="gpt2", special_tokens=["<|end|>"])
+    base.save(str(tmp_path / "base.tiktoken"))
+    base.save(str(tmp_path / "base.piecemill"))
+    for extend in (base, str(tmp_path / "base.piecemill"), tmp_path / "base.piecemill"):
+        assert same(piecemill.train(corpus, "bpe", 600, extend=extend), whole)
+    ranks = piecemill.train(corpus, "bpe", 600, extend=tmp_path / "base.tiktoken", pattern="gpt2", special_tokens=["<|end|>"])
+    assert ranks.merges == whole.merges
+    second = piecemill.train(corpus, "bpe", 600, extend=base, pattern="superbpe", max_words=3, required_pieces=["of the people"])
+    assert second.merges[:len(base.merges)] == base.merges and second.piece_to_id(b"of the people") is not None
+    assert piecemill.Tokenizer.load(str(tmp_path / "base.piecemill")).hash == base.hash
+    with pytest.raises(piecemill.InvalidArgumentError, match="holds no pattern"):
+        piecemill.train(corpus, "bpe", 600, extend=tmp_path / "base.tiktoken")
+    with pytest.raises(piecemill.NotFoundError):
+        piecemill.train(corpus, "bpe", 600, extend=tmp_path / "none.piecemill")
+    with pytest.raises(piecemill.InvalidArgumentError, match="leaves room for"):
+        piecemill.train(corpus, "bpe", 300, extend=base)
+    with pytest.raises(TypeError, match="extend must be"):
+        piecemill.train(corpus, "bpe", 600, extend=7)
+
+
 def test_several_sizes(corpus):
     sizes = [500, 400, 700]
     many = piecemill.train(corpus, vocab_size=sizes)

@@ -14,8 +14,8 @@ SpecialTokens = Union[Sequence[str], Mapping[str, int]]
 ProgressArgument = Union[None, bool, Callable[[Progress], object]]
 
 _OPTIONS = {
-    "bpe": ("split_scripts", "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir",
-            "mix", "sample", "seed", "remove_duplicates"),
+    "bpe": ("split_scripts", "extend", "required_pieces", "excluded_pieces", "max_piece_length", "max_words", "utf8_boundaries",
+            "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir", "mix", "sample", "seed", "remove_duplicates"),
     "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
                   "reserve", "round_to", "split", "field", "max_window", "tmpdir", "sample", "seed", "remove_duplicates"),
 }
@@ -79,6 +79,12 @@ def _options(algorithm: str, given: Mapping[str, Any], from_files: bool) -> Mapp
     return given
 
 
+def _load_extended(path: Path, pattern: Optional[Pattern]) -> Tokenizer:
+    if pattern is None and os.fsencode(path).endswith(b".tiktoken"):
+        raise InvalidArgumentError(f"extend: {os.fsdecode(path)} holds no pattern; give one", 1)
+    return Tokenizer.load(path)
+
+
 def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Iterable[int]], pattern: Optional[Pattern],
            special_tokens: SpecialTokens, threads: int, memory_limit: Union[None, int, str], min_count: Optional[int],
            progress: ProgressArgument, options: Mapping[str, Any]) -> Union[Tokenizer, List[Tokenizer]]:
@@ -95,6 +101,8 @@ def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Ite
         source = {"files": files}
     elif source.get("files") == []:
         raise InvalidArgumentError("files is empty", 1)
+    if isinstance(options.get("extend"), (str, bytes, os.PathLike)):
+        options["extend"] = _load_extended(options["extend"], pattern)
     if algorithm == "bytepiece" and pattern is not None:
         raise InvalidArgumentError("bytepiece takes no pattern", 1)
     single = hasattr(vocab_size, "__index__")
@@ -162,9 +170,12 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
     kept; "paragraph"; "document": the file), field (the field of JSONL records that holds the text, "text"),
     max_window (the largest window of a zstd frame that is accepted, 128M unless given, up to 2G), reserve (slots for
     special tokens to come), round_to (more such slots until the size is a multiple), tmpdir. Of bpe: split_scripts (False; True
-    splits Latin, Han, kana, Hangul and other scripts apart, by the pattern "scripts" behind the given one), layout
-    ("default", or "hf": special tokens first). Of bytepiece: ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True),
-    isolate_digits (False).
+    splits Latin, Han, kana, Hangul and other scripts apart, by the pattern "scripts" behind the given one), extend (a Tokenizer or
+    a path: its merges come first, and its pattern and special tokens are used where none are given), required_pieces (pieces that
+    must be in the vocabulary: merges that make them come before those learned), excluded_pieces (that must not be in it),
+    max_piece_length (bytes; no limit unless given), max_words (no piece of more words, between white space), utf8_boundaries
+    (False; True: a piece is whole characters or a part of one), layout ("default", or "hf": special tokens first). Of bytepiece:
+    ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True), isolate_digits (False).
 
     Which documents are taken: sample (a share, "10%" or 0.1, or about so many bytes of text, "20GB" or an int; which
     ones depends on a hash of each document's text and of seed, 0, alone, so the same share is taken of each file; for

@@ -198,6 +198,11 @@ enum {
     ENSURE_UNICODE,
     ISOLATE_DIGITS,
     SPLIT_SCRIPTS,
+    EXTEND,
+    REQUIRED_PIECES,
+    EXCLUDED_PIECES,
+    MAX_WORDS,
+    UTF8_BOUNDARIES,
     SPLIT,
     FIELD,
     LAYOUT,
@@ -229,6 +234,11 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [ENSURE_UNICODE] = "ensure_unicode",
     [ISOLATE_DIGITS] = "isolate_digits",
     [SPLIT_SCRIPTS] = "split_scripts",
+    [EXTEND] = "extend",
+    [REQUIRED_PIECES] = "required_pieces",
+    [EXCLUDED_PIECES] = "excluded_pieces",
+    [MAX_WORDS] = "max_words",
+    [UTF8_BOUNDARIES] = "utf8_boundaries",
     [SPLIT] = "split",
     [FIELD] = "field",
     [LAYOUT] = "layout",
@@ -245,7 +255,7 @@ static const char *const argument_names[N_ARGUMENTS] = {
 };
 
 typedef struct arguments {
-    pmpy_strings files, patterns, field, tmpdir;
+    pmpy_strings files, patterns, field, tmpdir, required, excluded;
     pmpy_special_tokens special;
     uint32_t *sizes;
     uint32_t *weights; /* of the files; NULL: all 1 */
@@ -259,6 +269,8 @@ static void arguments_release(arguments *a) {
     pmpy_strings_release(&a->patterns);
     pmpy_strings_release(&a->field);
     pmpy_strings_release(&a->tmpdir);
+    pmpy_strings_release(&a->required);
+    pmpy_strings_release(&a->excluded);
     pmpy_special_tokens_release(&a->special);
     PyMem_Free(a->sizes);
     PyMem_Free(a->weights);
@@ -329,7 +341,7 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     } numbers[] = {{THREADS, 4096},           {MEMORY_LIMIT, UINT64_MAX},     {MIN_COUNT, UINT64_MAX - 1},
                    {NGRAM_ORDER, UINT32_MAX}, {MAX_PIECE_LENGTH, UINT32_MAX}, {RESERVE, UINT32_MAX - 1},
                    {ROUND_TO, UINT32_MAX - 1}, {MAX_WINDOW, UINT64_MAX},     {SAMPLE_PPM, UINT32_MAX},
-                   {SAMPLE_BYTES, UINT64_MAX}, {SEED, UINT64_MAX}};
+                   {SAMPLE_BYTES, UINT64_MAX}, {SEED, UINT64_MAX},           {MAX_WORDS, UINT32_MAX}};
     uint64_t got[N_ARGUMENTS] = {0};
     got[MIN_COUNT] = PM_MIN_COUNT_DEFAULT;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -342,6 +354,7 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     int once = given(values[REMOVE_DUPLICATES]) ? PyObject_IsTrue(values[REMOVE_DUPLICATES]) : 0;
     int digits = given(values[ISOLATE_DIGITS]) ? PyObject_IsTrue(values[ISOLATE_DIGITS]) : 0;
     int scripts = given(values[SPLIT_SCRIPTS]) ? PyObject_IsTrue(values[SPLIT_SCRIPTS]) : 0;
+    int boundaries = given(values[UTF8_BOUNDARIES]) ? PyObject_IsTrue(values[UTF8_BOUNDARIES]) : 0;
     a->options.threads = pmpy_threads(state, (unsigned)got[THREADS]);
     a->options.memory_limit = got[MEMORY_LIMIT];
     a->options.min_count = got[MIN_COUNT];
@@ -358,7 +371,9 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     a->options.ensure_unicode = unicode > 0;
     a->options.isolate_digits = digits > 0;
     a->options.split_scripts = scripts > 0;
-    return unicode < 0 || digits < 0 || scripts < 0 ? -1 : 0;
+    a->options.max_words = (uint32_t)got[MAX_WORDS];
+    a->options.utf8_boundaries = boundaries > 0;
+    return unicode < 0 || digits < 0 || scripts < 0 || boundaries < 0 ? -1 : 0;
 }
 
 static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
@@ -366,11 +381,17 @@ static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
         pmpy_strings_init(&a->patterns, values[PATTERN], "pattern", false) < 0 ||
         pmpy_strings_init(&a->field, values[FIELD], "field", false) < 0 ||
         pmpy_strings_init(&a->tmpdir, values[TMPDIR], "tmpdir", false) < 0 ||
+        pmpy_strings_init(&a->required, values[REQUIRED_PIECES], "a required piece", true) < 0 ||
+        pmpy_strings_init(&a->excluded, values[EXCLUDED_PIECES], "an excluded piece", true) < 0 ||
         pmpy_special_tokens_init(state, &a->special, values[SPECIAL_TOKENS]) < 0) {
         return -1;
     }
     a->options.patterns = a->patterns.c;
     a->options.n_patterns = a->patterns.n;
+    a->options.required_pieces = a->required.bytes;
+    a->options.n_required_pieces = a->required.n;
+    a->options.excluded_pieces = a->excluded.bytes;
+    a->options.n_excluded_pieces = a->excluded.n;
     a->options.special_tokens = a->special.tokens;
     a->options.n_special_tokens = a->special.n;
     a->options.tmpdir = a->tmpdir.n ? a->tmpdir.c[0] : NULL;
@@ -401,6 +422,19 @@ static int parse_weights(pmpy_state *state, arguments *a, PyObject *value) {
     return 0;
 }
 
+/* A Tokenizer that lives as long as the arguments do. */
+static int parse_extend(pmpy_state *state, arguments *a, PyObject *value) {
+    if (!given(value)) {
+        return 0;
+    }
+    if (!PyObject_TypeCheck(value, state->tokenizer)) {
+        PyErr_Format(PyExc_TypeError, "extend must be a Tokenizer or a path, not %R", (PyObject *)Py_TYPE(value));
+        return -1;
+    }
+    a->options.extend = ((pmpy_tokenizer *)value)->tok;
+    return 0;
+}
+
 static int arguments_init(pmpy_state *state, arguments *a, PyObject **values) {
     memset(a, 0, sizeof *a);
     a->options = (pm_train_options)PM_TRAIN_OPTIONS_INIT;
@@ -408,6 +442,7 @@ static int arguments_init(pmpy_state *state, arguments *a, PyObject **values) {
     a->options.summary = &a->summary;
     if (parse_words(state, a, values) < 0 || parse_numbers(state, a, values) < 0 ||
         parse_strings(state, a, values) < 0 || parse_weights(state, a, values[WEIGHTS]) < 0 ||
+        parse_extend(state, a, values[EXTEND]) < 0 ||
         parse_sizes(state, a, values[VOCAB_SIZES] ? values[VOCAB_SIZES] : Py_None) < 0) {
         arguments_release(a);
         return -1;
