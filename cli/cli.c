@@ -10,6 +10,8 @@ static const cli_command commands[] = {
     {"train", "make a vocabulary from text", cmd_train},
     {"encode", "turn text into ids", cmd_encode},
     {"decode", "turn ids into text", cmd_decode},
+    {"count", "count the words of text, for training elsewhere or later", cmd_count},
+    {"merge", "add up files that count made", cmd_merge},
     {"inspect", "tell what a tokenizer file holds", cmd_inspect},
 };
 

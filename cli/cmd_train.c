@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #include "common.h"
 
@@ -14,7 +13,8 @@ enum {
     OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW,
     OPT_SPLIT_SCRIPTS,
     OPT_EXTEND, OPT_REQUIRED, OPT_EXCLUDED, OPT_MAX_WORDS, OPT_UTF8_BOUNDARIES,
-    OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES
+    OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES,
+    OPT_COUNTS, OPT_MIN_DOCUMENTS, OPT_MAX_COUNT_PER_DOCUMENT
 };
 
 static const cli_option options[] = {
@@ -35,6 +35,9 @@ static const cli_option options[] = {
     {OPT_SAMPLE, "sample", "SHARE", "take 10% of the documents, or 20G bytes of text, by a hash of each"},
     {OPT_SEED, "seed", "N", "of the sample: another one gives another sample [0]"},
     {OPT_REMOVE_DUPLICATES, "remove-duplicates", NULL, "take equal documents once"},
+    {OPT_COUNTS, "counts", "FILE", "bpe: train from this count file (piecemill count) instead of text; may be repeated"},
+    {OPT_MIN_DOCUMENTS, "min-documents", "N", "bpe: leave out pre-tokens that are in fewer documents"},
+    {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "bpe: of a pre-token's occurrences in a document count no more"},
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
     {OPT_MEMORY, "memory-limit", "SIZE", "stop rather than use more memory: 500M, 2G"},
     {OPT_MEMORY, "memory", "SIZE", NULL},
@@ -62,13 +65,14 @@ static const cli_usage usage = {
     "or .zst, or standard input. Several sizes put the size before the ending: zh.8000.piecemill.",
     options,
     "  piecemill train -a bytepiece -v 8000 -o zh.piecemill zh.txt\n"
-    "  piecemill train -a bpe -p o200k_base -v 4000 --special '<|endoftext|>' -o tokenizer.json en.txt\n"};
+    "  piecemill train -a bpe -p o200k_base -v 4000 --special '<|endoftext|>' -o tokenizer.json en.txt\n"
+    "  piecemill train -a bpe -v 4000 --counts all.counts -o en.piecemill\n"};
 
 typedef struct train_call {
     pm_train_options o;
     pm_corpus_options corpus;
     cli_mix mix;
-    cli_list patterns;
+    cli_list patterns, counts;
     cli_bytes required, excluded;
     const char *extend;
     pm_special_token *specials;
@@ -153,6 +157,9 @@ static bool set_option(train_call *call, int code, const char *value) {
     case OPT_NO_ENSURE_UNICODE: call->o.ensure_unicode = false; break;
     case OPT_SPLIT_SCRIPTS: call->o.split_scripts = true; break;
     case OPT_ISOLATE_DIGITS: call->o.isolate_digits = true; break;
+    case OPT_COUNTS: return cli_list_add(&call->counts, value);
+    case OPT_MIN_DOCUMENTS: return cli_parse_size("min-documents", value, UINT64_MAX, &call->o.min_documents);
+    case OPT_MAX_COUNT_PER_DOCUMENT: return cli_parse_size("max-count-per-document", value, UINT64_MAX, &call->o.max_count_per_document);
     case OPT_MIN_COUNT: return cli_parse_size("min-count", value, UINT64_MAX - 1, &call->o.min_count);
     case OPT_MEMORY: return cli_parse_size("memory-limit", value, UINT64_MAX, &call->o.memory_limit);
     case OPT_NGRAM_ORDER: return cli_parse_number("ngram-order", value, UINT32_MAX, &call->o.ngram_order);
@@ -189,9 +196,15 @@ static int parse(train_call *call, int argc, char **argv) {
     }
     call->files = argv + optind;
     call->n_files = argc - optind;
+    if (call->counts.n && call->n_files) {
+        cli_say("%s: there are count files to train from (--counts), so no text is read", call->files[0]);
+        return CLI_USAGE;
+    }
     call->o.vocab_sizes = call->sizes;
     call->o.patterns = call->patterns.items;
     call->o.n_patterns = call->patterns.n;
+    call->o.counts = call->counts.items;
+    call->o.n_counts = call->counts.n;
     call->o.special_tokens = call->specials;
     call->o.required_pieces = call->required.items;
     call->o.n_required_pieces = call->required.n;
@@ -200,6 +213,10 @@ static int parse(train_call *call, int argc, char **argv) {
     call->o.summary = &call->summary;
     call->chosen = call->mix.n || call->corpus.sample_ppm || call->corpus.sample_bytes || call->corpus.remove_duplicates;
     call->corpus.count_scripts = call->chosen;
+    if (call->counts.n && call->chosen) {
+        cli_say("--mix, --sample and --remove-duplicates choose text, and there are count files to train from (--counts)");
+        return CLI_USAGE;
+    }
     return CLI_OK;
 }
 
@@ -210,10 +227,9 @@ static bool ends_with(const char *path, const char *ending) {
     return len >= n && strcmp(path + len - n, ending) == 0;
 }
 
-/* What would fail after hours of training is told at once: an ending that tells no format, a folder that is not there. */
+/* What would fail after hours of training is told at once, and an ending that tells no format. */
 static int check_output(train_call *call) {
-    struct stat info;
-    const char *path = call->output, *slash = strrchr(path, '/');
+    const char *path = call->output;
     if (call->format == PM_FORMAT_AUTO) {
         call->format = ends_with(path, ".piecemill") ? PM_FORMAT_NATIVE
                        : ends_with(path, ".tiktoken") ? PM_FORMAT_TIKTOKEN
@@ -224,20 +240,7 @@ static int check_output(train_call *call) {
             return CLI_USAGE;
         }
     }
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
-        cli_say("%s: is a folder, not a file", path);
-        return CLI_USAGE;
-    }
-    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    if (!folder) {
-        return cli_no_memory();
-    }
-    bool there = stat(folder, &info) == 0 && S_ISDIR(info.st_mode);
-    if (!there) {
-        cli_say("%s: the folder %s is not there", path, folder);
-    }
-    free(folder);
-    return there ? CLI_OK : CLI_USAGE;
+    return cli_check_output(path);
 }
 
 /* The output's name; with several sizes "zh.piecemill" becomes "zh.8000.piecemill". To be freed. */
@@ -299,7 +302,7 @@ static void say_summary(const train_call *call, const pm_corpus *corpus, pm_toke
     cli_format_count(distinct, s->distinct);
     cli_format_count(special, s->documents_with_special);
     cli_format_bytes(rate, s->seconds > 0 ? (double)s->bytes / s->seconds : 0);
-    cli_say("read %s documents, %s; %s distinct %s", documents, bytes, distinct,
+    cli_say("%s %s documents, %s; %s distinct %s", call->counts.n ? "counted before:" : "read", documents, bytes, distinct,
             call->o.algorithm == PM_ALGORITHM_BPE ? "pre-tokens" : "pieces before pruning");
     if (call->chosen) {
         cli_say_sources(corpus);
@@ -332,10 +335,13 @@ static int print_json(const train_call *call, const pm_corpus *corpus, pm_tokeni
     cli_out_open(&out);
     cli_out_printf(&out,
                    "{\"algorithm\": \"%s\", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"words\": %" PRIu64 ", \"distinct\": %" PRIu64
-                   ", \"documents_with_special\": %" PRIu64 ", \"smaller_than_asked\": %s, \"lines_split\": %s, \"seconds\": %.3f, ",
+                   ", \"documents_with_special\": %" PRIu64 ", \"smaller_than_asked\": %s, \"lines_split\": %s, \"seconds\": %.3f",
                    call->o.algorithm == PM_ALGORITHM_BPE ? "bpe" : "bytepiece", s->documents, s->bytes, s->words, s->distinct,
                    s->documents_with_special, s->smaller_than_asked ? "true" : "false", s->lines_split ? "true" : "false", s->seconds);
-    cli_json_sources(&out, corpus);
+    if (corpus) {
+        cli_out_printf(&out, ", ");
+        cli_json_sources(&out, corpus);
+    }
     cli_out_printf(&out, ", \"models\": [");
     for (size_t i = 0; i < call->o.n_vocab_sizes; i++) {
         print_model(&out, call, toks[i], i);
@@ -358,12 +364,16 @@ static int train(train_call *call, pm_corpus *corpus, pm_tokenizer **toks) {
         return CLI_OK; /* the caller looks for signals */
     }
     cli_print_error(&err, status == PM_BAD_PATTERN ? "pattern" : NULL);
+    if (call->counts.n && err.file[0]) {
+        return cli_counts_code(&err);
+    }
     return status == PM_LIMIT && call->o.memory_limit && err.offset == PM_NO_OFFSET ? CLI_MACHINE : cli_exit_code(status);
 }
 
 static int train_and_save(train_call *call, pm_tokenizer **toks) {
     pm_corpus *corpus = NULL;
-    int code = cli_corpus_open_mixed(&corpus, &call->corpus, &call->mix, call->files, call->n_files);
+    int code = call->counts.n ? cli_counts_check(call->counts.items, call->counts.n)
+                              : cli_corpus_open_mixed(&corpus, &call->corpus, &call->mix, call->files, call->n_files);
     if (code == CLI_OK) {
         code = train(call, corpus, toks);
     }
@@ -430,6 +440,7 @@ int cmd_train(int argc, char **argv) {
     free(call.required.items);
     free(call.excluded.items);
     cli_mix_release(&call.mix);
+    free(call.counts.items);
     free(call.specials);
     free(call.sizes);
     return code;

@@ -26,6 +26,8 @@ int cmd_train(int argc, char **argv);
 int cmd_encode(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_count(int argc, char **argv);
+int cmd_merge(int argc, char **argv);
 
 /* ---- options.c ---- */
 
@@ -85,6 +87,12 @@ bool cli_add_special(pm_special_token **specials, size_t *n, const char *text, b
 int cli_model_load(const cli_model *model, const char *command, pm_tokenizer **out);
 void cli_model_release(cli_model *model);
 
+/* Looks whether these are count files. */
+int cli_counts_check(const char *const *files, size_t n);
+
+/* What would fail after hours of work is told at once: a path that is a folder, or whose folder is not there. */
+int cli_check_output(const char *path);
+
 /* ---- sources.c ---- */
 
 /* Files with weights. {0} is an empty one. */
@@ -118,6 +126,8 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_error(const pm_error *err, const char *subject);
 /* The exit code that fits a status of a call that read input. */
 int cli_exit_code(pm_status status);
+/* The same for a call with count files: settings that do not fit are wrong input. */
+int cli_counts_code(const pm_error *err);
 int cli_no_memory(void); /* prints it, returns CLI_MACHINE */
 /* The exit code after a parser of options returned false: CLI_MACHINE after cli_no_memory, else CLI_USAGE. */
 int cli_wrong_call(void);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 #include "common.h"
 
@@ -240,4 +241,39 @@ int cli_model_load(const cli_model *model, const char *command, pm_tokenizer **o
 void cli_model_release(cli_model *model) {
     free(model->patterns.items);
     free(model->specials);
+}
+
+/* ---------------------------------------------------------------- files ---- */
+
+int cli_counts_check(const char *const *files, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        pm_counts *counts;
+        pm_error err;
+        pm_status status = pm_counts_open(&counts, files[i], &err);
+        pm_counts_free(counts);
+        if (status != PM_OK) {
+            cli_print_error(&err, files[i]);
+            return status == PM_IO ? CLI_INPUT : cli_exit_code(status);
+        }
+    }
+    return CLI_OK;
+}
+
+int cli_check_output(const char *path) {
+    struct stat info;
+    const char *slash = strrchr(path, '/');
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        cli_say("%s: is a folder, not a file", path);
+        return CLI_USAGE;
+    }
+    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    if (!folder) {
+        return cli_no_memory();
+    }
+    bool there = stat(folder, &info) == 0 && S_ISDIR(info.st_mode);
+    if (!there) {
+        cli_say("%s: the folder %s is not there", path, folder);
+    }
+    free(folder);
+    return there ? CLI_OK : CLI_USAGE;
 }

@@ -41,6 +41,8 @@ int cli_exit_code(pm_status status) {
     }
 }
 
+int cli_counts_code(const pm_error *err) { return err->status == PM_INVALID_ARGUMENT && err->file[0] ? CLI_INPUT : cli_exit_code(err->status); }
+
 int cli_no_memory(void) {
     cli_say("out of memory");
     errno = ENOMEM;

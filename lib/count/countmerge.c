@@ -20,6 +20,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "count/words.h"
+
 enum {
     FAN = 64,
     POLL_WORDS = 1 << 14,
@@ -192,17 +194,9 @@ typedef struct batch {
     size_t n;       /* records in them, dead ones too */
 } batch;
 
-static inline size_t record_bytes(const pm_record *record, bool documents) { return pm_record_bytes(record->n, 1) + (documents ? 8 : 0); }
-
-static uint64_t documents_of(const pm_record *record) {
-    uint64_t n;
-    memcpy(&n, (const uint8_t *)record + pm_record_bytes(record->n, 1), 8);
-    return n;
-}
-
 static size_t count_records(const pm_chunk *chunk, bool documents) {
     size_t n = 0;
-    for (size_t at = sizeof *chunk; at < chunk->used; at += record_bytes(pm_record_at(chunk, at), documents)) {
+    for (size_t at = sizeof *chunk; at < chunk->used; at += pm_word_record_bytes(pm_record_at(chunk, at)->n, documents)) {
         n++;
     }
     return n;
@@ -234,7 +228,7 @@ static size_t gather(item *items, const pm_records *records, bool documents) {
             if (record->weight) {
                 items[n++] = (item){prefix_of(pm_record_cells(record), record->n), record};
             }
-            at += record_bytes(record, documents);
+            at += pm_word_record_bytes(record->n, documents);
         }
     }
     return n;
@@ -332,7 +326,7 @@ static pm_status advance(source *s, pm_error *err) {
         s->len = i->record->n;
         s->prefix = i->prefix;
         s->count = i->record->weight;
-        s->in_documents = s->documents ? documents_of(i->record) : 0;
+        s->in_documents = s->documents ? pm_word_record_documents(i->record) : 0;
         return PM_OK;
     }
     PM_TRY(pm_count_reader_next(&s->reader, err));
@@ -506,7 +500,9 @@ typedef struct store_sink {
     sink sink;
     pm_store *store;
     pm_chunk *chunk;
-    uint64_t min_documents, words, distinct;
+    uint64_t min_documents;
+    uint64_t words;    /* counts of what was put in */
+    uint64_t distinct; /* words seen */
 } store_sink;
 
 enum { MAX_WORDS_LOG = 48 }; /* counts in sum: a count is written as records of 32 bits, and a file must not ask for billions of them */
@@ -530,6 +526,7 @@ static pm_status make_room(store_sink *to, size_t bytes, pm_error *err) {
 static pm_status take_to_store(sink *where, const uint8_t *word, size_t len, uint64_t count, uint64_t documents, pm_error *err) {
     store_sink *to = (store_sink *)where;
     size_t bytes = pm_record_bytes(len, 1);
+    to->distinct++;
     if (documents < to->min_documents) {
         return PM_OK;
     }
@@ -537,7 +534,6 @@ static pm_status take_to_store(sink *where, const uint8_t *word, size_t len, uin
         return pm_fail(err, PM_LIMIT, "more than 2^%d words, or a word of 4 GiB", MAX_WORDS_LOG);
     }
     to->words += count;
-    to->distinct++;
     while (count) {
         PM_TRY(make_room(to, bytes, err));
         pm_record *record = pm_record_at(to->chunk, to->chunk->used);
@@ -651,43 +647,41 @@ pm_status pm_count_files_look(const char *const *paths, size_t n, pm_buf *settin
     return status;
 }
 
-pm_status pm_count_files_merge(const char *path, const char *const *paths, size_t n, const pm_count_work *work, pm_error *err) {
+pm_status pm_count_files_merge(const char *path, const char *const *paths, size_t n, pm_count_totals *totals, const pm_count_work *work, pm_error *err) {
     file_sink to = {.sink = {take_to_file}};
-    pm_count_totals totals;
     pm_buf settings;
     runs all;
-    PM_TRY(pm_count_files_look(paths, n, &settings, &totals, err));
+    PM_TRY(pm_count_files_look(paths, n, &settings, totals, err));
     runs_init(&all);
     pm_status status = name_runs(&all, paths, n, err);
     if (status == PM_OK) {
         status = pm_count_writer_open(&to.writer, path, NULL, (const char *)settings.data, err);
         if (status == PM_OK) {
-            status = merge_many(&all, (const char *)settings.data, &to.sink, totals.distinct, work, err);
+            status = merge_many(&all, (const char *)settings.data, &to.sink, totals->distinct, work, err);
         }
-        status = pm_count_writer_close(&to.writer, status, &totals, err);
+        status = pm_count_writer_close(&to.writer, status, totals, err);
     }
     runs_release(&all);
     pm_buf_release(&settings);
     return status;
 }
 
-pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n, uint64_t min_documents, uint64_t room, uint64_t *distinct,
+pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n, uint64_t min_documents, uint64_t room, pm_count_totals *totals,
                               const pm_count_work *work, pm_error *err) {
-    pm_count_totals totals;
     pm_buf settings;
     store_sink to;
     runs all;
     *out = NULL;
-    PM_TRY(pm_count_files_look(paths, n, &settings, &totals, err));
+    PM_TRY(pm_count_files_look(paths, n, &settings, totals, err));
     runs_init(&all);
     pm_status status = store_sink_open(&to, min_documents, room, work->tmpdir, err);
     if (status == PM_OK) {
         status = name_runs(&all, paths, n, err);
     }
     if (status == PM_OK) {
-        status = merge_many(&all, (const char *)settings.data, &to.sink, totals.distinct, work, err);
+        status = merge_many(&all, (const char *)settings.data, &to.sink, totals->distinct, work, err);
     }
-    *distinct = to.distinct;
+    totals->distinct = to.distinct;
     runs_release(&all);
     pm_buf_release(&settings);
     return store_sink_close(&to, status, out, err);

@@ -14,8 +14,8 @@ typedef struct pm_count_work {
     pm_ticker *ticker;
 } pm_count_work;
 
-/* Records of words in a store have cells of one byte. `documents`: behind the cells, at the next multiple of 8, each has a u64, the number of
- * documents that the record speaks of (the record is 8 bytes longer). Records of the same word are added up. */
+/* Records in a store are as pm_count_words (words.h) leaves them: cells of one byte, behind them the number of documents if that is counted.
+ * Records of the same word are added up. */
 
 /* Writes the words of a store to a count file at `path` (settings as in countfile.h; with documents=yes the records must have them). The store's
  * chunks are taken out of it as they are needed. Of the totals, documents, bytes and lines_split are the caller's, the rest is filled in. */
@@ -28,11 +28,12 @@ pm_status pm_count_store_filter(pm_store **out, pm_store *store, uint64_t min_do
 /* Settings and totals of n count files together (distinct is then the sum, an upper bound). PM_INVALID_ARGUMENT when settings differ; errors of
  * pm_count_reader_open. */
 pm_status pm_count_files_look(const char *const *paths, size_t n, pm_buf *settings, pm_count_totals *totals, pm_error *err);
-/* Merges count files into one at `path`, which may be one of them. */
-pm_status pm_count_files_merge(const char *path, const char *const *paths, size_t n, const pm_count_work *work, pm_error *err);
-/* Puts the words of count files that are found in min_documents documents or more (0: all) into a new store with `room` bytes of memory, without the
- * numbers of documents; their number in *distinct. PM_LIMIT: counts above 2^48 in sum. */
-pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n, uint64_t min_documents, uint64_t room, uint64_t *distinct,
+/* Merges count files into one at `path`, which may be one of them; *totals are what stands in it. */
+pm_status pm_count_files_merge(const char *path, const char *const *paths, size_t n, pm_count_totals *totals, const pm_count_work *work, pm_error *err);
+/* Puts the words of count files that are found in min_documents documents or more (0: all) into a new store with `room` bytes of memory, without
+ * the numbers of documents. The totals are those of all words, with their true number in distinct. Errors as pm_count_files_look; PM_LIMIT: counts
+ * above 2^48 in sum. */
+pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n, uint64_t min_documents, uint64_t room, pm_count_totals *totals,
                               const pm_count_work *work, pm_error *err);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * How to read this file: it is the manual. A program needs, in this order,
  *
- *     pm_corpus     where documents come from              -> pm_train()
+ *     pm_corpus     where documents come from              -> pm_train(), pm_count()
  *     pm_tokenizer  a vocabulary, trained or loaded        -> pm_tokenizer_load(), pm_tokenizer_save()
  *     pm_encoder    one thread's scratch memory            -> pm_encode(), pm_decode(), pm_encode_batch()
  *
@@ -309,7 +309,7 @@ typedef struct pm_train_options {
     PM_LAYOUT_DEFAULT, PM_MIN_COUNT_DEFAULT, 0, 0, NULL, 0, 0, true, false, NULL, NULL, NULL, \
     NULL, 0, NULL, NULL, NULL, 0, NULL, 0, 0, 0, 0, false, false }
 
-/* Trains from all documents of `corpus`, which is read to its end, and makes one tokenizer for each vocabulary size, in the
+/* Trains from all documents of `corpus`, which is read to its end, or from options->counts, and makes one tokenizer for each vocabulary size, in the
  * order of `vocab_sizes`. The result depends on the documents and the options only, not on the number of threads.
  *
  * BPE merges equal those of Hugging Face tokenizers' BpeTrainer; BytePiece models equal those of bytepiece 0.6.3. Sources
@@ -323,6 +323,61 @@ PM_API pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, c
 
 /* min(processors this process may run on, the cgroup's quota, PIECEMILL_NUM_THREADS), at least 1. */
 PM_API unsigned pm_default_threads(void);
+
+/* ---------------------------------------------------------------- count files ------------------------------------------ */
+
+/* Counting apart from training: where a corpus lies on many machines, or is trained from more than once. A count file holds the pre-tokens of
+ * a corpus in the order of their bytes, each with how often it occurs, and the settings that decide which pre-tokens there are. Files
+ * with equal settings merge, in whatever order and grouping, into the file that one run over all their documents would have made, byte
+ * for byte; and pm_train (options->counts) makes of them the tokenizer that this run would have made. docs/FORMAT.md describes the files. BPE only. */
+typedef struct pm_counts_options {
+    size_t size;
+    const char *const *patterns;     /* these as in pm_train_options */
+    size_t n_patterns;
+    bool split_scripts;
+    bool documents;                  /* count too in how many documents each pre-token is: min_documents needs it */
+    uint64_t max_count_per_document;
+    unsigned threads;
+    uint64_t memory_limit;
+    const char *tmpdir;
+    pm_progress_fn progress;
+    void *progress_user;
+    pm_train_summary *summary;       /* filled on success but for vocab_size and smaller_than_asked; may be NULL */
+} pm_counts_options;
+#define PM_COUNTS_OPTIONS_INIT { sizeof(pm_counts_options), NULL, 0, false, false, 0, 0, 0, NULL, NULL, NULL, NULL }
+
+/* Counts all documents of `corpus` into a count file, which is written beside `path` and renamed. `options` may be NULL. Errors: those of pm_train. */
+PM_API pm_status pm_count(const char *path, pm_corpus *corpus, const pm_counts_options *options, pm_error *err);
+
+/* Merges n count files (at least one) into one at `path`, which may be one of them. It reads and writes as a stream: any size, little
+ * memory. Of the options, which may be NULL, tmpdir, progress and summary are used. Errors: PM_INVALID_ARGUMENT (settings differ: the sentence tells which,
+ * the error's file where), those of pm_counts_open and pm_counts_next, PM_LIMIT (a count above 2^64), PM_CANCELLED. */
+PM_API pm_status pm_counts_merge(const char *path, const char *const *paths, size_t n, const pm_counts_options *options, pm_error *err);
+
+/* A count file that is read from front to back. One thread at a time. */
+typedef struct pm_counts pm_counts;
+
+typedef struct pm_counts_totals {
+    uint64_t documents, bytes; /* of text that was read */
+    uint64_t words, distinct;  /* pre-tokens counted (the sum of all counts), and distinct ones: so many pm_counts_next gives */
+    bool has_documents;        /* the number of documents is counted too */
+    bool lines_split;          /* documents were single lines */
+} pm_counts_totals;
+
+typedef struct pm_counted_word {
+    pm_bytes text;      /* not empty; lives until the next call */
+    uint64_t count;
+    uint64_t documents; /* 0 if they are not counted */
+} pm_counted_word;
+
+/* Errors: PM_NOT_FOUND, PM_IO, PM_BAD_FORMAT (no count file, truncated, damaged; with offset), PM_BAD_VERSION, PM_NO_MEMORY. */
+PM_API pm_status pm_counts_open(pm_counts **out, const char *path, pm_error *err);
+PM_API void pm_counts_free(pm_counts *counts);
+PM_API pm_counts_totals pm_counts_get_totals(const pm_counts *counts);
+/* Lines "key=value": algorithm, pattern, regex (one or more), unicode, split, ...; a line that begins with a tab goes on with the value before it. */
+PM_API const char *pm_counts_settings(const pm_counts *counts);
+/* The next word; *more is false behind the last. The end comes only when the whole file was found to be undamaged. Errors as pm_counts_open. */
+PM_API pm_status pm_counts_next(pm_counts *counts, pm_counted_word *word, bool *more, pm_error *err);
 
 /* ---------------------------------------------------------------- tokenizer -------------------------------------------- */
 

@@ -29,12 +29,11 @@
  * Cost: phases (about nine) times a pass over the distinct words, in parallel; the exact merging takes some ms a phase. No step depends on the order of
  * records, so the number of threads does not show in the result. */
 #include <math.h>
-#include "count/words.h"
 #include "encode/engine.h"
 #include "text/unicode.h"
 #include "train/bpe.h"
 #include "train/bpe_begin.h"
-#include "train/train.h"
+#include "train/words.h"
 
 const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15};
 
@@ -152,7 +151,7 @@ static pm_status set_rules(pm_model *model, const pm_train_options *o, pm_error 
     const struct {
         const char *name;
         uint64_t value;
-    } rules[] = {{"max_piece_length", o->max_piece_length}, {"max_words", o->max_words}, {"utf8_boundaries", o->utf8_boundaries},
+    } rules[] = {{"min_documents", o->min_documents}, {"max_count_per_document", o->max_count_per_document}, {"max_piece_length", o->max_piece_length}, {"max_words", o->max_words}, {"utf8_boundaries", o->utf8_boundaries},
                  {"required_pieces", o->n_required_pieces}, {"excluded_pieces", o->n_excluded_pieces}};
     char hash[33];
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
@@ -167,7 +166,7 @@ static pm_status set_rules(pm_model *model, const pm_train_options *o, pm_error 
     return pm_model_setting(model, "extends", hash, err);
 }
 
-static pm_status set_settings(pm_model *model, const pm_corpus *corpus, const pm_train_job *job, pm_error *err) {
+static pm_status set_settings(pm_model *model, const pm_train_job *job, pm_error *err) {
     const char *name = pm_splitter_name(job->splitter);
     if (!name[0]) {
         name = pm_splitter_n_regexes(job->splitter) ? "own" : "none";
@@ -175,18 +174,18 @@ static pm_status set_settings(pm_model *model, const pm_corpus *corpus, const pm
     PM_TRY(pm_model_setting(model, "algorithm", "bpe", err));
     PM_TRY(pm_model_setting_number(model, "min_count", job->o.min_count, err));
     PM_TRY(set_rules(model, &job->o, err));
-    PM_TRY(pm_corpus_settings(corpus, &model->settings, err));
+    PM_TRY(pm_buf_append(&model->settings, job->corpus_settings.data, job->corpus_settings.len, err));
     PM_TRY(pm_model_setting(model, "pattern", name, err));
     PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
     PM_TRY(pm_model_setting_number(model, "documents", job->summary.documents, err));
     return pm_model_setting_number(model, "bytes", job->summary.bytes, err);
 }
 
-static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, const pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, pm_train_job *job, pm_error *err) {
     pm_model model = {.algorithm = PM_ALGORITHM_BPE};
     pm_status status = set_ids(&model, vocab, job, err);
     if (status == PM_OK) {
-        status = set_settings(&model, corpus, job, err);
+        status = set_settings(&model, job, err);
     }
     if (status != PM_OK) {
         pm_model_release(&model);
@@ -199,41 +198,12 @@ static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, c
 
 /* ---------------------------------------------------------------- the call ---- */
 
-/* Counts the corpus's words into the store and the summary. */
-static pm_status count_words(pm_store *store, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
-    const pm_train_options *o = &job->o;
-    pm_count_options options = {
-        .splitter = job->splitter, .specials = o->special_tokens, .n_specials = o->n_special_tokens, .threads = o->threads};
-    pm_word_counts words;
-    PM_TRY(pm_count_words(&words, store, corpus, &options, &job->ticker, err));
-    job->summary.documents = words.documents;
-    job->summary.bytes = words.bytes;
-    job->summary.words = words.words;
-    job->summary.distinct = words.distinct;
-    job->summary.documents_with_special = words.documents_with_special;
-    if (!words.bytes) {
-        return pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %llu documents, all empty", (unsigned long long)words.documents);
-    }
-    return PM_OK;
-}
-
-/* The corpus's words, counted, in a new store. */
-static pm_status get_words(pm_store **store, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
-    PM_TRY(pm_store_new(store, UINT64_MAX, job->o.tmpdir, err));
-    pm_status status = count_words(*store, corpus, job, err);
-    if (status != PM_OK) {
-        pm_store_free(*store);
-        *store = NULL;
-    }
-    return status;
-}
-
 /* With the vocabulary that it begins with, which tells early what cannot be. */
 static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
     const pm_bpe_memory memory = {UINT64_MAX, UINT64_MAX};
     pm_store *store;
-    PM_TRY(get_words(&store, corpus, job, err));
+    PM_TRY(pm_train_words(&store, corpus, job, err));
     pm_status status = pm_ticker_phase(&job->ticker, "merge", "merges", wanted, err);
     if (status != PM_OK) {
         pm_store_free(store);
@@ -241,7 +211,7 @@ static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_tokenizer **o
     }
     PM_TRY(pm_bpe_learn(vocab, store, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &memory, &job->ticker, err));
     job->summary.smaller_than_asked = vocab->n_merges < wanted;
-    return make_tokenizer(out, vocab, corpus, job, err);
+    return make_tokenizer(out, vocab, job, err);
 }
 
 pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/cpu.h"
 #include "encode/pairs.h"
+#include "train/words.h"
 
 enum { MAX_VOCAB_SIZE = 1 << 30 };
 
@@ -92,8 +93,8 @@ static pm_status check_bpe_only(const pm_train_options *o, pm_error *err) {
         const char *name;
         bool given;
     } options[] = {{"extend", o->extend != NULL}, {"required_pieces", o->n_required_pieces > 0}, {"excluded_pieces", o->n_excluded_pieces > 0},
-                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries},
-                   {"split_scripts", o->split_scripts}};
+                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}, {"split_scripts", o->split_scripts}, {"counts", o->n_counts > 0},
+                   {"min_documents", o->min_documents > 0}, {"max_count_per_document", o->max_count_per_document > 0}};
     for (size_t i = 0; o->algorithm != PM_ALGORITHM_BPE && i < sizeof options / sizeof *options; i++) {
         if (options[i].given) {
             return pm_fail(err, PM_INVALID_ARGUMENT, "%s is an option of BPE, not of BytePiece", options[i].name);
@@ -124,7 +125,7 @@ static pm_status inherit(pm_train_job *job, pm_error *err) {
     if (pm_tokenizer_algorithm(o->extend) != PM_ALGORITHM_BPE) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "extend: the tokenizer is not a BPE one");
     }
-    if (!o->n_patterns) {
+    if (!o->n_patterns && !o->n_counts) { /* count files have theirs */
         size_t n = pm_tokenizer_n_patterns(o->extend);
         const char *name = pm_tokenizer_pattern_name(o->extend);
         job->patterns = pm_alloc(n + 1, sizeof *job->patterns);
@@ -164,7 +165,21 @@ static void fill_defaults(pm_train_options *o) {
     }
 }
 
-static pm_status check(pm_train_job *job, const pm_train_options *options, size_t n_out, pm_error *err) {
+/* One source of words. */
+static pm_status check_source(const pm_train_options *o, const pm_corpus *corpus, pm_error *err) {
+    if (o->n_counts && corpus) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "a corpus and count files are given: training is from one or the other");
+    }
+    if (!o->n_counts && !corpus) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "no corpus is given");
+    }
+    if (corpus && o->algorithm == PM_ALGORITHM_BYTEPIECE && pm_corpus_is_weighted(corpus)) {
+        return pm_fail(err, PM_UNSUPPORTED, "a file has a weight, but BytePiece counts every document once");
+    }
+    return PM_OK;
+}
+
+static pm_status check(pm_train_job *job, const pm_train_options *options, const pm_corpus *corpus, size_t n_out, pm_error *err) {
     pm_train_options defaults = PM_TRAIN_OPTIONS_INIT;
     pm_train_options *o = &job->o;
     *o = defaults;
@@ -189,6 +204,7 @@ static pm_status check(pm_train_job *job, const pm_train_options *options, size_
     }
     PM_TRY(check_rest(o, err));
     PM_TRY(check_pieces(o, err));
+    PM_TRY(check_source(o, corpus, err));
     pm_cpu cpu;
     PM_TRY(pm_cpu_choose(&cpu, err)); /* now, not when the model is made */
     return check_special_ids(o, job->extra, err);
@@ -204,9 +220,6 @@ static pm_status make_splitter(pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
     const char *const *given = o->n_patterns ? o->patterns : usual;
     size_t n = o->n_patterns ? o->n_patterns : 1;
-    if (o->algorithm != PM_ALGORITHM_BPE) {
-        return PM_OK;
-    }
     if (!o->split_scripts || is_scripts(given[n - 1])) {
         return pm_splitter_new(&job->splitter, given, n, err);
     }
@@ -222,13 +235,43 @@ static pm_status make_splitter(pm_train_job *job, pm_error *err) {
     return status;
 }
 
-static void fill_summary(pm_train_job *job, pm_tokenizer *const *out, const pm_corpus *corpus) {
+/* BPE: how words are made, or were made for the count files. */
+static pm_status prepare_words(pm_train_job *job, const pm_corpus *corpus, pm_error *err) {
+    if (job->o.n_counts && !job->o.n_patterns) {
+        return pm_train_open_counts(job, err);
+    }
+    PM_TRY(make_splitter(job, err));
+    return job->o.n_counts ? pm_train_open_counts(job, err) : pm_corpus_settings(corpus, &job->corpus_settings, err);
+}
+
+pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err) {
+    pm_ticker_init(&job->ticker, job->o.progress, job->o.progress_user, job->o.memory_limit);
+    if (corpus) {
+        pm_corpus_limit_documents(corpus, job->o.memory_limit / 2); /* half: a line of JSON and its text are held at once */
+        pm_corpus_watch(corpus, &job->ticker);
+        if (pm_corpus_removes_duplicates(corpus)) { /* a half for the hashes of documents, a half for the trainer */
+            job->o.memory_limit /= 2;
+            pm_corpus_limit_hashes(corpus, job->o.memory_limit);
+        }
+        job->summary.lines_split = pm_corpus_splits_lines(corpus);
+    }
+    return job->o.algorithm == PM_ALGORITHM_BPE ? prepare_words(job, corpus, err) : PM_OK;
+}
+
+void pm_train_job_end(pm_train_job *job, pm_corpus *corpus) {
+    if (corpus) {
+        pm_corpus_watch(corpus, NULL);
+    }
+    pm_splitter_free(job->splitter);
+    pm_buf_release(&job->corpus_settings);
+}
+
+static void fill_summary(pm_train_job *job, pm_tokenizer *const *out) {
     const pm_train_options *o = &job->o;
     job->summary.vocab_size = pm_tokenizer_vocab_size(out[0]);
     for (size_t i = 0; i < o->n_vocab_sizes; i++) {
         job->summary.smaller_than_asked |= pm_tokenizer_vocab_size(out[i]) < o->vocab_sizes[i];
     }
-    job->summary.lines_split = pm_corpus_splits_lines(corpus);
     job->summary.seconds = pm_ticker_seconds(&job->ticker);
     if (o->summary) {
         *o->summary = job->summary;
@@ -237,25 +280,14 @@ static void fill_summary(pm_train_job *job, pm_tokenizer *const *out, const pm_c
 
 /* With checked options. */
 static pm_status train(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
-    if (job->o.algorithm == PM_ALGORITHM_BYTEPIECE && pm_corpus_is_weighted(corpus)) {
-        return pm_fail(err, PM_UNSUPPORTED, "a file has a weight, but BytePiece counts every document once");
-    }
-    pm_ticker_init(&job->ticker, job->o.progress, job->o.progress_user, job->o.memory_limit);
-    pm_corpus_limit_documents(corpus, job->o.memory_limit / 2); /* half: a line of JSON and its text are held at once */
-    pm_corpus_watch(corpus, &job->ticker);
-    if (pm_corpus_removes_duplicates(corpus)) { /* a half for the hashes of documents, a half for the trainer */
-        job->o.memory_limit /= 2;
-        pm_corpus_limit_hashes(corpus, job->o.memory_limit);
-    }
-    pm_status status = make_splitter(job, err);
+    pm_status status = pm_train_job_begin(job, corpus, err);
     if (status == PM_OK) {
         status = job->o.algorithm == PM_ALGORITHM_BPE ? pm_train_bpe(out, corpus, job, err) : pm_train_bytepiece(out, corpus, job, err);
     }
-    pm_corpus_watch(corpus, NULL);
     if (status == PM_OK) {
-        fill_summary(job, out, corpus);
+        fill_summary(job, out);
     }
-    pm_splitter_free(job->splitter);
+    pm_train_job_end(job, corpus);
     return status;
 }
 
@@ -264,7 +296,7 @@ pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, const pm
     for (size_t i = 0; i < n_out; i++) {
         out[i] = NULL;
     }
-    pm_status status = check(&job, options, n_out, err);
+    pm_status status = check(&job, options, corpus, n_out, err);
     if (status == PM_OK) {
         status = train(out, corpus, &job, err);
     }

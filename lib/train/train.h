@@ -15,7 +15,14 @@ typedef struct pm_train_job {
     pm_special_token *specials; /* likewise */
     pm_ticker ticker;
     pm_train_summary summary;
+    pm_buf corpus_settings; /* BPE: "key=value" lines that say how the corpus became documents, ended by a NUL; they begin with split */
+    bool count_documents;   /* BPE: count too in how many documents each word is */
 } pm_train_job;
+
+/* Sets the scene for a job whose options are checked: ticker, splitter, corpus_settings, and a watch over the corpus (NULL with count files). To be
+ * ended, after a failure too. */
+pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err);
+void pm_train_job_end(pm_train_job *job, pm_corpus *corpus);
 
 /* Each fills a pm_model per vocabulary size and hands it to pm_tokenizer_make; out[0..n_vocab_sizes) are NULL on failure. */
 pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err);

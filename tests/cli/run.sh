@@ -76,7 +76,7 @@ call 2 "is not a command" fly
 call 0 "" --help
 call 0 "" --version
 holds out "piecemill 0."
-for each in train encode decode inspect; do
+for each in train count merge encode decode inspect; do
     call 0 "" $each --help
     holds out "usage: piecemill $each"
     call 0 "" $each -h
@@ -588,7 +588,7 @@ while read -r line; do
 done < lines
 n=$(wc -l < lines)
 if [ "$n" -ge 8 ]; then pass; else fail "only $n examples in the manual"; fi
-for each in train encode decode inspect; do
+for each in train count merge encode decode inspect; do
     piecemill $each --help | sed -n '/^examples:/,$ s/^  //p' > lines
     while read -r line; do
         example "$line"
@@ -617,6 +617,62 @@ if [ -n "${CC:-}" ] && [ -n "${PM_LIBRARY:-}" ] && [ -s readme/zh.piecemill ]; t
 else
     skip "no CC or PM_LIBRARY for the README's C"
 fi
+
+# ---------------------------------------------------------------- count files
+
+head -c 100000 zh.txt > a.txt && head -c 100000 en.txt > b.txt
+cat a.txt b.txt > ab.txt
+call 2 "-a bpe is missing" count -o x.counts a.txt
+call 2 "counts are for bpe" count -a bytepiece -o x.counts a.txt
+call 2 "-o FILE is missing" count -a bpe a.txt
+call 2 "is not there" count -a bpe -o nowhere/x.counts a.txt
+call 2 "a count file is missing" merge -o x.counts
+call 2 "-o FILE is missing" merge a.counts
+call 2 "pattern:1: a parenthesis" count -q -a bpe -p 'a(b' -o x.counts a.txt
+call 1 "missing.txt" count -q -a bpe -o x.counts missing.txt
+call 1 "holds no text" count -q -a bpe -o x.counts empty.txt
+call 1 "missing.counts" merge -q -o x.counts missing.counts
+call 1 "a.txt:0: not a count file" merge -q -o x.counts a.txt
+lacks x.counts
+for part in a b ab; do
+    call 0 "distinct" count -a bpe --documents --split document --json -o $part.counts $part.txt
+    holds out '"documents": 1, "bytes": '
+done
+call 0 "" merge -q -o merged.counts b.counts a.counts
+call 0 "" count -q -a bpe --documents --split document --threads 1 -o one.counts a.txt b.txt
+same merged.counts one.counts "counts of parts"
+call 0 "" merge -q -o a.counts a.counts b.counts
+same a.counts one.counts "a merge onto one of its files"
+call 0 "" train -q -a bpe -v 1000 --counts one.counts -o counted.piecemill
+call 0 "" train -q -a bpe -v 1000 --split document -o trained.piecemill a.txt b.txt
+same counted.piecemill trained.piecemill "trained from counts and from text"
+call 0 "counted before: 2 documents" train -a bpe -v 1000 --min-documents 2 --counts one.counts -o counted.piecemill
+call 0 "" train -q -a bpe -v 1000 --split document --min-documents 2 -o trained.piecemill a.txt b.txt
+same counted.piecemill trained.piecemill "min_documents from counts and from text"
+call 0 "" count -q -a bpe --split document -o plain.counts a.txt
+call 1 "plain.counts: counted with other settings: documents=yes is true not here but in one.counts" merge -q -o x.counts one.counts plain.counts
+call 0 "" count -q -a bpe -p gpt2 --split document --documents -o gpt2.counts a.txt
+call 1 "gpt2.counts: counted with other settings: pattern is 'gpt2' here and 'o200k_base' in one.counts" merge -q -o x.counts one.counts gpt2.counts
+call 1 "gpt2.counts: counted with other settings: pattern is 'gpt2' here and 'cl100k_base' in this call" \
+    train -q -a bpe -p cl100k_base -v 1000 --counts gpt2.counts -o x.piecemill
+call 1 "documents were not counted" train -q -a bpe -v 1000 --min-documents 2 --counts plain.counts -o x.piecemill
+call 2 "a.txt: there are count files to train from" train -q -a bpe -v 1000 --counts one.counts -o x.piecemill a.txt
+call 2 "counts is an option of BPE" train -q -a bytepiece -v 1000 --counts one.counts -o x.piecemill
+call 2 "min_documents is an option of BPE" train -q -a bytepiece -v 1000 --min-documents 2 -o x.piecemill a.txt
+head -c 5000 one.counts > cut.counts
+call 1 "cut.counts:5000: truncated" merge -q -o x.counts cut.counts
+call 1 "cut.counts:5000: truncated" train -q -a bpe -v 1000 --counts cut.counts -o x.piecemill
+(head -c 3000 one.counts && printf 'XXXX' && tail -c +3005 one.counts) > damaged.counts
+call 1 "damaged.counts:" merge -q -o x.counts damaged.counts
+holds err "damaged: "
+call 1 "damaged: " train -q -a bpe -v 1000 --counts damaged.counts -o x.piecemill
+(head -c 8 one.counts && printf '\002' && tail -c +10 one.counts) > later.counts
+call 1 "later.counts:8: version 2" merge -q -o x.counts later.counts
+call 1 "tmp: is a folder" merge -q -o x.counts tmp
+many=$(printf 'one.counts %.0s' 1 2 3 4 5 6 7 8) # more than are merged at once need temporary files
+call 1 "nowhere: cannot create a temporary file in this folder" merge -q --tmpdir nowhere -o x.counts $many $many $many $many $many $many $many $many $many
+if [ -w /dev/full ]; then call 3 "No space left" merge -q -o /dev/full one.counts; else skip "no /dev/full"; fi
+lacks x.
 
 # ---------------------------------------------------------------- each allocation of the program fails once
 
@@ -664,6 +720,11 @@ if [ -n "${CC:-}" ] && $CC -shared -fPIC -o "$nth" "$source/tests/faults/nth_mal
     sweep encode -q -m few.tiktoken -p gpt2 --special '<s>' --special '<t>' --allowed-special '<s>,<t>' --threads 2 little.txt
     sweep decode -m zh.piecemill little.ids
     sweep inspect --json zh.piecemill
+    rm -f swept.*
+    sweep count -q -a bpe -p gpt2 --threads 1 -o swept.piecemill little.txt
+    cp ever.piecemill little.counts
+    sweep merge -q -o swept.piecemill little.counts little.counts little.counts
+    sweep train -q -a bpe -v 300 --threads 1 --counts little.counts -o swept.piecemill
 else
     skip "no CC to make allocations fail, or nothing can be preloaded"
 fi

@@ -205,7 +205,8 @@ END_TEST
 
 static void merge(const char *path, const char *const *paths, size_t n) {
     pm_count_work work = work_of(1, UINT64_MAX);
-    assert_ok(pm_count_files_merge(path, paths, n, &work, &err));
+    pm_count_totals totals;
+    assert_ok(pm_count_files_merge(path, paths, n, &totals, &work, &err));
 }
 
 /* However the words are shared out over files, and in whatever order and grouping these are merged: the bytes are those of one file. */
@@ -295,7 +296,8 @@ static void check_store(pm_store *store, const words *twin, uint64_t least, uint
 START_TEST(files_and_stores_become_filtered_stores) {
     static words w, twin;
     for (uint64_t seed = 1; seed <= 12; seed++) {
-        uint64_t state = seed, least = seed % 5, distinct = 0, expected = 0;
+        uint64_t state = seed, least = seed % 5, expected = 0;
+        pm_count_totals totals;
         make_words(&w, &state, 2 + random_word(&state) % (seed % 4 ? 60 : MAX_WORDS - 2), seed % 3 == 0);
         twin = w;
         add_up(&twin);
@@ -306,9 +308,9 @@ START_TEST(files_and_stores_become_filtered_stores) {
         write_words(path_of(1), &w, w.n / 2, w.n, true, 1, UINT64_MAX, seed);
         pm_count_work work = work_of(1, seed % 2 ? 0 : UINT64_MAX);
         pm_store *store, *from;
-        assert_ok(pm_count_files_read(&store, (const char *[]){path_of(0), path_of(1)}, 2, least, seed % 2 ? 0 : UINT64_MAX, &distinct, &work, &err));
-        ck_assert_uint_eq(distinct, expected);
-        check_store(store, &twin, least, distinct);
+        assert_ok(pm_count_files_read(&store, (const char *[]){path_of(0), path_of(1)}, 2, least, seed % 2 ? 0 : UINT64_MAX, &totals, &work, &err));
+        ck_assert_uint_eq(totals.distinct, twin.n);
+        check_store(store, &twin, least, expected);
         from = store_of(&w, 0, w.n, true, UINT64_MAX, seed);
         assert_ok(pm_count_store_filter(&store, from, least, seed % 2 ? 0 : UINT64_MAX, &work, &err));
         check_store(store, &twin, least, expected);
@@ -323,16 +325,15 @@ START_TEST(counts_beyond_what_is_sane_are_refused) {
     pm_count_totals totals = {0};
     pm_count_work work = work_of(1, UINT64_MAX);
     pm_store *store;
-    uint64_t distinct;
     assert_ok(pm_count_writer_open(&writer, path_of(0), NULL, plain, &err));
     assert_ok(pm_count_writer_add(&writer, (const uint8_t *)"a", 1, UINT64_C(1) << 49, 0, &err));
     assert_ok(pm_count_writer_close(&writer, PM_OK, &totals, &err));
-    assert_fails(pm_count_files_read(&store, (const char *[]){path_of(0)}, 1, 0, UINT64_MAX, &distinct, &work, &err), PM_LIMIT, "2^48");
+    assert_fails(pm_count_files_read(&store, (const char *[]){path_of(0)}, 1, 0, UINT64_MAX, &totals, &work, &err), PM_LIMIT, "2^48");
     ck_assert_ptr_null(store);
     assert_ok(pm_count_writer_open(&writer, path_of(1), NULL, plain, &err));
     assert_ok(pm_count_writer_add(&writer, (const uint8_t *)"a", 1, UINT64_MAX, 0, &err));
     assert_ok(pm_count_writer_close(&writer, PM_OK, &totals, &err));
-    assert_fails(pm_count_files_merge(path_of(10), (const char *[]){path_of(0), path_of(1)}, 2, &work, &err), PM_LIMIT, "2^64");
+    assert_fails(pm_count_files_merge(path_of(10), (const char *[]){path_of(0), path_of(1)}, 2, &totals, &work, &err), PM_LIMIT, "2^64");
     ck_assert_int_ne(access(path_of(10), F_OK), 0);
 }
 END_TEST
@@ -367,6 +368,196 @@ START_TEST(settings_are_lines_and_the_first_that_differs_is_named) {
 }
 END_TEST
 
+/* ---------------------------------------------------------------- the public side ---- */
+
+/* The example of docs/FORMAT.md. */
+START_TEST(the_example_of_the_description) {
+    static const uint8_t expected[] = {
+        0x89, 0x50, 0x4d, 0x43, 0x0d, 0x0a, 0x1a, 0x0a, 1, 0, 0, 0, 25, 0, 0, 0, /* head */
+        'a', 'l', 'g', 'o', 'r', 'i', 't', 'h', 'm', '=', 'b', 'p', 'e', '\n', 's', 'p', 'l', 'i', 't', '=', 'l', 'i', 'n', 'e', '\n',
+        0x2d, 0xb2, 0x9c, 0xa8, 0xb4, 0xbc, 0x42, 0xf9, 18, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, /* a block */
+        0, 3, 't', 'h', 'e', 7, 3, 1, 'n', 1, 0, 5, 'z', 'e', 'b', 'r', 'a', 2, 0x14, 0xef, 0x6d, 0x73, 0x09, 0x8a, 0x15, 0x5f,
+        48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 40, 0, 0, 0, 0, 0, 0, 0, /* totals */
+        10, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x14, 0xef, 0x6d, 0x73, 0x09, 0x8a, 0x15, 0x5f,
+        0xdc, 0x16, 0xd0, 0xf8, 0x58, 0xfe, 0xe8, 0x2b};
+    pm_count_writer w;
+    pm_count_totals totals = {.documents = 3, .bytes = 40, .lines_split = true};
+    const char *path = temporary_path("example.counts");
+    assert_ok(pm_count_writer_open(&w, path, NULL, "algorithm=bpe\nsplit=line\n", &err));
+    assert_ok(pm_count_writer_add(&w, (const uint8_t *)"the", 3, 7, 0, &err));
+    assert_ok(pm_count_writer_add(&w, (const uint8_t *)"then", 4, 1, 0, &err));
+    assert_ok(pm_count_writer_add(&w, (const uint8_t *)"zebra", 5, 2, 0, &err));
+    assert_ok(pm_count_writer_close(&w, PM_OK, &totals, &err));
+    pm_buf got = read_file(path);
+    ck_assert_uint_eq(got.len, sizeof expected);
+    ck_assert_int_eq(memcmp(got.data, expected, got.len), 0);
+    pm_buf_release(&got);
+}
+END_TEST
+
+static pm_corpus *corpus_of(const char *const *names, size_t n, pm_split split) {
+    pm_corpus_options options = PM_CORPUS_OPTIONS_INIT;
+    pm_corpus *corpus;
+    options.split = split;
+    assert_ok(pm_corpus_new(&corpus, &options, &err));
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(pm_corpus_add_file(corpus, source_path(names[i]), &err));
+    }
+    return corpus;
+}
+
+static const char *const both[] = {"corpora/zh.txt", "corpora/en.txt"};
+
+static void count_to(const char *path, const char *const *names, size_t n, const pm_counts_options *options) {
+    pm_corpus *corpus = corpus_of(names, n, PM_SPLIT_LINE);
+    assert_ok(pm_count(path, corpus, options, &err));
+    pm_corpus_free(corpus);
+}
+
+/* Trains from the corpus or from n count files, and saves. */
+static pm_status train_to(const char *path, pm_corpus *corpus, const char *const *counts, size_t n, pm_train_options *o) {
+    static const uint32_t size = 3000;
+    pm_tokenizer *tok;
+    o->algorithm = PM_ALGORITHM_BPE;
+    o->vocab_sizes = &size;
+    o->n_vocab_sizes = 1;
+    o->counts = counts;
+    o->n_counts = n;
+    pm_status status = pm_train(&tok, 1, corpus, o, &err);
+    if (status == PM_OK) {
+        assert_ok(pm_tokenizer_save(tok, path, PM_FORMAT_NATIVE, &err));
+    }
+    pm_tokenizer_free(tok);
+    pm_corpus_free(corpus);
+    return status;
+}
+
+/* What is trained from counts, merged or given together, is what is trained from the text: to the byte of the model, settings included. */
+START_TEST(training_from_counts_is_training_from_text) {
+    static const char *const gpt2[] = {"gpt2"}, *const own[] = {"[a-z]+|\\n", "a\nb|[e-k]"};
+    const struct {
+        const char *const *patterns;
+        size_t n;
+        uint64_t min_documents, max_count;
+        bool scripts;
+    } cases[] = {{NULL, 0, 0, 0, false}, {gpt2, 1, 3, 0, true}, {own, 2, 0, 0, false}, {gpt2, 1, 0, 2, false}};
+    const char *zh = path_of(0), *en = path_of(1), *all = path_of(2), *by_text = path_of(3), *by_counts = path_of(4);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pm_counts_options c = PM_COUNTS_OPTIONS_INIT;
+        pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+        pm_train_summary counted, summary, by_count;
+        c.patterns = o.patterns = cases[i].patterns;
+        c.n_patterns = o.n_patterns = cases[i].n;
+        c.documents = cases[i].min_documents > 0;
+        o.min_documents = cases[i].min_documents;
+        c.max_count_per_document = o.max_count_per_document = cases[i].max_count;
+        c.split_scripts = o.split_scripts = cases[i].scripts;
+        c.threads = o.threads = 1 + (unsigned)(i % 2);
+        c.summary = &counted;
+        o.summary = &summary;
+        count_to(zh, both, 1, &c);
+        count_to(en, both + 1, 1, &c);
+        assert_ok(pm_counts_merge(all, (const char *[]){en, zh}, 2, &c, &err));
+        assert_ok(train_to(by_text, corpus_of(both, 2, PM_SPLIT_LINE), NULL, 0, &o));
+        o.summary = &by_count;
+        o.n_patterns = 0; /* the file has them */
+        o.max_count_per_document = 0;
+        assert_ok(train_to(by_counts, NULL, (const char *[]){all}, 1, &o));
+        ck_assert(equal_files(by_text, by_counts));
+        ck_assert(by_count.documents == summary.documents && by_count.bytes == summary.bytes);
+        ck_assert(by_count.distinct == summary.distinct && by_count.lines_split && by_count.vocab_size == 3000);
+        ck_assert(counted.distinct == summary.distinct && counted.words == by_count.words && counted.lines_split);
+        assert_ok(train_to(by_counts, NULL, (const char *[]){zh, en}, 2, &o));
+        ck_assert(equal_files(by_text, by_counts));
+    }
+}
+END_TEST
+
+START_TEST(counts_are_read_word_by_word) {
+    pm_counts *counts;
+    pm_corpus *corpus;
+    pm_counted_word w;
+    bool more;
+    pm_counts_options o = PM_COUNTS_OPTIONS_INIT;
+    static const char *const gpt2[] = {"gpt2"};
+    o.patterns = gpt2;
+    o.n_patterns = 1;
+    o.documents = true;
+    assert_ok(pm_corpus_new(&corpus, NULL, &err));
+    assert_ok(pm_corpus_add_document(corpus, (pm_bytes){(const uint8_t *)"to be or not to be", 18}, &err));
+    assert_ok(pm_corpus_add_document(corpus, (pm_bytes){(const uint8_t *)"to be", 5}, &err));
+    assert_ok(pm_count(path_of(0), corpus, &o, &err));
+    pm_corpus_free(corpus);
+    assert_ok(pm_counts_open(&counts, path_of(0), &err));
+    pm_counts_totals t = pm_counts_get_totals(counts);
+    ck_assert(t.documents == 2 && t.bytes == 23 && t.words == 8 && t.distinct == 5 && t.has_documents && !t.lines_split);
+    ck_assert_ptr_nonnull(strstr(pm_counts_settings(counts), "algorithm=bpe\npattern=gpt2\nregex="));
+    ck_assert_ptr_nonnull(strstr(pm_counts_settings(counts), "\ndocuments=yes\nsplit=line\n"));
+    static const struct {
+        const char *text;
+        uint64_t count, documents;
+    } expected[] = {{" be", 3, 2}, {" not", 1, 1}, {" or", 1, 1}, {" to", 1, 1}, {"to", 2, 2}};
+    for (size_t i = 0; i < 5; i++) {
+        assert_ok(pm_counts_next(counts, &w, &more, &err));
+        ck_assert(more && w.text.len == strlen(expected[i].text) && memcmp(w.text.data, expected[i].text, w.text.len) == 0);
+        ck_assert(w.count == expected[i].count && w.documents == expected[i].documents);
+    }
+    assert_ok(pm_counts_next(counts, &w, &more, &err));
+    ck_assert(!more);
+    pm_counts_free(counts);
+    pm_counts_free(NULL);
+}
+END_TEST
+
+START_TEST(wrong_calls_are_refused) {
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+    pm_counts_options c = PM_COUNTS_OPTIONS_INIT;
+    static const char *const gpt2[] = {"gpt2"};
+    const char *path = path_of(0), *list[] = {path};
+    count_to(path, both, 1, NULL);
+    assert_fails(train_to(path, corpus_of(both, 1, PM_SPLIT_LINE), list, 1, &o), PM_INVALID_ARGUMENT, "from one or the other");
+    assert_fails(train_to(path, NULL, NULL, 0, &o), PM_INVALID_ARGUMENT, "no corpus");
+    o.min_documents = 2;
+    assert_fails(train_to(path, NULL, list, 1, &o), PM_INVALID_ARGUMENT, "documents were not counted");
+    o.min_documents = 0;
+    o.max_count_per_document = 3;
+    assert_fails(train_to(path, NULL, list, 1, &o), PM_INVALID_ARGUMENT, "max_count_per_document=3 is true not here but in this call");
+    o.max_count_per_document = 0;
+    o.split_scripts = true;
+    assert_fails(train_to(path, NULL, list, 1, &o), PM_INVALID_ARGUMENT, "it was counted without");
+    o.split_scripts = false;
+    o.patterns = gpt2;
+    o.n_patterns = 1;
+    assert_fails(train_to(path, NULL, list, 1, &o), PM_INVALID_ARGUMENT, "pattern is 'o200k_base' here and 'gpt2' in this call");
+    ck_assert_str_eq(err.file, path);
+    assert_fails(pm_count(path_of(9), NULL, &c, &err), PM_INVALID_ARGUMENT, "no corpus");
+    assert_fails(pm_counts_merge(path_of(9), NULL, 0, &c, &err), PM_INVALID_ARGUMENT, "no count files");
+    c.size = 3;
+    assert_fails(pm_counts_merge(path_of(9), list, 1, &c, &err), PM_INVALID_ARGUMENT, "another version");
+    pm_corpus *corpus;
+    assert_ok(pm_corpus_new(&corpus, NULL, &err));
+    assert_fails(pm_count(path_of(9), corpus, NULL, &err), PM_EMPTY_CORPUS, "holds no text");
+    pm_corpus_free(corpus);
+    ck_assert_int_ne(access(path_of(9), F_OK), 0);
+}
+END_TEST
+
+/* Counted elsewhere, with another version of the library or of PCRE2: the words may not be those that this one would find. */
+START_TEST(counts_of_another_unicode_are_refused) {
+    static const char settings[] = "algorithm=bpe\npattern=none\nunicode=15.1.0\nsplit=line\n", later[] = "algorithm=bpe\npattern=none\nunicode=16.0.0\nnew=1\n";
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+    pm_count_totals totals = {0};
+    const char *const all[] = {settings, later}, *const sentences[] = {"unicode is '15.1.0' here and '16.0.0' in this call", "new=1 is true here and not in this call"};
+    for (int i = 0; i < 2; i++) {
+        pm_count_writer w;
+        assert_ok(pm_count_writer_open(&w, path_of(0), NULL, all[i], &err));
+        assert_ok(pm_count_writer_add(&w, (const uint8_t *)"the", 3, 7, 0, &err));
+        assert_ok(pm_count_writer_close(&w, PM_OK, &totals, &err));
+        assert_fails(train_to(path_of(1), NULL, (const char *[]){path_of(0)}, 1, &o), PM_INVALID_ARGUMENT, sentences[i]);
+    }
+}
+END_TEST
+
 /* ---------------------------------------------------------------- damaged files ---- */
 
 /* Opens and reads to the end. */
@@ -383,7 +574,7 @@ static pm_status read_all(const char *path) {
     return status;
 }
 
-static pm_status read_bytes(const void *data, size_t len) { return read_all(temporary_file("damaged", data, len)); }
+static pm_status read_bytes(const void *data, size_t len) { return read_all(temporary_file("damaged-counts", data, len)); }
 
 START_TEST(no_change_goes_unnoticed) {
     static words w;
@@ -509,10 +700,10 @@ END_TEST
 
 START_TEST(what_is_no_count_file) {
     pm_count_reader r;
-    assert_fails(pm_count_reader_open(&r, temporary_path("not-there"), &err), PM_NOT_FOUND, "cannot open");
+    assert_fails(pm_count_reader_open(&r, temporary_path("counts-not-there"), &err), PM_NOT_FOUND, "cannot open");
     assert_fails(pm_count_reader_open(&r, "/", &err), PM_IO, "is a folder");
     assert_fails(pm_count_reader_open(&r, "/dev/null", &err), PM_IO, "pipe or device");
-    const char *path = temporary_path("pipe");
+    const char *path = temporary_path("counts-pipe");
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     assert_fails(pm_count_reader_open(&r, path, &err), PM_IO, "pipe or device");
     assert_fails(read_bytes("", 0), PM_BAD_FORMAT, "not a count file");
@@ -532,7 +723,8 @@ START_TEST(other_settings_refuse_to_merge) {
     ck_assert_ptr_nonnull(temporary_file("counts-0", a.data, a.len));
     ck_assert_ptr_nonnull(temporary_file("counts-1", b.data, b.len));
     pm_count_work work = work_of(1, UINT64_MAX);
-    assert_fails(pm_count_files_merge(path_of(10), (const char *[]){x, y}, 2, &work, &err), PM_INVALID_ARGUMENT, "pattern is 'o200k_base' here and 'gpt2' in ");
+    pm_count_totals totals;
+    assert_fails(pm_count_files_merge(path_of(10), (const char *[]){x, y}, 2, &totals, &work, &err), PM_INVALID_ARGUMENT, "pattern is 'o200k_base' here and 'gpt2' in ");
     ck_assert_str_eq(err.file, y);
     ck_assert_int_ne(access(path_of(10), F_OK), 0);
     pm_buf_release(&a);
@@ -572,6 +764,11 @@ Suite *suite_counts(void) {
     tcase_add_test(t, files_and_stores_become_filtered_stores);
     tcase_add_test(t, counts_beyond_what_is_sane_are_refused);
     tcase_add_test(t, settings_are_lines_and_the_first_that_differs_is_named);
+    tcase_add_test(t, the_example_of_the_description);
+    tcase_add_test(t, training_from_counts_is_training_from_text);
+    tcase_add_test(t, counts_are_read_word_by_word);
+    tcase_add_test(t, wrong_calls_are_refused);
+    tcase_add_test(t, counts_of_another_unicode_are_refused);
     tcase_add_test(t, no_change_goes_unnoticed);
     tcase_add_test(t, wrong_content_under_right_checksums);
     tcase_add_test(t, what_is_no_count_file);

@@ -1,0 +1,235 @@
+/* cmd_count.c - piecemill count and piecemill merge: files of counted words. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common.h"
+
+enum {
+    OPT_SPLIT = CLI_LONG, OPT_FIELD, OPT_MAX_WINDOW, OPT_THREADS, OPT_MEMORY, OPT_TMPDIR, OPT_JSON, OPT_DOCUMENTS, OPT_MAX_COUNT_PER_DOCUMENT, OPT_SPLIT_SCRIPTS,
+    OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES
+};
+
+static const cli_option count_options[] = {
+    {'a', "algorithm", "NAME", "what the counts are for: bpe"},
+    {'o', "output", "FILE", "where the counts go"},
+    {'p', "pattern", "PATTERN", "a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [o200k_base]"},
+    {OPT_SPLIT_SCRIPTS, "split-scripts", NULL, "split Latin, Han, kana, Hangul and other scripts apart, too"},
+    {OPT_DOCUMENTS, "documents", NULL, "count too in how many documents each is, for train --min-documents"},
+    {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "of a pre-token's occurrences in a document count no more"},
+    {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},
+    {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
+    {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
+    {OPT_MIX, "mix", "FILE=N", "the documents of FILE count N times; may be repeated"},
+    {OPT_SAMPLE, "sample", "SHARE", "take 10% of the documents, or 20G bytes of text, by a hash of each"},
+    {OPT_SEED, "seed", "N", "of the sample: another one gives another sample [0]"},
+    {OPT_REMOVE_DUPLICATES, "remove-duplicates", NULL, "take equal documents once"},
+    {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
+    {OPT_MEMORY, "memory-limit", "SIZE", "use no more memory than this: 500M, 2G"},
+    {OPT_MEMORY, "memory", "SIZE", NULL},
+    {OPT_TMPDIR, "tmpdir", "DIR", "for temporary files [$TMPDIR, else /tmp]"},
+    {OPT_JSON, "json", NULL, "a summary for programs on standard output"},
+    {'q', "quiet", NULL, "no progress and no summary"},
+    {0, NULL, NULL, NULL},
+};
+
+static const cli_usage count_usage = {
+    "count", "-a bpe -o FILE [OPTION]... [FILE...|-]",
+    "Counts the pre-tokens of text files, as train would, into a count file. Count files of equal settings are added\n"
+    "up with merge, and trained from with train --counts: with the same result as one run over all the text.",
+    count_options,
+    "  piecemill count -a bpe -o en.counts en.txt\n"
+    "  piecemill count -a bpe -o zh.counts zh.txt\n"
+    "  piecemill merge -o all.counts en.counts zh.counts\n"
+    "  piecemill train -a bpe -v 4000 --counts all.counts -o both.piecemill\n"};
+
+static const cli_option merge_options[] = {
+    {'o', "output", "FILE", "where the sum goes; may be one of the files"},
+    {OPT_TMPDIR, "tmpdir", "DIR", "for temporary files [$TMPDIR, else /tmp]"},
+    {OPT_JSON, "json", NULL, "a summary for programs on standard output"},
+    {'q', "quiet", NULL, "no progress and no summary"},
+    {0, NULL, NULL, NULL},
+};
+
+static const cli_usage merge_usage = {
+    "merge", "-o FILE [OPTION]... FILE...",
+    "Adds up count files. They must have been counted with equal settings; order and grouping do not matter.", merge_options,
+    "  piecemill count -a bpe -o en.counts en.txt\n"
+    "  piecemill count -a bpe -o zh.counts zh.txt\n"
+    "  piecemill merge -o all.counts en.counts zh.counts\n"};
+
+typedef struct count_call {
+    const cli_usage *usage;
+    pm_counts_options o;
+    pm_corpus_options corpus;
+    cli_mix mix;
+    cli_list patterns;
+    const char *output;
+    bool json, quiet, algorithm;
+    bool chosen; /* not all documents are taken once: the summary tells which */
+    char **files;
+    int n_files;
+    pm_train_summary summary;
+} count_call;
+
+/* ---------------------------------------------------------------- the call ---- */
+
+static bool set_algorithm(count_call *call, const char *name) {
+    if (strcmp(name, "bpe") != 0) {
+        cli_say("--algorithm %s: counts are for bpe", name);
+        return false;
+    }
+    call->algorithm = true;
+    return true;
+}
+
+static bool set_option(count_call *call, int code, const char *value) {
+    switch (code) {
+    case 'a': return set_algorithm(call, value);
+    case 'o': call->output = value; break;
+    case 'p': return cli_list_add(&call->patterns, value);
+    case 'q': call->quiet = true; break;
+    case OPT_JSON: call->json = true; break;
+    case OPT_SPLIT_SCRIPTS: call->o.split_scripts = true; break;
+    case OPT_DOCUMENTS: call->o.documents = true; break;
+    case OPT_MAX_COUNT_PER_DOCUMENT: return cli_parse_size("max-count-per-document", value, UINT64_MAX, &call->o.max_count_per_document);
+    case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
+    case OPT_FIELD: call->corpus.field = value; break;
+    case OPT_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &call->corpus.max_window);
+    case OPT_MIX: return cli_mix_add(&call->mix, value);
+    case OPT_SAMPLE: return cli_parse_sample(value, &call->corpus);
+    case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->corpus.seed);
+    case OPT_REMOVE_DUPLICATES: call->corpus.remove_duplicates = true; break;
+    case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
+    case OPT_MEMORY: return cli_parse_size("memory-limit", value, UINT64_MAX, &call->o.memory_limit);
+    case OPT_TMPDIR: call->o.tmpdir = value; break;
+    default: return false;
+    }
+    return true;
+}
+
+static int parse(count_call *call, int argc, char **argv) {
+    const char *value;
+    cli_options_begin();
+    for (;;) {
+        int code = cli_options_next(call->usage, argc, argv, &value);
+        if (code == CLI_END) {
+            break;
+        }
+        if (code == CLI_HELPED) {
+            return CLI_HELP;
+        }
+        if (code == CLI_ERROR || !set_option(call, code, value)) {
+            return cli_wrong_call();
+        }
+    }
+    call->files = argv + optind;
+    call->n_files = argc - optind;
+    bool merge = call->usage == &merge_usage;
+    const char *missing = !merge && !call->algorithm ? "-a bpe" : !call->output ? "-o FILE" : merge && !call->n_files ? "a count file" : NULL;
+    if (missing) {
+        cli_say("%s is missing; see `piecemill %s --help`", missing, call->usage->command);
+        return CLI_USAGE;
+    }
+    call->o.patterns = call->patterns.items;
+    call->o.n_patterns = call->patterns.n;
+    call->o.summary = &call->summary;
+    call->chosen = call->mix.n || call->corpus.sample_ppm || call->corpus.sample_bytes || call->corpus.remove_duplicates;
+    call->corpus.count_scripts = call->chosen;
+    return cli_check_output(call->output);
+}
+
+/* ---------------------------------------------------------------- summary ---- */
+
+static void say_summary(const count_call *call, const pm_corpus *corpus) {
+    const pm_train_summary *s = &call->summary;
+    char documents[32], bytes[32], words[32], distinct[32];
+    cli_format_count(documents, s->documents);
+    cli_format_bytes(bytes, (double)s->bytes);
+    cli_format_count(words, s->words);
+    cli_format_count(distinct, s->distinct);
+    cli_say("%s: %s pre-tokens, %s distinct, of %s documents, %s", call->output, words, distinct, documents, bytes);
+    if (call->chosen) {
+        cli_say_sources(corpus);
+    }
+}
+
+static int print_json(const count_call *call, const pm_corpus *corpus) {
+    const pm_train_summary *s = &call->summary;
+    cli_out out;
+    cli_out_open(&out);
+    cli_out_printf(&out, "{\"path\": ");
+    cli_out_json(&out, call->output, strlen(call->output));
+    cli_out_printf(&out,
+                   ", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"words\": %" PRIu64 ", \"distinct\": %" PRIu64
+                   ", \"lines_split\": %s, \"seconds\": %.3f",
+                   s->documents, s->bytes, s->words, s->distinct, s->lines_split ? "true" : "false", s->seconds);
+    if (corpus) {
+        cli_out_printf(&out, ", ");
+        cli_json_sources(&out, corpus);
+    }
+    cli_out_printf(&out, "}\n");
+    return cli_out_close(&out, CLI_OK);
+}
+
+/* ---------------------------------------------------------------- the work ---- */
+
+/* Returns the code after a call of the library; no corpus for a merge. */
+static int finish(const count_call *call, const pm_corpus *corpus, cli_progress *progress, pm_status status, const pm_error *err) {
+    cli_progress_end(progress);
+    if (cli_signals_seen()) {
+        return CLI_OK; /* the caller looks for signals */
+    }
+    if (status != PM_OK) {
+        cli_print_error(err, status == PM_BAD_PATTERN ? "pattern" : NULL);
+        return cli_counts_code(err);
+    }
+    if (!call->quiet) {
+        say_summary(call, corpus);
+    }
+    return call->json ? print_json(call, corpus) : CLI_OK;
+}
+
+static int count(count_call *call, cli_progress *progress) {
+    pm_corpus *corpus = NULL;
+    pm_error err;
+    int code = cli_corpus_open_mixed(&corpus, &call->corpus, &call->mix, call->files, call->n_files);
+    if (code == CLI_OK) {
+        pm_status status = pm_count(call->output, corpus, &call->o, &err);
+        code = finish(call, corpus, progress, status, &err);
+    }
+    pm_corpus_free(corpus);
+    return code;
+}
+
+static int merge(count_call *call, cli_progress *progress) {
+    pm_error err;
+    const char *const *files = (const char *const *)call->files;
+    int code = cli_counts_check(files, (size_t)call->n_files);
+    if (code == CLI_OK) {
+        pm_status status = pm_counts_merge(call->output, files, (size_t)call->n_files, &call->o, &err);
+        code = finish(call, NULL, progress, status, &err);
+    }
+    return code;
+}
+
+static int run(const cli_usage *usage, int (*work)(count_call *, cli_progress *), int argc, char **argv) {
+    count_call call = {.usage = usage, .o = PM_COUNTS_OPTIONS_INIT, .corpus = PM_CORPUS_OPTIONS_INIT};
+    int code = parse(&call, argc, argv);
+    if (code == CLI_OK) {
+        cli_progress progress;
+        cli_signals_watch();
+        cli_progress_begin(&progress, call.quiet);
+        call.o.progress = cli_progress_step;
+        call.o.progress_user = &progress;
+        code = work(&call, &progress);
+        cli_signals_end();
+    }
+    cli_mix_release(&call.mix);
+    free(call.patterns.items);
+    return code == CLI_HELP ? CLI_OK : code;
+}
+
+int cmd_count(int argc, char **argv) { return run(&count_usage, count, argc, argv); }
+int cmd_merge(int argc, char **argv) { return run(&merge_usage, merge, argc, argv); }

@@ -1,0 +1,133 @@
+/* counts.c - the public side of count files: pm_count and pm_counts_*. */
+#include "train/words.h"
+
+struct pm_counts {
+    pm_count_reader reader;
+};
+
+/* ---------------------------------------------------------------- writing ---- */
+
+static pm_status set_options(pm_train_job *job, const pm_counts_options *options, pm_error *err) {
+    pm_counts_options o = PM_COUNTS_OPTIONS_INIT;
+    pm_train_options defaults = PM_TRAIN_OPTIONS_INIT;
+    if (options && (options->size < sizeof options->size || options->size > sizeof o)) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "the options are of another version: begin with PM_COUNTS_OPTIONS_INIT");
+    }
+    if (options) {
+        memcpy(&o, options, options->size);
+    }
+    job->o = defaults;
+    job->o.algorithm = PM_ALGORITHM_BPE;
+    job->o.patterns = o.patterns;
+    job->o.n_patterns = o.n_patterns;
+    job->o.split_scripts = o.split_scripts;
+    job->o.max_count_per_document = o.max_count_per_document;
+    job->o.threads = o.threads ? o.threads : pm_default_threads();
+    job->o.memory_limit = o.memory_limit;
+    job->o.tmpdir = o.tmpdir;
+    job->o.progress = o.progress;
+    job->o.progress_user = o.progress_user;
+    job->o.summary = o.summary;
+    job->count_documents = o.documents;
+    return PM_OK;
+}
+
+static void set_summary(pm_train_job *job, const pm_count_totals *totals) {
+    pm_train_summary *s = &job->summary;
+    s->documents = totals->documents;
+    s->bytes = totals->bytes;
+    s->words = totals->words;
+    s->distinct = totals->distinct;
+    s->lines_split = totals->lines_split;
+    s->seconds = pm_ticker_seconds(&job->ticker);
+    if (job->o.summary) {
+        *job->o.summary = *s;
+    }
+}
+
+/* The words of the store, which is used up, to the file. */
+static pm_status write_store(const char *path, pm_store *store, pm_train_job *job, pm_error *err) {
+    pm_count_totals totals = {.documents = job->summary.documents, .bytes = job->summary.bytes, .lines_split = job->summary.lines_split};
+    pm_count_work work = pm_train_count_work(job);
+    pm_buf settings = {0};
+    pm_status status = pm_train_count_settings(&settings, job, err);
+    if (status == PM_OK) {
+        status = pm_count_store_write(store, path, (const char *)settings.data, &totals, &work, err);
+    }
+    if (status == PM_OK) {
+        set_summary(job, &totals);
+    }
+    pm_buf_release(&settings);
+    return status;
+}
+
+pm_status pm_count(const char *path, pm_corpus *corpus, const pm_counts_options *options, pm_error *err) {
+    pm_train_job job = {0};
+    pm_store *store = NULL;
+    PM_TRY(set_options(&job, options, err));
+    if (!corpus) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "no corpus is given");
+    }
+    pm_status status = pm_train_job_begin(&job, corpus, err);
+    if (status == PM_OK) {
+        status = pm_train_count(&store, corpus, &job, err);
+    }
+    if (status == PM_OK) {
+        status = write_store(path, store, &job, err);
+    }
+    pm_store_free(store);
+    pm_train_job_end(&job, corpus);
+    return status;
+}
+
+pm_status pm_counts_merge(const char *path, const char *const *paths, size_t n, const pm_counts_options *options, pm_error *err) {
+    pm_train_job job = {0};
+    if (!n) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "no count files are given");
+    }
+    PM_TRY(set_options(&job, options, err));
+    pm_ticker_init(&job.ticker, job.o.progress, job.o.progress_user, job.o.memory_limit);
+    pm_count_work work = pm_train_count_work(&job);
+    pm_count_totals totals;
+    PM_TRY(pm_count_files_merge(path, paths, n, &totals, &work, err));
+    set_summary(&job, &totals);
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- reading ---- */
+
+pm_status pm_counts_open(pm_counts **out, const char *path, pm_error *err) {
+    pm_counts *c = *out = pm_calloc(1, sizeof *c);
+    if (!c) {
+        return pm_fail_memory(err);
+    }
+    pm_status status = pm_count_reader_open(&c->reader, path, err);
+    if (status != PM_OK) {
+        pm_free(c);
+        *out = NULL;
+    }
+    return status;
+}
+
+void pm_counts_free(pm_counts *c) {
+    if (c) {
+        pm_count_reader_close(&c->reader);
+        pm_free(c);
+    }
+}
+
+pm_counts_totals pm_counts_get_totals(const pm_counts *c) {
+    const pm_count_totals *t = &c->reader.totals;
+    return (pm_counts_totals){t->documents, t->bytes, t->words, t->distinct, c->reader.documents, t->lines_split};
+}
+
+const char *pm_counts_settings(const pm_counts *c) { return (const char *)c->reader.settings.data; }
+
+pm_status pm_counts_next(pm_counts *c, pm_counted_word *word, bool *more, pm_error *err) {
+    *word = (pm_counted_word){0};
+    *more = false;
+    PM_TRY(pm_count_reader_next(&c->reader, err));
+    *word = (pm_counted_word){{c->reader.word.data, c->reader.word.len}, c->reader.count, c->reader.in_documents};
+    *more = word->text.len > 0;
+    return PM_OK;
+}

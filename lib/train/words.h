@@ -1,0 +1,24 @@
+/* words.h - the words that BPE is trained from: counted in a corpus, or read from count files. */
+#ifndef PM_TRAIN_WORDS_H
+#define PM_TRAIN_WORDS_H
+
+#include "count/countmerge.h"
+#include "train/train.h"
+
+/* Count files (job->o.counts) instead of a corpus: reads their settings and totals, makes the splitter and the settings of the corpus from them, and
+ * refuses what does not fit the options. PM_INVALID_ARGUMENT names the setting; errors of pm_count_reader_open. */
+pm_status pm_train_open_counts(pm_train_job *job, pm_error *err);
+
+/* The settings of a count file for what the job counts, ended by a NUL. The splitter and job->corpus_settings must be there. */
+pm_status pm_train_count_settings(pm_buf *out, const pm_train_job *job, pm_error *err);
+
+/* Counts the corpus's words into a new store and the summary; with job->count_documents, records have the number of documents. */
+pm_status pm_train_count(pm_store **out, pm_corpus *corpus, pm_train_job *job, pm_error *err);
+
+/* The words to train from, in a new store, from the corpus or the count files, without those in fewer than min_documents documents. */
+pm_status pm_train_words(pm_store **out, pm_corpus *corpus, pm_train_job *job, pm_error *err);
+
+/* How much memory sorting and merging may take, beside the store. */
+pm_count_work pm_train_count_work(pm_train_job *job);
+
+#endif
