@@ -455,6 +455,7 @@ static pm_status count_queue(pm_word_table *t, bool may_evict, pm_error *err) {
     return PM_OK;
 }
 
+/* `end`: so far the memory can be read that the text is in. */
 static inline pm_status queue_word(pm_word_table *t, const uint8_t *text, size_t len, const uint8_t *end, pm_error *err) {
     pm_queued_word *q = &t->queue[t->n_queue++];
     q->text = text;
@@ -477,16 +478,9 @@ static inline pm_status queue_word(pm_word_table *t, const uint8_t *text, size_t
     return t->n_queue == PM_WORD_QUEUE ? count_queue(t, !t->per_document, err) : PM_OK;
 }
 
-pm_status pm_word_table_flush(pm_word_table *t, pm_error *err) { return count_queue(t, !t->per_document, err); }
-
-pm_status pm_word_table_add(pm_word_table *t, const uint8_t *text, size_t len, const uint8_t *end, uint32_t weight, pm_error *err) {
+/* Queues what the splitter gives. */
+static pm_status queue_words(pm_word_table *t, const uint8_t *text, const uint8_t *end, pm_error *err) {
     size_t ends[ENDS], n, start = 0, polled = 0;
-    t->weight = weight;
-    if (t->per_document) {
-        t->document++;
-        PM_TRY(make_room(t, true, err));
-    }
-    pm_split_begin(t->scratch, text, len);
     do {
         PM_TRY(pm_split_next(t->scratch, ends, ENDS, &n, err));
         for (size_t i = 0; i < n; i++) {
@@ -498,7 +492,34 @@ pm_status pm_word_table_add(pm_word_table *t, const uint8_t *text, size_t len, c
             polled = start;
         }
     } while (n);
-    return t->per_document ? count_queue(t, false, err) : PM_OK;
+    return PM_OK;
+}
+
+/* Words leave between two documents only. */
+static pm_status add_one_by_one(pm_word_table *t, const pm_block *block, pm_error *err) {
+    const uint8_t *text = block->text.data;
+    for (size_t i = 0, begin = 0; i < block->n; begin = block->ends[i++]) {
+        t->document++;
+        PM_TRY(make_room(t, true, err));
+        pm_split_begin(t->scratch, text + begin, block->ends[i] - begin);
+        PM_TRY(queue_words(t, text + begin, text + block->text.cap, err));
+        PM_TRY(count_queue(t, false, err));
+    }
+    return PM_OK;
+}
+
+pm_status pm_word_table_add(pm_word_table *t, const pm_block *block, pm_error *err) {
+    const uint8_t *text = block->text.data;
+    t->weight = block->weight;
+    if (!block->text.len) {
+        return PM_OK;
+    }
+    if (t->per_document) {
+        return add_one_by_one(t, block, err);
+    }
+    pm_split_begin_documents(t->scratch, text, block->ends, block->n);
+    PM_TRY(queue_words(t, text, text + block->text.cap, err));
+    return count_queue(t, true, err); /* the queue points into the block */
 }
 
 /* ---------------------------------------------------------------- life ---- */

@@ -2,7 +2,7 @@
 #ifndef PM_COUNT_WORD_TABLE_H
 #define PM_COUNT_WORD_TABLE_H
 
-#include "base/thread.h"
+#include "corpus/corpus.h"
 #include "count/store.h"
 #include "pretok/split.h"
 
@@ -47,7 +47,6 @@ typedef struct pm_word_table {
     pm_split_scratch *scratch;
     pm_queued_word queue[PM_WORD_QUEUE];
     size_t n_queue;
-    const uint8_t *safe;    /* up to here 16 bytes of the text at hand can be read */
     uint32_t weight;        /* of the document at hand */
     uint64_t words, document, evicted; /* met; the number of the document at hand; records that were evicted */
     char apart[64];         /* keeps the counters of two threads out of one cache line */
@@ -55,9 +54,8 @@ typedef struct pm_word_table {
 
 /* Makes index and scratch memory; the settings are there. */
 pm_status pm_word_table_init(pm_word_table *t, const pm_splitter *splitter, pm_error *err);
-/* Counts the words of a document. `end`: so far the memory can be read that the text is in. The text is borrowed until pm_word_table_flush. */
-pm_status pm_word_table_add(pm_word_table *t, const uint8_t *text, size_t len, const uint8_t *end, uint32_t weight, pm_error *err);
-pm_status pm_word_table_flush(pm_word_table *t, pm_error *err);
+/* Counts the words of a block of documents. */
+pm_status pm_word_table_add(pm_word_table *t, const pm_block *block, pm_error *err);
 /* Puts all that is left into the store. */
 pm_status pm_word_table_finish(pm_word_table *t, pm_error *err);
 void pm_word_table_release(pm_word_table *t);

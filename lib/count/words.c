@@ -92,15 +92,7 @@ static pm_status consume(void *ctx, unsigned thread, void *item, pm_error *err) 
     counting *c = ctx;
     pm_word_table *t = &c->tables[thread];
     const pm_block *block = item;
-    const uint8_t *end = block->text.data + block->text.cap;
-    size_t start = 0;
-    for (size_t i = 0; i < block->n; i++) {
-        if (block->ends[i] > start) {
-            PM_TRY(pm_word_table_add(t, block->text.data + start, block->ends[i] - start, end, block->weight, err));
-        }
-        start = block->ends[i];
-    }
-    PM_TRY(pm_word_table_flush(t, err)); /* the queue points into the block */
+    PM_TRY(pm_word_table_add(t, block, err));
     return c->o->n_specials ? count_with_special(block, c->o->specials, c->o->n_specials, &c->with_special[thread].documents, err) : PM_OK;
 }
 

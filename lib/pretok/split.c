@@ -220,6 +220,11 @@ struct pm_split_scratch {
     const uint8_t *document; /* NULL: text is the document itself */
     size_t document_len;
     size_t text_at, document_at; /* the same place in both */
+
+    const uint8_t *all;  /* several documents; */
+    const size_t *ends;  /* where they end, */
+    size_t doc, n_docs;  /* the next one, and how many there are */
+    size_t begin;        /* where the one at hand begins */
 };
 
 /* A named pattern alone, one with a search of all starts. */
@@ -262,11 +267,8 @@ void pm_split_scratch_free(pm_split_scratch *s) {
     }
 }
 
-void pm_split_begin(pm_split_scratch *s, const uint8_t *text, size_t len) {
-    if (s->starts) {
-        pm_starts_begin(s->starts, text, len);
-        return;
-    }
+/* Without starts. */
+static void begin_document(pm_split_scratch *s, const uint8_t *text, size_t len) {
     s->text = text;
     s->len = len;
     s->ready = false;
@@ -276,6 +278,28 @@ void pm_split_begin(pm_split_scratch *s, const uint8_t *text, size_t len) {
     for (size_t i = 0; i < s->splitter->n_stages; i++) {
         s->stages[i] = (stage){0};
     }
+}
+
+void pm_split_begin(pm_split_scratch *s, const uint8_t *text, size_t len) {
+    if (s->starts) {
+        pm_starts_begin(s->starts, text, len);
+    } else {
+        begin_document(s, text, len);
+        s->begin = s->doc = s->n_docs = 0;
+    }
+}
+
+void pm_split_begin_documents(pm_split_scratch *s, const uint8_t *text, const size_t *ends, size_t n) {
+    if (s->starts) {
+        pm_starts_begin_documents(s->starts, text, ends, n);
+        return;
+    }
+    begin_document(s, text, n ? ends[0] : 0);
+    s->all = text;
+    s->ends = ends;
+    s->begin = 0;
+    s->doc = 1;
+    s->n_docs = n;
 }
 
 /* Where the first bad byte is; len: nowhere. */
@@ -420,20 +444,15 @@ static pm_status next_of_chain(pm_split_scratch *s, size_t *end, pm_error *err) 
     }
 }
 
-pm_status pm_split_next(pm_split_scratch *s, size_t *ends, size_t cap, size_t *n, pm_error *err) {
-    const pm_splitter *splitter = s->splitter;
-
-    if (s->starts) {
-        *n = pm_starts_next(s->starts, ends, cap);
-        return PM_OK;
-    }
+/* The next pre-tokens of the document at hand. */
+static pm_status next_of_document(pm_split_scratch *s, size_t *ends, size_t cap, size_t *n, pm_error *err) {
     *n = 0;
     if (!s->ready) {
         PM_TRY(get_ready(s, err));
     }
-    if (splitter->n_stages == 0) {
+    if (s->splitter->n_stages == 0) {
         if (s->whole_left && cap) {
-            ends[(*n)++] = s->len;
+            ends[(*n)++] = s->begin + s->len;
             s->whole_left = false;
         }
         return PM_OK;
@@ -448,7 +467,22 @@ pm_status pm_split_next(pm_split_scratch *s, size_t *ends, size_t cap, size_t *n
         if (end == 0) {
             break;
         }
-        ends[(*n)++] = in_document(s, end);
+        ends[(*n)++] = s->begin + in_document(s, end);
+    }
+    return PM_OK;
+}
+
+pm_status pm_split_next(pm_split_scratch *s, size_t *ends, size_t cap, size_t *n, pm_error *err) {
+    if (s->starts) {
+        *n = pm_starts_next(s->starts, ends, cap);
+        return PM_OK;
+    }
+    PM_TRY(next_of_document(s, ends, cap, n, err));
+    while (*n == 0 && cap && s->doc < s->n_docs) {
+        s->begin = s->ends[s->doc - 1];
+        begin_document(s, s->all + s->begin, s->ends[s->doc] - s->begin);
+        s->doc++;
+        PM_TRY(next_of_document(s, ends, cap, n, err));
     }
     return PM_OK;
 }

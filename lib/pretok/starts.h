@@ -34,11 +34,17 @@ struct pm_starts {
     size_t word, n_words; /* the bits still to be given are in these words */
     size_t n_hard;        /* places that took the scanner, since pm_starts_begin */
 
+    const size_t *ends;   /* several documents: where they end in the whole text; */
+    size_t doc, n_docs;   /* the next one, and how many there are */
+    size_t packed;        /* so many are in the window */
+
     /* Bit i of word k is byte 64 k + i of the window. */
     uint64_t bits[1 + PM_WINDOW_WORDS]; /* a pre-token starts there; word k is bits[k + 1], and bits[0] is for nobody */
     uint64_t rare[PM_N_RARE][PM_WINDOW_WORDS];
     uint64_t hard[PM_WINDOW_WORDS]; /* a place that the scanner settles */
+    uint64_t gaps[PM_WINDOW_WORDS]; /* between two packed documents; else all 0 */
     pm_class_word words[PM_WINDOW_WORDS];
+    uint8_t packed_text[PM_WINDOW + 64];
 };
 
 /* pm_starts_gpt2() and so on, one a row of the rules. */
@@ -51,6 +57,9 @@ void pm_starts_init(pm_starts *s, pm_find_fn find, pm_cpu cpu);
 
 /* Begins a document; the text is borrowed until its last pre-token was given. */
 void pm_starts_begin(pm_starts *s, const uint8_t *text, size_t len);
+
+/* Begins n documents that lie one behind the other: the first is text[0 .. ends[0]). The ends of their pre-tokens are given as those of one text. */
+void pm_starts_begin_documents(pm_starts *s, const uint8_t *text, const size_t *ends, size_t n);
 
 /* The ends of the next pre-tokens, at most cap; returns their number: 0 at the end of the document, or if cap is 0. */
 size_t pm_starts_next(pm_starts *s, size_t *ends, size_t cap);

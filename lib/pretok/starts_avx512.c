@@ -57,6 +57,7 @@ INLINE set before(set x, set past) { return (set)_mm512_alignr_epi64((__m512i)x,
 #define behind(x, past, n) ((set)_mm512_shldi_epi64((__m512i)(x), (__m512i)before(x, past), n))
 INLINE bool any(set x) { return _mm512_test_epi64_mask((__m512i)x, (__m512i)x) != 0; }
 INLINE set less(set a, set b) { return (set)(a < b); }
+INLINE set load_words(const uint64_t *p) { return (set)_mm512_loadu_si512(p); }
 INLINE void put(uint64_t *p, set x) { _mm512_storeu_si512(p, (__m512i)x); }
 
 INLINE set bytes_below(size_t len, size_t k) {

@@ -10,6 +10,7 @@
  *   less(a, b)           all bits of each lane where a < b
  *   bytes_below(len, k)  in words from k on, the bytes of the window before len
  *   is_last_in(x, len)   x is of the last words: does it have the window's last byte?
+ *   load_words(p)        reads LANES words
  *   put(p, x)            writes LANES words
  *   put_starts(p, starts, back)   the same, and the bytes before `back` */
 #include "pretok/starts.h"
@@ -77,6 +78,7 @@ INLINE void find_in_words(pm_starts *s, size_t k, set valid, past *p, const pm_r
     const bool gpt2 = r->family == PM_FAMILY_GPT2, zones = r->family == PM_FAMILY_DEEPSEEK;
     const set none = {0};
     const sets c = load_sets(&s->words[k]);
+    valid &= ~load_words(&s->gaps[k]);
     set both = c.letter, mark = c.mark, number = c.number, newline = c.newline, cjk = zones ? c.cjk : none;
     set starts = none, hard = none, han = none;
 

@@ -257,6 +257,49 @@ START_TEST(scanners_equal_regexes) {
 }
 END_TEST
 
+/* Several documents at once are split as each of them alone. */
+START_TEST(documents_at_once) {
+    static const char *const patterns[][2] = {{"gpt2", NULL}, {"o200k_base", NULL}, {"", NULL}, {"[ab]+|\\s", NULL}, {"\\p{N}{1,3}", "[a-z]+(?!b)"}};
+    static const char *const units[] = {"a", "b", " ", "1", "\n", "'s", "\xFF", "\xC3\xA9", "", "A", " ab 12 b\n"};
+    for (size_t p = 0; p < sizeof patterns / sizeof *patterns; p++) {
+        pm_error err = {0};
+        pm_splitter *splitter;
+        pm_split_scratch *scratch;
+        uint64_t state = p;
+        assert_ok(pm_splitter_new(&splitter, patterns[p], patterns[p][1] ? 2 : 1, &err));
+        assert_ok(pm_split_scratch_new(&scratch, splitter, &err));
+        for (unsigned round = 0; round < 60; round++) {
+            uint8_t text[4000];
+            size_t document_ends[20], want[4000], got[4100], n = 0, n_want = 0, n_got = 0, more, documents = random_word(&state) % 20;
+            size_t step = 1 + random_word(&state) % 100;
+            for (size_t d = 0; d < documents; d++) {
+                size_t begin = n;
+                for (uint64_t k = random_word(&state) % 20; k; k--) {
+                    const char *unit = units[random_word(&state) % (sizeof units / sizeof *units)];
+                    memcpy(text + n, unit, strlen(unit));
+                    n += strlen(unit);
+                }
+                size_t here = split_all(splitter, text + begin, n - begin, 50, want + n_want);
+                for (size_t i = 0; i < here; i++) {
+                    want[n_want++] += begin;
+                }
+                document_ends[d] = n;
+            }
+            pm_split_begin_documents(scratch, text, document_ends, documents);
+            do {
+                ck_assert_uint_le(n_got + step, sizeof got / sizeof *got);
+                assert_ok(pm_split_next(scratch, got + n_got, step, &more, &err));
+                n_got += more;
+            } while (more);
+            ck_assert_uint_eq(n_got, n_want);
+            ck_assert_mem_eq(got, want, n_want * sizeof *want);
+        }
+        pm_split_scratch_free(scratch);
+        pm_splitter_free(splitter);
+    }
+}
+END_TEST
+
 START_TEST(an_error_says_which_pattern) {
     const char *list[] = {"a", "b(", "c"};
     pm_error err = {0};
@@ -460,6 +503,7 @@ Suite *suite_split(void) {
     tcase_add_test(tcase, equals_plain_pcre2_on_random_text);
     tcase_add_test(tcase, bytes_outside_utf8_are_replacement_characters);
     tcase_add_test(tcase, scanners_equal_regexes);
+    tcase_add_test(tcase, documents_at_once);
     tcase_add_test(tcase, an_error_says_which_pattern);
     tcase_add_test(tcase, no_pattern_hangs);
     tcase_add_test(tcase, a_long_pattern_is_not_refused);

@@ -66,6 +66,38 @@ static void check_text(int p, const uint8_t *text, size_t len) {
     }
 }
 
+/* Several documents at once, each against the scanner alone. */
+static void check_documents(int p, size_t window, size_t cap, const uint8_t *text, const size_t *document_ends, size_t n_documents) {
+    const pm_named_pattern *pattern = pm_named_pattern_find(pattern_names[p]);
+    for (int cpu = 0; cpu < PM_N_CPUS; cpu++) {
+        size_t ends[256], n = 0, i = 0, begin = 0;
+        if (!pm_cpu_has((pm_cpu)cpu)) {
+            continue;
+        }
+        pm_starts_init(&starts, pattern->find, (pm_cpu)cpu);
+        starts.window = window;
+        pm_starts_begin_documents(&starts, text, document_ends, n_documents);
+        for (size_t d = 0; d < n_documents; begin = document_ends[d++]) {
+            size_t len = document_ends[d] - begin;
+            for (size_t at = 0; at < len;) {
+                size_t want = pattern->scan(text + begin, len, at);
+                if (i == n) {
+                    n = pm_starts_next(&starts, ends, cap);
+                    i = 0;
+                }
+                if (n == 0 || ends[i] != begin + want) {
+                    report(pattern, text, document_ends[n_documents - 1], begin + at, n ? ends[i] : 0, begin + want);
+                }
+                i++;
+                at = want;
+            }
+        }
+        if (i != n || pm_starts_next(&starts, ends, cap) != 0) {
+            ck_abort_msg("%s gives more than there is", pattern->name);
+        }
+    }
+}
+
 static size_t append(uint8_t *out, size_t n, const char *s) {
     size_t len = strlen(s);
     memcpy(out + n, s, len);
@@ -160,6 +192,52 @@ START_TEST(random_texts) {
         memcpy(exact, text, n);
         check_window(_i, 64 + random_word(&state) % 200, 1 + random_word(&state) % 256, exact, n);
         check_window(_i, PM_WINDOW, 1 + random_word(&state) % 256, exact, n);
+        pm_free(exact);
+    }
+}
+END_TEST
+
+/* All of up to three characters as documents, in several orders, among them empty ones. */
+START_TEST(short_documents) {
+    enum { DOCUMENTS = 5000 };
+    static uint8_t text[DOCUMENTS * 12 + 4200];
+    static size_t ends[DOCUMENTS];
+    uint64_t state = 3;
+    for (unsigned round = 0; round < (quick() ? 1 : 8); round++) {
+        size_t n = 0;
+        for (size_t d = 0; d < DOCUMENTS; d++) {
+            size_t x = round ? random_word(&state) : d;
+            n += sequence(x / 4, x % 4 ? (unsigned)(x % 4) : round > 2, text + n);
+            if (d == 1000 && round > 4) { /* one that has the window for itself, or not quite */
+                for (size_t k = 0; k < 4080 + 4 * round; k++) {
+                    text[n++] = k % 5 ? 'a' : ' ';
+                }
+            }
+            ends[d] = n;
+        }
+        check_documents(_i, PM_WINDOW, 256, text, ends, DOCUMENTS);
+        check_documents(_i, 64 + random_word(&state) % 200, 1 + random_word(&state) % 256, text, ends, DOCUMENTS);
+    }
+}
+END_TEST
+
+/* Documents of all lengths, in memory of their exact size. */
+START_TEST(random_documents) {
+    uint64_t state = 100 + (uint64_t)_i;
+    for (int i = 0; i < (quick() ? 100 : 1500); i++) {
+        uint8_t text[20000];
+        size_t ends[50], n = 0, documents = random_word(&state) % 50;
+        for (size_t d = 0; d < documents; d++) {
+            n += random_word(&state) % 5 ? random_text(&state, text + n, random_word(&state) % 300 + TRICKY_MAX_LENGTH) : 0;
+            ends[d] = n;
+        }
+        uint8_t *exact = pm_alloc(n, 1);
+        if (!exact) {
+            ck_abort_msg("no memory");
+        }
+        memcpy(exact, text, n);
+        check_documents(_i, 64 + random_word(&state) % 200, 1 + random_word(&state) % 256, exact, ends, documents);
+        check_documents(_i, PM_WINDOW, 256, exact, ends, documents);
         pm_free(exact);
     }
 }
@@ -266,6 +344,8 @@ Suite *suite_starts(void) {
     tcase_set_timeout(tcase, 0);
     tcase_add_loop_test(tcase, all_short_sequences, 0, N_PATTERNS);
     tcase_add_loop_test(tcase, triples_across_the_ends_of_words_and_windows, 0, N_PATTERNS);
+    tcase_add_loop_test(tcase, short_documents, 0, N_PATTERNS);
+    tcase_add_loop_test(tcase, random_documents, 0, N_PATTERNS);
     tcase_add_loop_test(tcase, random_texts, 0, N_PATTERNS);
     tcase_add_loop_test(tcase, every_code_point, 0, N_PATTERNS);
     tcase_add_loop_test(tcase, samples, 0, N_PATTERNS);
