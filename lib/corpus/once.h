@@ -5,11 +5,12 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 
-enum { PM_ONCE_SHARDS = 64 };
+enum { PM_ONCE_SHARDS = 8 };
 
 typedef struct pm_once_shard {
     XXH128_hash_t *slots;
-    size_t cap, n; /* cap: a power of two; 0: nothing yet */
+    size_t cap, n;  /* cap: a power of two; 0: nothing yet */
+    unsigned shift; /* cap is 1 << (64 - shift) */
 } pm_once_shard;
 
 /* {0} is an empty one. */
@@ -22,9 +23,9 @@ typedef struct pm_once {
 
 /* Asks for the memory where the hash is looked for, some time before pm_once_add. */
 static inline void pm_once_prefetch(const pm_once *set, XXH128_hash_t hash) {
-    const pm_once_shard *shard = &set->shards[hash.high64 >> 58];
+    const pm_once_shard *shard = &set->shards[hash.high64 >> 61];
     if (shard->cap) {
-        __builtin_prefetch(&shard->slots[hash.low64 & (shard->cap - 1)]);
+        __builtin_prefetch(&shard->slots[hash.low64 >> shard->shift]);
     }
 }
 
