@@ -6,7 +6,7 @@
 
 #include "common.h"
 
-enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE, MOST = 10 };
+enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE, OPT_REPORT, OPT_SPLIT, OPT_FIELD, MOST = 10 };
 
 static const cli_option options[] = {
     {OPT_JSON, "json", NULL, "for programs"},
@@ -15,20 +15,25 @@ static const cli_option options[] = {
     {OPT_SPECIAL, "special", "TEXT[=ID]", "a special token that the file lacks; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},
     {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},
-    {'q', "quiet", NULL, "taken for the sake of other commands' calls"},
+    {OPT_REPORT, "report", "N", "the N longest pieces, those in the fewest documents, those that mix scripts; counted in TEXT, if any"},
+    {OPT_SPLIT, "split", "HOW", "TEXT becomes documents by line, paragraph or document [line]"},
+    {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
+    {'q', "quiet", NULL, "no progress"},
     {0, NULL, NULL, NULL},
 };
 
 static const cli_usage usage = {
-    "inspect", "[OPTION]... FILE", "Tells what a tokenizer holds: sizes, pattern, special tokens, its longest and most frequent pieces,\n"
+    "inspect", "[OPTION]... FILE [TEXT...]", "Tells what a tokenizer holds: sizes, pattern, special tokens, its longest and most frequent pieces,\n"
     "the settings it was trained with, and a hash that is equal for tokenizers that give the same ids.", options,
     "  piecemill inspect zh.piecemill\n"
-    "  piecemill inspect --json zh.piecemill\n"};
+    "  piecemill inspect --json zh.piecemill\n"
+    "  piecemill inspect --report 20 zh.piecemill zh.txt\n"};
 
 /* ---------------------------------------------------------------- what is told ---- */
 
 typedef struct facts {
     const pm_tokenizer *tok;
+    const cli_pieces *pieces; /* NULL: no report is asked for */
     uint32_t size;
     uint32_t kinds[8];      /* how many ids of each pm_kind */
     uint64_t piece_bytes;   /* of all pieces */
@@ -54,8 +59,8 @@ static void keep_highest(const pm_tokenizer *tok, pm_id id, uint64_t (*measure)(
     ids[at] = id;
 }
 
-static void gather(facts *f, const pm_tokenizer *tok) {
-    *f = (facts){.tok = tok, .size = pm_tokenizer_vocab_size(tok)};
+static void gather(facts *f, const pm_tokenizer *tok, const cli_pieces *pieces) {
+    *f = (facts){.tok = tok, .pieces = pieces, .size = pm_tokenizer_vocab_size(tok)};
     for (pm_id id = 0; id < f->size; id++) {
         pm_kind kind = pm_tokenizer_kind(tok, id);
         f->kinds[kind & 7]++;
@@ -155,8 +160,13 @@ static void print_text(cli_out *out, const facts *f) {
     cli_out_printf(out, "%-18s %s\n", "hash", f->hash);
     print_pattern(out, f);
     print_specials(out, f);
-    print_pieces(out, f, "longest pieces", f->longest, f->n_longest, false);
+    if (!f->pieces) {
+        print_pieces(out, f, "longest pieces", f->longest, f->n_longest, false);
+    }
     print_pieces(out, f, "most frequent pieces", f->frequent, f->n_frequent, true);
+    if (f->pieces) {
+        cli_pieces_print(out, f->pieces);
+    }
     print_settings(out, f);
 }
 
@@ -252,59 +262,101 @@ static void print_json(cli_out *out, const facts *f) {
     json_pieces(out, f, "longest", f->longest, f->n_longest);
     json_pieces(out, f, "most_frequent", f->frequent, f->n_frequent);
     json_settings(out, f);
+    if (f->pieces) {
+        json_key(out, "report", false);
+        cli_pieces_json(out, f->pieces);
+    }
     cli_out_write(out, "}\n", 2);
 }
 
 /* ---------------------------------------------------------------- the call ---- */
 
-static int parse(cli_model *model, bool *json, int argc, char **argv) {
+typedef struct inspect_call {
+    cli_model model;
+    pm_corpus_options corpus;
+    uint32_t report; /* rows of each list; 0: none */
+    bool json, quiet;
+    char **files;
+    int n_files;
+} inspect_call;
+
+static bool set_option(inspect_call *call, int code, const char *value) {
+    switch (code) {
+    case OPT_JSON: call->json = true; break;
+    case OPT_ANY_UNICODE: call->model.any_unicode = true; break;
+    case OPT_FROM: return cli_parse_model_format(value, &call->model.format);
+    case 'p': return cli_list_add(&call->model.patterns, value);
+    case OPT_SPECIAL: return cli_add_special(&call->model.specials, &call->model.n_specials, value, true);
+    case OPT_REPORT: return cli_parse_number("report", value, UINT32_MAX, &call->report);
+    case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
+    case OPT_FIELD: call->corpus.field = value; break;
+    case 'q': call->quiet = true; break;
+    default: return false;
+    }
+    return true;
+}
+
+static int parse(inspect_call *call, int argc, char **argv) {
     const char *value;
+    int code;
     cli_options_begin();
-    for (;;) {
-        int code = cli_options_next(&usage, argc, argv, &value);
-        bool good = true;
-        switch (code) {
-        case CLI_END:
-            if (argc - optind != 1) {
-                cli_say("inspect takes one file; see `piecemill inspect --help`");
-                return CLI_USAGE;
-            }
-            model->path = argv[optind];
-            return CLI_OK;
-        case CLI_HELPED: return CLI_HELP;
-        case OPT_JSON: *json = true; break;
-        case OPT_ANY_UNICODE: model->any_unicode = true; break;
-        case OPT_FROM: good = cli_parse_model_format(value, &model->format); break;
-        case 'p': good = cli_list_add(&model->patterns, value); break;
-        case OPT_SPECIAL: good = cli_add_special(&model->specials, &model->n_specials, value, true); break;
-        case 'q': break;
-        default: return CLI_USAGE;
+    while ((code = cli_options_next(&usage, argc, argv, &value)) != CLI_END) {
+        if (code == CLI_HELPED) {
+            return CLI_HELP;
         }
-        if (!good) {
+        if (code == CLI_ERROR || !set_option(call, code, value)) {
             return cli_wrong_call();
         }
     }
+    int n = argc - optind;
+    if (n < 1 || (n > 1 && !call->report)) {
+        cli_say("inspect takes one file, and with --report texts behind it; see `piecemill inspect --help`");
+        return CLI_USAGE;
+    }
+    call->model.path = argv[optind];
+    call->files = argv + optind + 1;
+    call->n_files = n - 1;
+    return CLI_OK;
 }
 
-int cmd_inspect(int argc, char **argv) {
-    cli_model model = {0};
-    pm_tokenizer *tok = NULL;
-    bool json = false;
-    cli_signals_default();
-    int code = parse(&model, &json, argc, argv);
+static int report_pieces(const inspect_call *call, const pm_tokenizer *tok, cli_pieces **pieces) {
+    pm_corpus *corpus = NULL;
+    int code = call->n_files ? cli_corpus_open(&corpus, &call->corpus, call->files, call->n_files) : CLI_OK;
     if (code == CLI_OK) {
-        code = cli_model_load(&model, "inspect", &tok);
+        code = cli_pieces_new(pieces, tok, call->report, corpus, call->quiet);
     }
+    pm_corpus_free(corpus);
+    return code;
+}
+
+static int inspect(const inspect_call *call, const pm_tokenizer *tok) {
+    cli_pieces *pieces = NULL;
+    int code = call->report ? report_pieces(call, tok, &pieces) : CLI_OK;
     if (code == CLI_OK) {
         facts f;
         cli_out out;
-        gather(&f, tok);
+        gather(&f, tok, pieces);
         cli_out_open(&out);
-        (json ? print_json : print_text)(&out, &f);
+        (call->json ? print_json : print_text)(&out, &f);
         code = cli_out_close(&out, CLI_OK);
     }
+    cli_pieces_free(pieces);
+    return code;
+}
+
+int cmd_inspect(int argc, char **argv) {
+    inspect_call call = {.corpus = PM_CORPUS_OPTIONS_INIT};
+    pm_tokenizer *tok = NULL;
+    cli_signals_default();
+    int code = parse(&call, argc, argv);
+    if (code == CLI_OK) {
+        code = cli_model_load(&call.model, "inspect", &tok);
+    }
+    if (code == CLI_OK) {
+        code = inspect(&call, tok);
+    }
     pm_tokenizer_free(tok);
-    cli_model_release(&model);
+    cli_model_release(&call.model);
     cli_signals_end();
     return code == CLI_HELP ? CLI_OK : code;
 }

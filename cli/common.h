@@ -160,6 +160,16 @@ void cli_out_piece(cli_out *out, pm_bytes piece);
 /* The length of the well-formed UTF-8 sequence at p, and its code point; 0: none. */
 size_t cli_utf8(const uint8_t *p, size_t left, uint32_t *cp);
 
+/* ---- pieces.c ---- */
+
+/* A report on a vocabulary's pieces: the `most` longest, those in the fewest documents, those that mix scripts. The corpus is encoded and counted;
+ * NULL: the model's own counts tell. To be freed on failure (printed) too. */
+typedef struct cli_pieces cli_pieces;
+int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_corpus *corpus, bool quiet);
+void cli_pieces_free(cli_pieces *pieces);
+void cli_pieces_print(cli_out *out, const cli_pieces *pieces);
+void cli_pieces_json(cli_out *out, const cli_pieces *pieces); /* an object */
+
 /* ---- signals.c ---- */
 
 /* Begins to watch for SIGINT and SIGTERM: they set a flag, end a read of standard input that waits, and a second one kills. */

@@ -209,11 +209,11 @@ void cli_say_sources(const pm_corpus *corpus) {
 }
 
 void cli_json_sources(cli_out *out, const pm_corpus *corpus) {
-    const uint64_t *scripts = pm_corpus_scripts(corpus);
+    const uint64_t *scripts = corpus ? pm_corpus_scripts(corpus) : NULL;
     pm_source_report row;
     bool first = true;
     cli_out_printf(out, "\"sources\": [");
-    for (size_t i = 0; pm_corpus_source(corpus, i, &row); i++) {
+    for (size_t i = 0; corpus && pm_corpus_source(corpus, i, &row); i++) {
         cli_out_printf(out, "%s{\"name\": ", i ? ", " : "");
         cli_out_json(out, row.name, strlen(row.name));
         cli_out_printf(out,

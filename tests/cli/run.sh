@@ -181,6 +181,40 @@ fi
 call 0 "" inspect b.piecemill
 holds out "sample=51200 bytes"
 holds out "remove_duplicates=true"
+# Which pieces want a look: what is repeated in one document, what mixes scripts; counts beside those of the ids themselves.
+awk 'BEGIN { for (i = 0; i < 60; i++) print "the cat " i % 7 " sat with \316\261\316\262ab"; for (i = 0; i < 90; i++) printf "casino "; print "" }' > spam.txt
+call 0 "" train -q -a bpe -v 280 -p gpt2 -o spam.piecemill spam.txt
+call 0 "" inspect -q --report 2 spam.piecemill
+holds out "pieces found in the fewest documents (2 of 24): at most as many as it was counted"
+call 0 "" inspect -q --report 1 spam.piecemill spam.txt
+holds out "61 documents, "
+equal "$(sed -n '/in the fewest/{n;n;p;}' out | tr -s ' ')" ' 262 7 89 1 89 " casino"' "the piece in the fewest documents"
+holds out "Greek, Latin"
+call 0 "" inspect -q --json --report 1000 spam.piecemill small_en.txt spam.txt
+cp out report.json
+call 0 "" encode -q -m spam.piecemill --split line small_en.txt spam.txt
+if command -v python3 > python.path; then
+    python3 - << 'END' && pass || fail "the report does not count what is encoded"
+import collections, json
+r = json.load(open("report.json"))["report"]
+tokens, documents = collections.Counter(), collections.Counter()
+lines = [line.split() for line in open("out")]
+for ids in lines:
+    tokens.update(map(int, ids))
+    documents.update(set(map(int, ids)))
+assert (r["documents"], r["tokens"]) == (len(lines), sum(tokens.values()))
+rows = r["longest"] + r["rarest"] + r["mixed"]
+assert len(r["longest"]) == 24 == len(r["rarest"]) + r["n_unused"] and r["n_mixed"] == len(r["mixed"]) > 0, r
+assert all((documents[row["id"]], tokens[row["id"]]) == (row["documents"], row["tokens"]) for row in rows)
+assert [row["len"] for row in r["longest"]] == sorted((row["len"] for row in rows[:24]), reverse=True)
+assert [row["documents"] for row in r["rarest"]] == sorted(row["documents"] for row in r["rarest"])
+END
+else
+    skip "no python3 to read the report"
+fi
+call 2 "expected a number" inspect --report many spam.piecemill
+call 1 "missing.txt" inspect --report 3 spam.piecemill missing.txt
+call 2 "with --report texts behind it" inspect spam.piecemill spam.txt
 # A file that is written to while it is read.
 ( for i in 1 2 3 4 5 6 7 8 9; do cat small_en.txt small_zh.txt; done ) > growing.txt
 mkfifo first.txt

@@ -155,7 +155,7 @@ PyObject *pmpy_tokenizer_wrap(pmpy_state *state, pm_tokenizer *tok, const pm_tra
 
 /* ---- sources.c ---- */
 
-/* What was taken of a corpus: a tuple that a summary is made of, ... */
+/* What was taken of a corpus (NULL: none was read): a tuple that a summary is made of, ... */
 PyObject *pmpy_corpus_report(const pm_corpus *corpus);
 /* ... which gives the dict its "sources" and "scripts". report NULL: both None. -1: an exception is set. */
 int pmpy_report_into(PyObject *dict, PyObject *report);

@@ -49,6 +49,9 @@ static PyObject *scripts(const pm_corpus *corpus) {
 }
 
 PyObject *pmpy_corpus_report(const pm_corpus *corpus) {
+    if (!corpus) {
+        return PyTuple_New(0);
+    }
     PyObject *sources = rows(corpus), *bytes = sources ? scripts(corpus) : NULL;
     PyObject *report = bytes ? PyTuple_Pack(2, sources, bytes) : NULL;
     Py_XDECREF(sources);
@@ -92,7 +95,7 @@ static int set(PyObject *dict, const char *key, PyObject *value) {
 }
 
 int pmpy_report_into(PyObject *dict, PyObject *report) {
-    if (!report) {
+    if (!report || PyTuple_Size(report) == 0) {
         return PyDict_SetItemString(dict, "sources", Py_None) < 0 ? -1 : PyDict_SetItemString(dict, "scripts", Py_None);
     }
     PyObject *bytes = PyTuple_GetItem(report, 1);
