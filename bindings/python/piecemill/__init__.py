@@ -1,6 +1,7 @@
 """piecemill trains tokenizer vocabularies (BytePiece, BPE) and tokenizes text with them, as fast as the machine allows.
 
     train, train_from_iterator     a corpus -> Tokenizer
+    count_corpus, merge_counts     a corpus -> a count file, for train(counts=...); Counts reads it
     Tokenizer.load, tok.save       a file <-> Tokenizer
     tok.encode, tok.encode_batch   text -> ids
     tok.decode, tok.decode_bytes   ids -> text
@@ -28,7 +29,8 @@ from ._errors import (
     UnsupportedError,
     VersionError,
 )
-from ._piecemill import Array, BatchResult, Progress, Tokenizer, features, pattern_names
+from ._counting import count_corpus, merge_counts
+from ._piecemill import Array, BatchResult, Counts, Progress, Tokenizer, features, pattern_names
 from ._piecemill import version as __version__
 from ._training import train, train_from_iterator
 
@@ -38,6 +40,7 @@ __all__ = [
     "BatchResult",
     "CancelledError",
     "CorpusError",
+    "Counts",
     "Error",
     "FileError",
     "FormatError",
@@ -52,7 +55,9 @@ __all__ = [
     "UnsupportedError",
     "VersionError",
     "__version__",
+    "count_corpus",
     "features",
+    "merge_counts",
     "pattern_names",
     "train",
     "train_from_iterator",

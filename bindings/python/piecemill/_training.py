@@ -1,7 +1,7 @@
 """train and train_from_iterator: the arguments of both, checked and handed to the C side."""
 
 import os
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Union, overload
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union, overload
 
 from . import _piecemill
 from ._errors import InvalidArgumentError
@@ -15,11 +15,13 @@ ProgressArgument = Union[None, bool, Callable[[Progress], object]]
 
 _OPTIONS = {
     "bpe": ("split_scripts", "extend", "required_pieces", "excluded_pieces", "max_piece_length", "max_words", "utf8_boundaries",
-            "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir", "mix", "sample", "seed", "remove_duplicates"),
+            "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir", "mix", "sample", "seed", "remove_duplicates",
+            "counts", "min_documents", "max_count_per_document"),
     "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
                   "reserve", "round_to", "split", "field", "max_window", "tmpdir", "sample", "seed", "remove_duplicates"),
 }
-_OF_FILES = ("split", "field", "max_window", "mix")
+_OF_FILES = ("split", "field", "max_window", "mix", "counts")
+_OF_TEXT = ("split", "field", "max_window", "mix", "sample", "seed", "remove_duplicates")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -85,10 +87,21 @@ def _load_extended(path: Path, pattern: Optional[Pattern]) -> Tokenizer:
     return Tokenizer.load(path)
 
 
-def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Iterable[int]], pattern: Optional[Pattern],
-           special_tokens: SpecialTokens, threads: int, memory_limit: Union[None, int, str], min_count: Optional[int],
-           progress: ProgressArgument, options: Mapping[str, Any]) -> Union[Tokenizer, List[Tokenizer]]:
-    options = dict(_options(algorithm, options, "files" in source))
+def _source(source: Mapping[str, Any], options: Dict[str, Any]) -> Tuple[Mapping[str, Any], Dict[str, Any]]:
+    """Options that speak of the corpus, as the C side takes them."""
+    if options.get("counts") is not None:
+        if source:
+            raise InvalidArgumentError("files and counts are given: training is from one or the other", 1)
+        for name in _OF_TEXT:
+            if options.pop(name, None) is not None:
+                raise InvalidArgumentError(f"{name} is about text, and training is from counts", 1)
+        options["counts"] = _paths(options["counts"])
+        if not options["counts"]:
+            raise InvalidArgumentError("counts is empty", 1)
+        return {}, options
+    options.pop("counts", None)
+    if not source:
+        raise TypeError("files, or counts, must be given")
     if "max_window" in options:
         options["max_window"] = _memory(options["max_window"], "max_window")
     if options.get("sample") is not None:
@@ -101,6 +114,24 @@ def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Ite
         source = {"files": files}
     elif source.get("files") == []:
         raise InvalidArgumentError("files is empty", 1)
+    return source, options
+
+
+def _reporter(progress: ProgressArgument) -> Any:
+    if progress is True:
+        from ._progress import Bar
+
+        return Bar()
+    if progress and not callable(progress):
+        raise TypeError("progress must be None, a bool or a callable")
+    return progress or None
+
+
+def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Iterable[int]], pattern: Optional[Pattern],
+           special_tokens: SpecialTokens, threads: int, memory_limit: Union[None, int, str], min_count: Optional[int],
+           progress: ProgressArgument, options: Mapping[str, Any]) -> Union[Tokenizer, List[Tokenizer]]:
+    options = dict(_options(algorithm, options, "documents" not in source))
+    source, options = _source(source, options)
     if isinstance(options.get("extend"), (str, bytes, os.PathLike)):
         options["extend"] = _load_extended(options["extend"], pattern)
     if algorithm == "bytepiece" and pattern is not None:
@@ -109,14 +140,7 @@ def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Ite
     sizes = [vocab_size] if single else list(vocab_size)  # type: ignore[arg-type]
     if not sizes:
         raise InvalidArgumentError("vocab_size is an empty list", 1)
-    if progress is True:
-        from ._progress import Bar
-
-        report: Any = Bar()
-    else:
-        report = progress or None
-    if report is not None and not callable(report):
-        raise TypeError("progress must be None, a bool or a callable")
+    report = _reporter(progress)
     try:
         made: List[Tokenizer] = _piecemill.train(
             algorithm=algorithm, vocab_sizes=sizes, pattern=pattern, special_tokens=special_tokens, threads=threads,
@@ -134,16 +158,16 @@ def _paths(files: Union[Path, Iterable[Path]]) -> List[bytes]:
 
 
 @overload
-def train(files: Union[Path, Iterable[Path]], algorithm: str = ..., vocab_size: int = ...,
+def train(files: Union[Path, Iterable[Path], None] = ..., algorithm: str = ..., vocab_size: int = ...,
           pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
           memory_limit: Union[None, int, str] = ..., min_count: Optional[int] = ..., progress: ProgressArgument = ...,
           **algorithm_options: Any) -> Tokenizer: ...
 @overload
-def train(files: Union[Path, Iterable[Path]], algorithm: str = ..., vocab_size: Sequence[int] = ...,
+def train(files: Union[Path, Iterable[Path], None] = ..., algorithm: str = ..., vocab_size: Sequence[int] = ...,
           pattern: Optional[Pattern] = ..., special_tokens: SpecialTokens = ..., threads: int = ...,
           memory_limit: Union[None, int, str] = ..., min_count: Optional[int] = ..., progress: ProgressArgument = ...,
           **algorithm_options: Any) -> List[Tokenizer]: ...
-def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
+def train(files: Union[Path, Iterable[Path], None] = None, algorithm: str = "bytepiece",
           vocab_size: Union[int, Sequence[int]] = 32000, pattern: Optional[Pattern] = None,
           special_tokens: SpecialTokens = (), threads: int = 0, memory_limit: Union[None, int, str] = None,
           min_count: Optional[int] = None, progress: ProgressArgument = None,
@@ -183,6 +207,10 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
     of memory for each that is taken). Of bpe: mix, a dict of paths to whole numbers up to 2**20: the documents of that file
     count so many times; files need not name them again. training_summary["sources"] and ["scripts"] tell what was taken.
 
+    Which words are taken, of bpe: min_documents (words found in fewer documents are left out), max_count_per_document (of a word's
+    occurrences in one document no more are counted). counts, in the place of files: paths of count files (count_corpus, merge_counts) to
+    train from; the pattern is theirs.
+
     Raises NotFoundError, FileError, CorpusError (no text, a damaged file, one that was changed meanwhile), PatternError with the .offset in the
     regex, InvalidArgumentError (a size too small, a special token twice), LimitError, TypeError (no such option).
 
@@ -193,7 +221,7 @@ def train(files: Union[Path, Iterable[Path]], algorithm: str = "bytepiece",
     >>> piecemill.train(path, algorithm="bpe", vocab_size=262, pattern="gpt2").vocab_size
     262
     """
-    return _train({"files": _paths(files)}, algorithm, vocab_size, pattern, special_tokens, threads, memory_limit,
+    return _train({} if files is None else {"files": _paths(files)}, algorithm, vocab_size, pattern, special_tokens, threads, memory_limit,
                   min_count, progress, algorithm_options)
 
 

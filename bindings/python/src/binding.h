@@ -1,7 +1,7 @@
 /* binding.h - what the files of the Python extension `piecemill._piecemill` share.
  *
  * One file a Python type: tokenizer.c (Tokenizer; its encoding and decoding in codec.c), array.c (Array and the batch's
- * memory); beside them text.c (str, bytes and buffers as pm_bytes), ids.c (lists and buffers as pm_id), train.c
+ * memory), counts.c (Counts); beside them text.c (str, bytes and buffers as pm_bytes), ids.c (lists and buffers as pm_id), train.c
  * (training, progress, iterators), arguments.c, error.c, module.c.
  *
  * The extension uses <piecemill.h> only (and pm_cli_main), so it links to an installed library as well. It has no
@@ -26,7 +26,7 @@
 #define PMPY_N_STATUS 16 /* PM_OK .. PM_NO_SPACE */
 
 typedef struct pmpy_state {
-    PyTypeObject *tokenizer, *array; /* Tokenizer, Array */
+    PyTypeObject *tokenizer, *array, *counts; /* Tokenizer, Array, Counts */
     PyTypeObject *batch, *progress;  /* BatchResult, Progress: struct sequences */
     PyObject *errors[PMPY_N_STATUS]; /* the exception class of each status */
     long pid;                        /* of the process that imported the module */
@@ -168,10 +168,16 @@ PyObject *pmpy_decode(PyObject *self, PyObject *const *args, Py_ssize_t n_args, 
 PyObject *pmpy_decode_bytes(PyObject *self, PyObject *value);
 extern const char pmpy_encode_doc[], pmpy_encode_batch_doc[], pmpy_decode_doc[], pmpy_decode_bytes_doc[];
 
+/* ---- counts.c ---- */
+
+extern PyType_Spec pmpy_counts_spec;
+
 /* ---- train.c ---- */
 
 PyObject *pmpy_train(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
 extern const char pmpy_train_doc[];
+PyObject *pmpy_count(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
+extern const char pmpy_count_doc[];
 extern PyStructSequence_Desc pmpy_progress_desc, pmpy_batch_desc;
 
 #endif

@@ -114,6 +114,7 @@ static int module_exec(PyObject *module) {
     state->pid = getpid();
     if (find_errors(state) < 0 || add_type(module, &pmpy_tokenizer_spec, &state->tokenizer) < 0 ||
         add_type(module, &pmpy_array_spec, &state->array) < 0 ||
+        add_type(module, &pmpy_counts_spec, &state->counts) < 0 ||
         add_sequence(module, &pmpy_batch_desc, &state->batch) < 0 ||
         add_sequence(module, &pmpy_progress_desc, &state->progress) < 0) {
         return -1;
@@ -129,6 +130,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     pmpy_state *state = pmpy_module_state(module);
     Py_VISIT(state->tokenizer);
     Py_VISIT(state->array);
+    Py_VISIT(state->counts);
     Py_VISIT(state->batch);
     Py_VISIT(state->progress);
     for (size_t i = 0; i < PMPY_N_STATUS; i++) {
@@ -141,6 +143,7 @@ static int module_clear(PyObject *module) {
     pmpy_state *state = pmpy_module_state(module);
     Py_CLEAR(state->tokenizer);
     Py_CLEAR(state->array);
+    Py_CLEAR(state->counts);
     Py_CLEAR(state->batch);
     Py_CLEAR(state->progress);
     for (size_t i = 0; i < PMPY_N_STATUS; i++) {
@@ -153,6 +156,7 @@ static void module_free(void *module) { module_clear(module); }
 
 static PyMethodDef functions[] = {
     {"train", PMPY_METHOD(pmpy_train), METH_FASTCALL | METH_KEYWORDS, pmpy_train_doc},
+    {"count", PMPY_METHOD(pmpy_count), METH_FASTCALL | METH_KEYWORDS, pmpy_count_doc},
 #ifndef PMPY_NO_COMMAND
     {"cli_main", cli_main, METH_O, cli_main_doc},
 #endif

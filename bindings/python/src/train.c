@@ -214,6 +214,11 @@ enum {
     SAMPLE_BYTES,
     SEED,
     REMOVE_DUPLICATES,
+    COUNTS,
+    MIN_DOCUMENTS,
+    MAX_COUNT_PER_DOCUMENT,
+    OUT,             /* counting: the count file */
+    COUNT_DOCUMENTS, /* counting */
     TMPDIR,
     PROGRESS,
     N_ARGUMENTS
@@ -250,18 +255,24 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [SAMPLE_BYTES] = "sample_bytes",
     [SEED] = "seed",
     [REMOVE_DUPLICATES] = "remove_duplicates",
+    [COUNTS] = "counts",
+    [MIN_DOCUMENTS] = "min_documents",
+    [MAX_COUNT_PER_DOCUMENT] = "max_count_per_document",
+    [OUT] = "out",
+    [COUNT_DOCUMENTS] = "count_documents",
     [TMPDIR] = "tmpdir",
     [PROGRESS] = "progress",
 };
 
 typedef struct arguments {
-    pmpy_strings files, patterns, field, tmpdir, required, excluded;
+    pmpy_strings files, patterns, field, tmpdir, required, excluded, counts, out;
     pmpy_special_tokens special;
     uint32_t *sizes;
     uint32_t *weights; /* of the files; NULL: all 1 */
     pm_train_options options;
     pm_corpus_options corpus;
     pm_train_summary summary;
+    bool count_documents;
 } arguments;
 
 static void arguments_release(arguments *a) {
@@ -271,6 +282,8 @@ static void arguments_release(arguments *a) {
     pmpy_strings_release(&a->tmpdir);
     pmpy_strings_release(&a->required);
     pmpy_strings_release(&a->excluded);
+    pmpy_strings_release(&a->counts);
+    pmpy_strings_release(&a->out);
     pmpy_special_tokens_release(&a->special);
     PyMem_Free(a->sizes);
     PyMem_Free(a->weights);
@@ -341,7 +354,8 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     } numbers[] = {{THREADS, 4096},           {MEMORY_LIMIT, UINT64_MAX},     {MIN_COUNT, UINT64_MAX - 1},
                    {NGRAM_ORDER, UINT32_MAX}, {MAX_PIECE_LENGTH, UINT32_MAX}, {RESERVE, UINT32_MAX - 1},
                    {ROUND_TO, UINT32_MAX - 1}, {MAX_WINDOW, UINT64_MAX},     {SAMPLE_PPM, UINT32_MAX},
-                   {SAMPLE_BYTES, UINT64_MAX}, {SEED, UINT64_MAX},           {MAX_WORDS, UINT32_MAX}};
+                   {SAMPLE_BYTES, UINT64_MAX}, {SEED, UINT64_MAX},           {MAX_WORDS, UINT32_MAX},
+                   {MIN_DOCUMENTS, UINT64_MAX}, {MAX_COUNT_PER_DOCUMENT, UINT64_MAX}};
     uint64_t got[N_ARGUMENTS] = {0};
     got[MIN_COUNT] = PM_MIN_COUNT_DEFAULT;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -354,6 +368,7 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     int once = given(values[REMOVE_DUPLICATES]) ? PyObject_IsTrue(values[REMOVE_DUPLICATES]) : 0;
     int digits = given(values[ISOLATE_DIGITS]) ? PyObject_IsTrue(values[ISOLATE_DIGITS]) : 0;
     int scripts = given(values[SPLIT_SCRIPTS]) ? PyObject_IsTrue(values[SPLIT_SCRIPTS]) : 0;
+    int documents = given(values[COUNT_DOCUMENTS]) ? PyObject_IsTrue(values[COUNT_DOCUMENTS]) : 0;
     int boundaries = given(values[UTF8_BOUNDARIES]) ? PyObject_IsTrue(values[UTF8_BOUNDARIES]) : 0;
     a->options.threads = pmpy_threads(state, (unsigned)got[THREADS]);
     a->options.memory_limit = got[MEMORY_LIMIT];
@@ -373,7 +388,10 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     a->options.split_scripts = scripts > 0;
     a->options.max_words = (uint32_t)got[MAX_WORDS];
     a->options.utf8_boundaries = boundaries > 0;
-    return unicode < 0 || digits < 0 || scripts < 0 || boundaries < 0 ? -1 : 0;
+    a->options.min_documents = got[MIN_DOCUMENTS];
+    a->options.max_count_per_document = got[MAX_COUNT_PER_DOCUMENT];
+    a->count_documents = documents > 0;
+    return documents < 0 || unicode < 0 || digits < 0 || scripts < 0 || boundaries < 0 ? -1 : 0;
 }
 
 static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
@@ -381,6 +399,8 @@ static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
         pmpy_strings_init(&a->patterns, values[PATTERN], "pattern", false) < 0 ||
         pmpy_strings_init(&a->field, values[FIELD], "field", false) < 0 ||
         pmpy_strings_init(&a->tmpdir, values[TMPDIR], "tmpdir", false) < 0 ||
+        pmpy_strings_init(&a->counts, values[COUNTS], "a count file", false) < 0 ||
+        pmpy_strings_init(&a->out, values[OUT], "out", false) < 0 ||
         pmpy_strings_init(&a->required, values[REQUIRED_PIECES], "a required piece", true) < 0 ||
         pmpy_strings_init(&a->excluded, values[EXCLUDED_PIECES], "an excluded piece", true) < 0 ||
         pmpy_special_tokens_init(state, &a->special, values[SPECIAL_TOKENS]) < 0) {
@@ -388,6 +408,8 @@ static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
     }
     a->options.patterns = a->patterns.c;
     a->options.n_patterns = a->patterns.n;
+    a->options.counts = a->counts.c;
+    a->options.n_counts = a->counts.n;
     a->options.required_pieces = a->required.bytes;
     a->options.n_required_pieces = a->required.n;
     a->options.excluded_pieces = a->excluded.bytes;
@@ -453,7 +475,7 @@ static int arguments_init(pmpy_state *state, arguments *a, PyObject **values) {
 /* ---- the call ---- */
 
 /* Without the GIL. The corpus stays for its report. */
-static pm_status train_tokenizers(run *r, arguments *a, pm_tokenizer **toks, pm_error *err) {
+static pm_status open_corpus(run *r, arguments *a, pm_error *err) {
     pm_status status = pm_corpus_new(&r->corpus, &a->corpus, err);
     for (size_t i = 0; status == PM_OK && i < a->files.n; i++) {
         status = pm_corpus_add_file_weighted(r->corpus, a->files.c[i], a->weights ? a->weights[i] : 1, err);
@@ -461,6 +483,12 @@ static pm_status train_tokenizers(run *r, arguments *a, pm_tokenizer **toks, pm_
     if (status == PM_OK && r->iterator) {
         status = pm_corpus_add_callback(r->corpus, on_next, r, err);
     }
+    return status;
+}
+
+/* Without the GIL. */
+static pm_status train_tokenizers(run *r, arguments *a, pm_tokenizer **toks, pm_error *err) {
+    pm_status status = a->counts.n ? PM_OK : open_corpus(r, a, err);
     if (status == PM_OK) {
         a->options.progress = on_progress;
         a->options.progress_user = r;
@@ -472,8 +500,8 @@ static pm_status train_tokenizers(run *r, arguments *a, pm_tokenizer **toks, pm_
 /* A list of Tokenizers that takes all of toks over, on failure too. */
 static PyObject *wrap_tokenizers(run *r, const arguments *a, pm_tokenizer **toks) {
     size_t n = a->options.n_vocab_sizes;
-    PyObject *sources = pmpy_corpus_report(r->corpus);
-    PyObject *list = sources ? PyList_New((Py_ssize_t)n) : NULL;
+    PyObject *sources = r->corpus ? pmpy_corpus_report(r->corpus) : NULL;
+    PyObject *list = sources || !r->corpus ? PyList_New((Py_ssize_t)n) : NULL;
     for (size_t i = 0; i < n; i++) {
         pm_train_summary summary = a->summary;
         if (i > 0) { /* the library's summary speaks of the first */
@@ -520,22 +548,82 @@ static PyObject *run_train(run *r, arguments *a) {
 const char pmpy_train_doc[] =
     "Trains tokenizers: the inside of piecemill.train, which checks and documents the arguments.";
 
-PyObject *pmpy_train(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+/* Sorts the arguments and runs `work` with them. */
+static PyObject *call(PyObject *module, const char *name, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords,
+                      PyObject *(*work)(run *, arguments *)) {
     pmpy_state *state = pmpy_module_state(module);
     PyObject *values[N_ARGUMENTS];
     arguments a;
     run r = {.state = state};
-    if (pmpy_arguments("train", args, n_args, keywords, argument_names, N_ARGUMENTS, 0, 0, values) < 0 ||
+    if (pmpy_arguments(name, args, n_args, keywords, argument_names, N_ARGUMENTS, 0, 0, values) < 0 ||
         arguments_init(state, &a, values) < 0) {
         return NULL;
     }
     r.callback = given(values[PROGRESS]) ? values[PROGRESS] : NULL;
     r.iterator = given(values[DOCUMENTS]) ? PyObject_GetIter(values[DOCUMENTS]) : NULL;
     pmpy_texts_init(&r.group);
-    PyObject *list = given(values[DOCUMENTS]) && !r.iterator ? NULL : run_train(&r, &a);
+    PyObject *result = given(values[DOCUMENTS]) && !r.iterator ? NULL : work(&r, &a);
     pmpy_texts_release(&r.group);
     free(r.utf8);
     Py_XDECREF(r.iterator);
     arguments_release(&a);
-    return list;
+    return result;
+}
+
+PyObject *pmpy_train(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    return call(module, "train", args, n_args, keywords, run_train);
+}
+
+/* ---- counting ---- */
+
+static pm_counts_options counts_options(run *r, arguments *a) {
+    pm_counts_options o = PM_COUNTS_OPTIONS_INIT;
+    o.patterns = a->options.patterns;
+    o.n_patterns = a->options.n_patterns;
+    o.split_scripts = a->options.split_scripts;
+    o.documents = a->count_documents;
+    o.max_count_per_document = a->options.max_count_per_document;
+    o.threads = a->options.threads;
+    o.memory_limit = a->options.memory_limit;
+    o.tmpdir = a->options.tmpdir;
+    o.progress = on_progress;
+    o.progress_user = r;
+    o.summary = &a->summary;
+    return o;
+}
+
+static PyObject *summary_dict(run *r, const pm_train_summary *s) {
+    PyObject *sources = r->corpus ? pmpy_corpus_report(r->corpus) : NULL;
+    PyObject *dict = Py_BuildValue("{s:K,s:K,s:K,s:K,s:N,s:d}", "documents", (unsigned long long)s->documents, "bytes",
+                                   (unsigned long long)s->bytes, "words", (unsigned long long)s->words, "distinct",
+                                   (unsigned long long)s->distinct, "lines_split", PyBool_FromLong(s->lines_split), "seconds", s->seconds);
+    if (dict && r->corpus && (!sources || pmpy_report_into(dict, sources) < 0)) {
+        Py_CLEAR(dict);
+    }
+    Py_XDECREF(sources);
+    return dict;
+}
+
+/* From a corpus, or (with count files) a merge. */
+static PyObject *run_count(run *r, arguments *a) {
+    pm_counts_options o = counts_options(r, a);
+    pm_error err = {0};
+    r->thread = PyEval_SaveThread();
+    pm_status status = a->counts.n ? PM_OK : open_corpus(r, a, &err);
+    if (status == PM_OK) {
+        status = a->counts.n ? pm_counts_merge(a->out.c[0], a->counts.c, a->counts.n, &o, &err) : pm_count(a->out.c[0], r->corpus, &o, &err);
+    }
+    PyEval_RestoreThread(r->thread);
+    PyObject *summary = NULL;
+    if (!PyErr_Occurred() && PyErr_CheckSignals() == 0) {
+        summary = status == PM_OK ? summary_dict(r, &a->summary) : pmpy_raise(r->state, &err);
+    }
+    pm_corpus_free(r->corpus);
+    return summary;
+}
+
+const char pmpy_count_doc[] = "Counts words or merges counts: the inside of piecemill.count_corpus and merge_counts, which check the arguments.";
+
+PyObject *pmpy_count(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    return call(module, "count", args, n_args, keywords, run_count);
 }
