@@ -489,6 +489,20 @@ static void compact(pm_fragments *f) {
     }
 }
 
+/* Asks for the memory of what comes next, most likely: the best pair in the heap. */
+static void look_ahead(const merger *m) {
+    if (m->n_heap) {
+        const pair *p = &m->pairs[m->heap[0].pair];
+        for (uint32_t i = 0; i < p->n_places && i < AHEAD; i++) {
+            __builtin_prefetch(&m->cells[p->places[i]]);
+        }
+        if (m->n_heap > 2) {
+            __builtin_prefetch(m->pairs[m->heap[1].pair].places);
+            __builtin_prefetch(m->pairs[m->heap[2].pair].places);
+        }
+    }
+}
+
 static pm_status merge_all(merger *m, size_t wanted, pm_ticker *ticker, pm_error *err) {
     while (m->vocab->n_merges < wanted) {
         uint32_t number;
@@ -496,6 +510,7 @@ static pm_status merge_all(merger *m, size_t wanted, pm_ticker *ticker, pm_error
         if (number == (uint32_t)NONE) {
             break;
         }
+        look_ahead(m);
         PM_TRY(merge_pair(m, number, err));
         if (m->vocab->n_merges % TICK == 0) {
             PM_TRY(pm_ticker_tick(ticker, m->vocab->n_merges, err));
