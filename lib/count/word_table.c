@@ -79,8 +79,6 @@ static inline bool equal(const uint8_t *a, const uint8_t *b, size_t n) {
     return a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1];
 }
 
-bool pm_same_word(const pm_record *a, const pm_record *b) { return a->n == b->n && equal(pm_record_cells(a), pm_record_cells(b), a->n); }
-
 /* A short word as two numbers; 16 bytes can be read at p. */
 static inline void load_short(uint64_t out[2], const uint8_t *p, size_t len) {
     static const uint8_t mask[2 * SHORT] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
@@ -299,6 +297,19 @@ static void enter(pm_word_table *t, uint32_t tag, uint32_t ref) {
     }
     t->slots[at] = (pm_word_slot){tag, ref};
     t->n++;
+}
+
+pm_record *pm_word_table_find(const pm_word_table *t, uint32_t tag, const pm_record *word) {
+    size_t mask = ((size_t)1 << t->bits) - 1, at = tag >> (32 - t->bits);
+    for (; t->slots[at].ref; at = (at + 1) & mask) {
+        if (t->slots[at].tag == tag) {
+            pm_record *record = pm_word_record(t, t->slots[at].ref);
+            if (record->n == word->n && equal(pm_record_cells(record), pm_record_cells(word), word->n)) {
+                return record;
+            }
+        }
+    }
+    return NULL;
 }
 
 /* ---------------------------------------------------------------- eviction ---- */

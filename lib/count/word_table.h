@@ -62,6 +62,7 @@ void pm_word_table_release(pm_word_table *t);
 
 pm_record *pm_word_record(const pm_word_table *t, uint32_t ref);
 static inline pm_word_documents *pm_word_documents_of(const pm_record *r) { return (void *)((uint8_t *)r + pm_record_bytes(r->n, 1)); }
-bool pm_same_word(const pm_record *a, const pm_record *b);
+/* The table's record of the word that another table's record is of; NULL: it has none. */
+pm_record *pm_word_table_find(const pm_word_table *t, uint32_t tag, const pm_record *word);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * The calling thread reads blocks of documents, every thread cuts blocks into pre-tokens and counts them in a table of its own (word_table.c), so
  * that nothing is shared while it matters. A word that several threads met then stands in several tables; a last parallel pass over
- * ranges of the hash adds those up and kills the doubles. Then all records go to the store. */
+ * ranges of the hash looks each word up in the tables before its own, adds it to the first that has it, and kills the double: a range of hashes is
+ * a range of every index, so both are read from front to back. Then all records go to the store. */
 #include "count/words.h"
 
 #include "count/word_table.h"
@@ -118,46 +119,11 @@ static pm_status read_all(counting *c, pm_error *err) {
 
 /* ---------------------------------------------------------------- adding up what several threads counted ---- */
 
-typedef struct found {
-    uint32_t tag;
-    unsigned thread;
-    pm_record *record; /* NULL: empty */
-} found;
-
 typedef struct adding {
     pm_word_table *tables;
     unsigned threads;
     uint64_t *distinct; /* of each shard */
 } adding;
-
-/* The words of one shard, of all threads. */
-typedef struct gather {
-    const pm_word_table *t; /* whose words are visited */
-    unsigned thread;
-    found *slots;
-    size_t mask, n; /* n: words in all tables */
-    uint64_t distinct;
-} gather;
-
-/* Calls visit for the words of a shard: those from the shard's place in the index on, and those pushed behind its end. */
-static void each_of_shard(const pm_word_table *t, uint32_t shard, void (*visit)(gather *, pm_word_slot), gather *g) {
-    size_t mask = ((size_t)1 << t->bits) - 1;
-    size_t start = (size_t)shard << (t->bits - SHARD_BITS), n = (size_t)1 << (t->bits - SHARD_BITS);
-    for (size_t i = 0; i <= mask; i++) {
-        pm_word_slot s = t->slots[(start + i) & mask];
-        if (i >= n && !s.ref) {
-            return;
-        }
-        if (s.ref && s.tag >> (32 - SHARD_BITS) == shard) {
-            visit(g, s);
-        }
-    }
-}
-
-static void count_word_of_shard(gather *g, pm_word_slot s) {
-    (void)s;
-    g->n++;
-}
 
 static void move_counts(const pm_word_table *t, pm_record *to, pm_record *from) {
     if (to->weight <= UINT32_MAX - from->weight) {
@@ -169,44 +135,37 @@ static void move_counts(const pm_word_table *t, pm_record *to, pm_record *from) 
     }
 }
 
-/* Adds the word to an equal one of another thread that is there already, or puts it in. */
-static void gather_word(gather *g, pm_word_slot s) {
-    pm_record *record = pm_word_record(g->t, s.ref);
-    size_t at = (s.tag * UINT32_C(0x9E3779B1)) & g->mask; /* the top bits are alike in a shard */
-    for (; g->slots[at].record; at = (at + 1) & g->mask) {
-        const found *f = &g->slots[at];
-        if (f->tag == s.tag && f->thread != g->thread && pm_same_word(f->record, record)) {
-            move_counts(g->t, f->record, record);
-            return;
+/* Adds a word of table `own` to the first table before it that has it. False: none has. */
+static bool give_away(const adding *a, unsigned own, pm_word_slot s) {
+    pm_record *record = pm_word_record(&a->tables[own], s.ref);
+    for (unsigned i = 0; i < own; i++) {
+        pm_record *other = pm_word_table_find(&a->tables[i], s.tag, record);
+        if (other) {
+            move_counts(&a->tables[own], other, record);
+            return true;
         }
     }
-    g->slots[at] = (found){s.tag, g->thread, record};
-    g->distinct++;
+    return false;
 }
 
+/* The words of a shard stand in the index from its place on, and some are pushed behind its end. */
 static pm_status add_shard(void *ctx, unsigned thread, size_t shard, pm_error *err) {
-    adding *a = ctx;
-    gather g = {0};
+    const adding *a = ctx;
     (void)thread;
-    for (unsigned i = 0; i < a->threads; i++) {
-        each_of_shard(&a->tables[i], (uint32_t)shard, count_word_of_shard, &g);
+    (void)err;
+    for (unsigned own = 0; own < a->threads; own++) {
+        const pm_word_table *t = &a->tables[own];
+        size_t mask = ((size_t)1 << t->bits) - 1, n = (size_t)1 << (t->bits - SHARD_BITS), start = shard * n;
+        for (size_t i = 0; i <= mask; i++) {
+            pm_word_slot s = t->slots[(start + i) & mask];
+            if (i >= n && !s.ref) {
+                break;
+            }
+            if (s.ref && s.tag >> (32 - SHARD_BITS) == shard && !give_away(a, own, s)) {
+                a->distinct[shard]++;
+            }
+        }
     }
-    size_t cap = 16;
-    while (cap < 2 * g.n) {
-        cap *= 2;
-    }
-    g.slots = pm_calloc(cap, sizeof *g.slots);
-    if (!g.slots) {
-        return pm_fail_memory(err);
-    }
-    g.mask = cap - 1;
-    for (unsigned i = 0; i < a->threads; i++) {
-        g.t = &a->tables[i];
-        g.thread = i;
-        each_of_shard(g.t, (uint32_t)shard, gather_word, &g);
-    }
-    a->distinct[shard] = g.distinct;
-    pm_free(g.slots);
     return PM_OK;
 }
 
