@@ -652,6 +652,15 @@ else
     skip "no CC or PM_LIBRARY for the README's C"
 fi
 
+# All commands of the guide to training.
+if [ -s readme/corpora/en.txt ]; then
+    sed -n '/^```sh$/,/^```$/p' "$source/docs/training.md" | sed '/^```/d' > readme/guide
+    if [ "$(grep -c '^piecemill' readme/guide)" -ge 25 ]; then pass; else fail "no commands in docs/training.md"; fi
+    if (cd readme && sh -e ./guide) > out 2> err < /dev/null; then pass; else fail "the commands of docs/training.md: $(tail -n 3 err)"; fi
+else
+    skip "no corpora/ for the commands of docs/training.md"
+fi
+
 # ---------------------------------------------------------------- count files
 
 head -c 100000 zh.txt > a.txt && head -c 100000 en.txt > b.txt

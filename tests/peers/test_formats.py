@@ -46,7 +46,7 @@ def bpe(corpus):
 
 
 PATTERNS = ["", "gpt2", "cl100k_base", "o200k_base", "llama3", "qwen2", "deepseek_v3", "kimi_k2", "tekken",
-            "superbpe", "scripts", ("o200k_base", "scripts"), (r"\p{N}", r"[a-z]+|\s+"), r"(?i:'s)|\p{Lu}?\p{Ll}+|\s+(?!\S)|[^\s]"]
+            "superbpe", "scripts", ("o200k_base", "scripts"), (r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))", "gpt2"), (r"\p{N}", r"[a-z]+|\s+"), r"(?i:'s)|\p{Lu}?\p{Ll}+|\s+(?!\S)|[^\s]"]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

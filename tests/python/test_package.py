@@ -163,6 +163,15 @@ def test_the_readmes_python(tmp_path):
     assert done.returncode == 0, done.stderr.decode()
 
 
+def test_the_python_of_the_guide_to_training(tmp_path):
+    with open(os.path.join(ROOT, "docs", "training.md"), encoding="utf-8") as file:
+        code = re.search(r"^```python\n(.*?)^```", file.read(), re.M | re.S).group(1)
+    os.symlink(os.path.join(ROOT, "corpora"), tmp_path / "corpora")
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    assert os.path.exists(tmp_path / "tokenizer.json") and b"documents" in done.stdout
+
+
 # ---- the command ----
 
 
