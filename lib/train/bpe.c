@@ -45,6 +45,9 @@ typedef struct course {
     size_t done, before;  /* merges at the end of the last phase, and of the one before it */
     size_t wanted;
     uint32_t last_but_one;
+    uint64_t room;        /* what fragments may cost; UINT64_MAX: no bound */
+    uint64_t allowed;     /* counts of pairs at or above the threshold, in all, that may not cost more; UINT64_MAX: not known */
+    uint32_t floor;       /* a threshold below this cost too much; 0: none did */
 } course;
 
 /* Where the last wanted merge will be found, judging by the last two phases: the number of merges grows as a power of 1 / threshold. 0:
@@ -63,11 +66,10 @@ static uint32_t in_sight(const course *c, const pm_bpe_plan *plan) {
     return end < c->last && end * 1.6 * plan->ratio > c->last ? (uint32_t)end : 0;
 }
 
-static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, const course *c) {
-    if (pm_bpe_words_cells(words) < plan->small_cells) {
-        return c->least;
-    }
-    uint32_t highest = pm_bpe_words_highest(words), t = pm_bpe_words_threshold(words, plan->share);
+/* What would be best if memory were no matter. */
+static uint32_t wished_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, const course *c) {
+    uint64_t all = pm_bpe_words_mass(words, 0);
+    uint32_t highest = pm_bpe_words_highest(words), t = pm_bpe_words_threshold(words, (uint64_t)(plan->share * (double)all));
     if (c->last && t < c->last / plan->ratio) {
         t = c->last / plan->ratio;
     }
@@ -80,24 +82,59 @@ static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *pla
     if (c->last && t > c->last / 2) {
         t = c->last / 2; /* what the shared slots promise may be nothing: go down in any case */
     }
+    return t;
+}
+
+static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, const course *c) {
+    uint32_t t = pm_bpe_words_cells(words) < plan->small_cells ? c->least : wished_threshold(words, plan, c);
+    uint32_t fits = c->allowed == UINT64_MAX ? 0 : pm_bpe_words_threshold(words, c->allowed);
+    fits = fits < c->floor ? c->floor : fits;
+    t = t < fits ? fits : t;
+    if (c->last && t >= c->last) {
+        t = c->last - 1;
+    }
     return t > c->least ? t : c->least;
 }
 
-static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan,
+/* After a cut with this threshold, which was raised to `got`: what can be asked for next time. */
+static pm_status learn_from_cut(course *c, const pm_bpe_words *words, uint32_t asked, uint32_t got, uint64_t cost, pm_error *err) {
+    uint32_t end = c->last ? c->last : pm_bpe_words_highest(words);
+    uint64_t mass = pm_bpe_words_mass(words, asked);
+    c->floor = 0;
+    if (c->room == UINT64_MAX) {
+        return PM_OK;
+    }
+    c->allowed = got > asked ? mass / 2 : (uint64_t)((double)mass * 0.7 * (double)c->room / (double)(cost + 1));
+    if (got > asked && got >= end) { /* for nothing */
+        if (asked + 1 >= end) {
+            return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: its most frequent pairs alone make more fragments of words "
+                           "than fit into %llu bytes", (unsigned long long)c->room);
+        }
+        c->floor = asked + (end - asked + 1) / 2;
+    }
+    return PM_OK;
+}
+
+static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan, uint64_t room,
                             pm_ticker *ticker, pm_error *err) {
-    course c = {.least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1, .wanted = wanted};
+    course c = {.least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1,
+                .wanted = wanted, .done = vocab->n_merges, .room = room, .allowed = UINT64_MAX};
     pm_fragments *fragments;
     while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && c.last != c.least) {
-        uint32_t threshold = next_threshold(words, plan, &c);
-        PM_TRY(pm_bpe_words_cut(words, &threshold, ticker, &fragments, err));
+        uint32_t asked = next_threshold(words, plan, &c), threshold = asked;
+        uint64_t cost;
+        PM_TRY(pm_bpe_words_cut(words, &threshold, &cost, ticker, &fragments, err));
         PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
-        c.last_but_one = c.last;
-        c.last = threshold;
-        c.before = c.done;
-        c.done = vocab->n_merges;
+        PM_TRY(learn_from_cut(&c, words, asked, threshold, cost, err));
+        if (!c.last || threshold < c.last) {
+            c.last_but_one = c.last;
+            c.last = threshold;
+            c.before = c.done;
+            c.done = vocab->n_merges;
+        }
         if (threshold != c.least && vocab->n_merges < wanted) {
             uint32_t end = in_sight(&c, plan);
-            PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), end ? end : threshold / plan->ratio, ticker, err));
+            PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), c.last, end ? end : c.last / plan->ratio, ticker, err));
         }
         PM_TRY(pm_ticker_tick(ticker, vocab->n_merges, err));
     }
@@ -108,7 +145,7 @@ pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint
                        const pm_bpe_memory *memory, pm_ticker *ticker, pm_error *err) {
     pm_bpe_words *words;
     PM_TRY(pm_bpe_words_new(&words, store, vocab, threads, memory, ticker, err));
-    pm_status status = run_phases(vocab, words, wanted, min_count, plan, ticker, err);
+    pm_status status = run_phases(vocab, words, wanted, min_count, plan, memory->fragments, ticker, err);
     pm_bpe_words_free(words);
     return status;
 }
@@ -201,15 +238,15 @@ static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, p
 /* With the vocabulary that it begins with, which tells early what cannot be. */
 static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
-    const pm_bpe_memory memory = {UINT64_MAX, UINT64_MAX};
     pm_store *store;
     PM_TRY(pm_train_words(&store, corpus, job, err));
+    pm_store_set_memory(store, job->memory.later_store);
     pm_status status = pm_ticker_phase(&job->ticker, "merge", "merges", wanted, err);
     if (status != PM_OK) {
         pm_store_free(store);
         return status;
     }
-    PM_TRY(pm_bpe_learn(vocab, store, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &memory, &job->ticker, err));
+    PM_TRY(pm_bpe_learn(vocab, store, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &job->memory.phases, &job->ticker, err));
     job->summary.smaller_than_asked = vocab->n_merges < wanted;
     return make_tokenizer(out, vocab, job, err);
 }

@@ -64,15 +64,17 @@ pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_voc
 void pm_bpe_words_free(pm_bpe_words *words);
 /* Cells in all words that have more than one. */
 uint64_t pm_bpe_words_cells(const pm_bpe_words *words);
-/* Of the last counting: sums of counts. The smallest threshold above which at most `share` of all pairs' counts lie; and an upper bound of
- * the highest count of a pair (UINT32_MAX: that or more). */
-uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, double share);
+/* Of the last counting, roughly: the sum of the counts of all pairs that have `from`; the smallest threshold above which that is `mass` at most;
+ * and an upper bound of the highest count of a pair (UINT32_MAX: that or more). */
+uint64_t pm_bpe_words_mass(const pm_bpe_words *words, uint32_t from);
+uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, uint64_t mass);
 uint32_t pm_bpe_words_highest(const pm_bpe_words *words);
 /* Cuts all words at pairs with a count below *threshold, which is raised when the fragments would take too much memory; they are ready for
- * merging down to *threshold, and belong to `words`. */
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
-/* After merging: counts the pairs anew, for a threshold not much below next_threshold (a hint); n_symbols are in use now. */
-pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint64_t next_threshold, pm_ticker *ticker, pm_error *err);
+ * merging down to *threshold, and belong to `words`. *cost is the memory that they and their merging take, in bytes, about. */
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint64_t *cost, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
+/* After merging: counts the pairs anew, for a threshold not much below next_threshold (a hint). n_symbols are in use now; no pair has a count of
+ * `below` or more. */
+pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint32_t below, uint64_t next_threshold, pm_ticker *ticker, pm_error *err);
 
 /* ---- the plan ---- */
 

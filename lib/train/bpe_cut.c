@@ -15,8 +15,9 @@
  *
  * Counting. Nobody needs the exact count of a rare pair, so pairs are counted in an array without keys: slot = pair while symbols are few,
  * else slot = hash(pair), where a slot holds the sum of all pairs that fall into it: never less than the count of any. Cutting at
- * slots below T is then right, and what is wrongly left together is counted exactly in the fragments. Each thread counts for itself in 32 bits
- * that stay at the top once there; T is at most that top. The sums become one bit a slot, "at least T" (live), which fits a cache.
+ * slots below T is then right, and what is wrongly left together is counted exactly in the fragments. Each thread counts for itself, in 32 bits
+ * that stay at the top once there; T is at most that top. No pair has the threshold of the phase before, so when that fits 16 or 8 bits, so do
+ * counts, and the same memory has more slots just when they are needed. The sums become one bit a slot, "at least T" (live), which fits a cache.
  *
  * When the fragments would take more memory than they may, T is raised on the way: bits are cleared, words still to come are cut at more
  * pairs. Fragments found before are then longer than they need be, which does no harm: the phase ends at the raised T, and each pair at
@@ -56,6 +57,7 @@ enum {
 typedef struct shape {
     unsigned bits;  /* slots: 2^bits */
     unsigned shift; /* dense: slot is left << shift | right; 0: hashed */
+    unsigned width; /* bytes of a count: 1, 2 or 4 (dense: 4) */
 } shape;
 
 /* A fragment met and not yet looked up. */
@@ -81,7 +83,7 @@ enum { ONE = 1, TWO = 2, MORE = 3 };
 static inline result make_result(unsigned kind, uint32_t first, uint32_t last) { return (uint64_t)kind << 62 | (uint64_t)last << 32 | first; }
 
 typedef struct worker {
-    uint32_t *counts; /* of each slot */
+    void *counts; /* of each slot */
     queued queue[QUEUE];
     size_t n_queue;
     pm_fragments fragments;  /* met by this thread */
@@ -180,41 +182,51 @@ INLINE size_t slot_of(uint32_t left, uint32_t right, unsigned bits, unsigned shi
     return (size_t)(((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - bits));
 }
 
-/* How n_symbols are counted for a coming threshold of about `threshold`: few slots are fast, but what falls into a slot by chance must stay
- * below the threshold. All symbols are counted as numbers while they are few. */
-static shape shape_for(const pm_bpe_words *w, uint64_t threshold) {
-    unsigned bits = 8;
-    uint64_t all = 0;
+/* How pairs are counted for a coming threshold of about `threshold`: few slots are fast, but what falls into a slot by chance must stay
+ * below the threshold. All symbols are counted as numbers while they are few. No pair has `below`, so counts may stop there. */
+static shape shape_for(const pm_bpe_words *w, uint32_t below, uint64_t threshold) {
+    unsigned bits = 8, width = below <= UINT8_MAX ? 1 : below <= UINT16_MAX ? 2 : 4;
+    unsigned most = w->max_slot_bits + (width == 1 ? 2 : width == 2 ? 1 : 0);
+    uint64_t all = pm_bpe_words_mass(w, 0);
     while ((size_t)1 << bits < w->n_symbols) {
         bits++;
     }
     if (2 * bits <= DENSE_BITS && 2 * bits <= w->max_slot_bits) {
-        return (shape){2 * bits, bits};
+        return (shape){2 * bits, bits, 4};
     }
-    for (unsigned b = 0; b < BUCKETS; b++) {
-        all += w->mass[b];
+    for (bits = MIN_SLOT_BITS; bits < most && all >> bits > threshold / 2; bits++) {
     }
-    for (bits = MIN_SLOT_BITS; bits < w->max_slot_bits && all >> bits > threshold / 2; bits++) {
-    }
-    return (shape){bits, 0};
+    return (shape){bits, 0, width};
 }
 
-INLINE void add_count(uint32_t *counts, size_t slot, uint32_t weight) {
-    uint32_t sum = counts[slot] + weight;
-    counts[slot] = sum < weight ? UINT32_MAX : sum;
+/* Counts stay at the top once there. */
+INLINE void add_count(void *counts, size_t slot, uint32_t weight, unsigned width) {
+    uint32_t sum;
+    switch (width) {
+    case 1:
+        sum = ((uint8_t *)counts)[slot] + (weight < UINT8_MAX ? weight : UINT8_MAX);
+        ((uint8_t *)counts)[slot] = (uint8_t)(sum < UINT8_MAX ? sum : UINT8_MAX);
+        break;
+    case 2:
+        sum = ((uint16_t *)counts)[slot] + (weight < UINT16_MAX ? weight : UINT16_MAX);
+        ((uint16_t *)counts)[slot] = (uint16_t)(sum < UINT16_MAX ? sum : UINT16_MAX);
+        break;
+    default:
+        sum = ((uint32_t *)counts)[slot] + weight;
+        ((uint32_t *)counts)[slot] = sum < weight ? UINT32_MAX : sum;
+    }
 }
 
 /* ---------------------------------------------------------------- counting ---- */
 
-static void count_bytes(uint32_t *counts, const uint8_t *bytes, size_t n, uint32_t weight) {
+static void count_bytes(void *counts, const uint8_t *bytes, size_t n, uint32_t weight) {
     for (size_t i = 1; i < n; i++) {
-        add_count(counts, (size_t)bytes[i - 1] << 8 | bytes[i], weight);
+        add_count(counts, (size_t)bytes[i - 1] << 8 | bytes[i], weight, 4);
     }
 }
 
 /* Counts the pairs between units; returns the cells. */
-INLINE size_t count_units(const pm_bpe_words *w, uint32_t *counts, const result *results, const pm_record *record, unsigned width, unsigned bits,
-                          unsigned shift) {
+INLINE size_t count_units(const pm_bpe_words *w, void *counts, const result *results, const pm_record *record, unsigned width, shape as) {
     const void *units = pm_record_cells(record);
     size_t n = record->n, cells = 0;
     uint32_t last = 0, symbol, number;
@@ -232,18 +244,18 @@ INLINE size_t count_units(const pm_bpe_words *w, uint32_t *counts, const result 
             end = more[more[0]];
         }
         if (!first) {
-            add_count(counts, slot_of(last, begin, bits, shift), record->weight);
+            add_count(counts, slot_of(last, begin, as.bits, as.shift), record->weight, as.width);
         }
         last = end;
     }
     return cells;
 }
 
-INLINE void count_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, unsigned bits, unsigned shift) {
+INLINE void count_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, shape as) {
     const result *results = w->workers[chunk->mark].results;
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *record = pm_record_at(chunk, at);
-        size_t cells = count_units(w, k->counts, results, record, width, bits, shift);
+        size_t cells = count_units(w, k->counts, results, record, width, as);
         at += pm_record_bytes(record->n, width);
         k->cells += cells > 1 ? cells : 0;
     }
@@ -260,18 +272,29 @@ static void count_byte_records(worker *k, const pm_chunk *chunk) {
     }
 }
 
+/* One copy of the loop for each kind of counts. */
+INLINE void count_unit_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width) {
+    unsigned bits = w->shape.bits, shift = w->shape.shift;
+    if (shift) {
+        count_records(w, k, chunk, width, (shape){bits, shift, 4});
+    } else if (w->shape.width == 4) {
+        count_records(w, k, chunk, width, (shape){bits, 0, 4});
+    } else if (w->shape.width == 2) {
+        count_records(w, k, chunk, width, (shape){bits, 0, 2});
+    } else {
+        count_records(w, k, chunk, width, (shape){bits, 0, 1});
+    }
+}
+
 static pm_status count_chunk(pm_bpe_words *w, worker *k, size_t number, pm_error *err) {
     const pm_chunk *chunk;
-    unsigned bits = w->shape.bits, shift = w->shape.shift;
     PM_TRY(pm_store_get(w->store, number, &k->read, &chunk, err));
     if (w->width == 1) {
         count_byte_records(k, chunk);
-    } else if (w->width == 4) {
-        count_records(w, k, chunk, 4, bits, shift);
-    } else if (shift) {
-        count_records(w, k, chunk, 2, bits, shift);
+    } else if (w->width == 2) {
+        count_unit_records(w, k, chunk, 2);
     } else {
-        count_records(w, k, chunk, 2, bits, 0);
+        count_unit_records(w, k, chunk, 4);
     }
     return PM_OK;
 }
@@ -286,7 +309,7 @@ static void count_inside(const pm_bpe_words *w, worker *k, size_t range) {
             uint32_t left = f->symbols[x->at + s - 1], right = f->symbols[x->at + s];
             left = left < 256 ? w->byte[left] : left;
             right = right < 256 ? w->byte[right] : right;
-            add_count(k->counts, slot_of(left, right, w->shape.bits, w->shape.shift), weight);
+            add_count(k->counts, slot_of(left, right, w->shape.bits, w->shape.shift), weight, w->shape.width);
         }
     }
 }
@@ -314,33 +337,43 @@ static uint64_t bucket_least(unsigned bucket) {
     return bucket < 4 ? bucket : (uint64_t)(4 + (bucket & 3)) << (bucket / 4 - 1);
 }
 
+INLINE uint32_t sum_range(pm_bpe_words *w, size_t start, size_t n, uint64_t *mass, unsigned width) {
+    void *sums = w->workers[0].counts;
+    uint32_t highest = 0;
+    for (unsigned i = 1; i < w->threads; i++) {
+        uint8_t *counts = w->workers[i].counts;
+        for (size_t s = start; s < start + n; s++) {
+            add_count(sums, s, cell(counts, s, width), width);
+        }
+        memset(counts + start * width, 0, n * width);
+    }
+    for (size_t s = start; s < start + n; s++) {
+        uint32_t count = cell(sums, s, width);
+        if (count) {
+            mass[bucket_of(count)] += count;
+            highest = count > highest ? count : highest;
+        }
+    }
+    return highest;
+}
+
 /* Adds a range of all threads' counts into the first thread's, and sums them by size. */
 static pm_status add_range(void *ctx, unsigned thread, size_t range, pm_error *err) {
     pm_bpe_words *w = ctx;
     size_t n = ((size_t)1 << w->shape.bits) / RANGES, start = range * n;
-    uint32_t *sums = w->workers[0].counts, highest = 0;
     uint64_t *mass = w->ranges[range];
     memset(mass, 0, sizeof w->ranges[range]);
-    for (unsigned i = 1; i < w->threads; i++) {
-        uint32_t *counts = w->workers[i].counts;
-        for (size_t s = start; s < start + n; s++) {
-            add_count(sums, s, counts[s]);
-        }
-        memset(counts + start, 0, n * sizeof *counts);
+    switch (w->shape.width) {
+    case 1: w->range_highest[range] = sum_range(w, start, n, mass, 1); break;
+    case 2: w->range_highest[range] = sum_range(w, start, n, mass, 2); break;
+    default: w->range_highest[range] = sum_range(w, start, n, mass, 4);
     }
-    for (size_t s = start; s < start + n; s++) {
-        if (sums[s]) {
-            mass[bucket_of(sums[s])] += sums[s];
-            highest = sums[s] > highest ? sums[s] : highest;
-        }
-    }
-    w->range_highest[range] = highest;
     return pm_ticker_poll(w->ticker, thread, err);
 }
 
 /* Counts all pairs: the sums, and how many cells there are. */
 static pm_status count_all(pm_bpe_words *w, pm_error *err) {
-    memset(w->workers[0].counts, 0, w->count_bytes);
+    memset(w->workers[0].counts, 0, (size_t)w->shape.width << w->shape.bits);
     PM_TRY(pm_parallel(w->threads, pm_store_size(w->store) + RANGES, count_task, w, NULL, err));
     PM_TRY(pm_parallel(w->threads, RANGES, add_range, w, NULL, err));
     memset(w->mass, 0, sizeof w->mass);
@@ -363,14 +396,19 @@ uint64_t pm_bpe_words_cells(const pm_bpe_words *words) { return words->cells; }
 
 uint32_t pm_bpe_words_highest(const pm_bpe_words *words) { return words->highest; }
 
-uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, double share) {
-    double all = 0, above = 0;
-    unsigned bucket = BUCKETS;
-    for (unsigned b = 0; b < BUCKETS; b++) {
-        all += (double)words->mass[b];
+uint64_t pm_bpe_words_mass(const pm_bpe_words *words, uint32_t from) {
+    uint64_t mass = 0;
+    for (unsigned b = bucket_of(from); b < BUCKETS; b++) {
+        mass += words->mass[b];
     }
-    while (bucket > 0 && above + (double)words->mass[bucket - 1] <= share * all) {
-        above += (double)words->mass[--bucket];
+    return mass;
+}
+
+uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, uint64_t mass) {
+    uint64_t above = 0;
+    unsigned bucket = BUCKETS;
+    while (bucket > 0 && above + words->mass[bucket - 1] <= mass) {
+        above += words->mass[--bucket];
     }
     uint64_t least = bucket < BUCKETS ? bucket_least(bucket) : UINT32_MAX;
     return least > UINT32_MAX ? UINT32_MAX : (uint32_t)least;
@@ -378,26 +416,34 @@ uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, double share) {
 
 /* ---------------------------------------------------------------- live pairs ---- */
 
-/* Sets or, when the threshold was raised, clears bits. Others may be reading them. */
-static void mark_live(pm_bpe_words *w, uint32_t threshold) {
-    const uint32_t *counts = w->workers[0].counts;
+INLINE void mark_slots(pm_bpe_words *w, uint32_t threshold, unsigned width) {
+    const void *counts = w->workers[0].counts;
     size_t n = (size_t)1 << w->shape.bits;
     for (size_t i = 0; i < n; i += 64) {
         uint64_t mask = 0;
         for (size_t k = 0; k < 64; k++) {
-            mask |= (uint64_t)(counts[i + k] >= threshold) << k;
+            mask |= (uint64_t)(cell(counts, i + k, width) >= threshold) << k;
         }
         __atomic_store_n(&w->live[i / 64], mask, __ATOMIC_RELAXED);
     }
 }
 
-/* The fragments cost as much as they may for now: doubles the threshold, and lets them have half of what is left. */
+/* Sets or, when the threshold was raised, clears bits. Others may be reading them. */
+static void mark_live(pm_bpe_words *w, uint32_t threshold) {
+    switch (w->shape.width) {
+    case 1: mark_slots(w, threshold, 1); break;
+    case 2: mark_slots(w, threshold, 2); break;
+    default: mark_slots(w, threshold, 4);
+    }
+}
+
+/* The fragments cost as much as they may for now: the threshold goes up by a half, and they may have half of what is left. */
 static pm_status raise_threshold(pm_bpe_words *w, worker *k, pm_error *err) {
     pthread_mutex_lock(&w->raising);
     uint32_t threshold = w->threshold;
     bool raise = threshold == k->seen_threshold, can = threshold < UINT32_MAX;
     if (raise && can) {
-        threshold = threshold < UINT32_MAX / 2 ? 2 * threshold : UINT32_MAX;
+        threshold = threshold < UINT32_MAX / 2 ? threshold + threshold / 2 + 1 : UINT32_MAX;
         mark_live(w, threshold);
         w->threshold = threshold;
     }
@@ -714,24 +760,27 @@ static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
         k->n_results = k->fragments.n;
         PM_TRY(pm_fragments_join(&w->workers[0].fragments, &k->fragments, w->cell_width, k->numbers, err));
         pm_fragments_release(&k->fragments);
-        PM_TRY(pm_fragments_init(&k->fragments, err));
     }
     w->workers[0].n_results = w->workers[0].fragments.n;
     return PM_OK;
 }
 
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, pm_ticker *ticker, pm_fragments **fragments, pm_error *err) {
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint64_t *cost, pm_ticker *ticker, pm_fragments **fragments, pm_error *err) {
     words->ticker = ticker;
     words->threshold = *threshold;
     mark_live(words, *threshold);
     for (unsigned i = 0; i < words->threads; i++) {
         worker *k = &words->workers[i];
-        pm_fragments_clear(&k->fragments);
-        k->room = words->room / 2;
+        PM_TRY(pm_fragments_begin(&k->fragments, err));
+        k->room = words->room / 4 * 3;
         k->seen_threshold = *threshold;
     }
     words->next_width = words->cell_width == 1 ? 2 : words->cell_width;
     PM_TRY(cut_all(words, err));
+    *cost = 0;
+    for (unsigned i = 0; i < words->threads; i++) {
+        *cost += pm_fragments_cost(&words->workers[i].fragments);
+    }
     PM_TRY(join_fragments(words, err));
     PM_TRY(pm_fragments_decode(&words->workers[0].fragments, words->cell_width, words->rank, err));
     words->width = words->next_width;
@@ -789,7 +838,7 @@ static pm_status list_results(pm_bpe_words *w, pm_error *err) {
     return PM_OK;
 }
 
-pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint64_t next_threshold, pm_ticker *ticker, pm_error *err) {
+pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint32_t below, uint64_t next_threshold, pm_ticker *ticker, pm_error *err) {
     words->ticker = ticker;
     words->n_symbols = n_symbols;
     words->cell_width = n_symbols <= NARROW ? 2 : 4;
@@ -799,7 +848,7 @@ pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint64_t nex
         words->workers[i].buffer = NULL;
     }
     PM_TRY(list_results(words, err));
-    words->shape = shape_for(words, next_threshold);
+    words->shape = shape_for(words, below, next_threshold);
     PM_TRY(count_all(words, err));
     pm_fragments_free_cells(&words->workers[0].fragments);
     return PM_OK;
@@ -899,14 +948,13 @@ static pm_status init_worker(pm_bpe_words *w, worker *k, pm_error *err) {
     if (!k->counts) {
         return pm_fail_memory(err);
     }
-    PM_TRY(alloc_results(k, err));
-    return pm_fragments_init(&k->fragments, err);
+    return alloc_results(k, err);
 }
 
 static pm_status init(pm_bpe_words *w, const pm_bpe_vocab *vocab, const pm_bpe_memory *memory, pm_error *err) {
     choose_slots(w, memory->counts);
     w->workers = pm_calloc(w->threads, sizeof *w->workers);
-    w->live = pm_calloc((size_t)1 << w->max_slot_bits >> 6, sizeof *w->live);
+    w->live = pm_calloc((size_t)4 << w->max_slot_bits >> 6, sizeof *w->live);
     if (!w->workers || !w->live) {
         return pm_fail_memory(err);
     }
@@ -918,13 +966,13 @@ static pm_status init(pm_bpe_words *w, const pm_bpe_vocab *vocab, const pm_bpe_m
         w->byte[i] = pm_byte_order[i];
     }
     w->width = w->cell_width = 1;
-    w->shape = (shape){16, 8};
+    w->shape = (shape){16, 8, 4};
     if (vocab->n_merges) {
         w->n_symbols = pm_bpe_vocab_size(vocab);
         w->width = w->cell_width = w->n_symbols <= NARROW ? 2 : 4;
         PM_TRY(replay_all(w, vocab, err));
         w->mass[0] = pm_store_bytes(w->store); /* about as much as there is to count */
-        w->shape = shape_for(w, 0);
+        w->shape = shape_for(w, UINT32_MAX, 0);
     }
     return count_all(w, err);
 }

@@ -19,17 +19,17 @@ const uint8_t pm_fragment_masks[PM_FRAGMENT_SHORT + 1][PM_FRAGMENT_SHORT] = {
     ONES(1), ONES(2), ONES(3), ONES(4), ONES(5), ONES(6), ONES(7), ONES(8), ONES(9), ONES(10), ONES(11), ONES(12), ONES(13), ONES(14), ONES(15), ONES(16),
 };
 
-pm_status pm_fragments_init(pm_fragments *f, pm_error *err) {
+pm_status pm_fragments_begin(pm_fragments *f, pm_error *err) {
+    pm_free(f->slots);
     f->bits = FIRST_BITS;
-    f->slots = pm_calloc((size_t)1 << f->bits, sizeof *f->slots);
-    return f->slots ? PM_OK : pm_fail_memory(err);
-}
-
-void pm_fragments_clear(pm_fragments *f) {
+    while (f->n >> 2 >> f->bits) {
+        f->bits++;
+    }
     f->n = 0;
     f->sum = 0;
     f->keys.len = 0;
-    memset(f->slots, 0, sizeof *f->slots << f->bits);
+    f->slots = pm_calloc((size_t)1 << f->bits, sizeof *f->slots);
+    return f->slots ? PM_OK : pm_fail_memory(err);
 }
 
 void pm_fragments_release(pm_fragments *f) {
@@ -156,6 +156,8 @@ static uint32_t value_at(const void *cells, size_t i, unsigned width) {
 pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_error *err) {
     const pm_bpe_cell border = {(uint32_t)PM_BPE_BORDER, 1, 0};
     size_t n = 0;
+    pm_free(f->slots);
+    f->slots = NULL;
     PM_TRY(pm_grow((void **)&f->cells, &f->cap_cells, f->sum + 1, sizeof *f->cells, err));
     f->cells[n++] = border;
     for (size_t i = 0; i < f->n; i++) {

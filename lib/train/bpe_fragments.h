@@ -31,8 +31,8 @@ static inline void pm_fragment_key_short(pm_fragment_key *k, const void *cells, 
     k->hash = pm_fragment_hash(k->key[0], k->key[1], n);
 }
 
-pm_status pm_fragments_init(pm_fragments *f, pm_error *err);
-void pm_fragments_clear(pm_fragments *f); /* keeps the memory */
+/* Begins anew, with {0} or a used one, whose size is taken for a hint. */
+pm_status pm_fragments_begin(pm_fragments *f, pm_error *err);
 void pm_fragments_release(pm_fragments *f);
 
 static inline uint32_t pm_fragment_tag(uint64_t hash) { return (uint32_t)(hash >> 32); }
@@ -58,6 +58,6 @@ pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *s
 /* When what came of the merging has been taken. */
 void pm_fragments_free_cells(pm_fragments *f);
 /* An upper bound of the memory that the fragments take, or will take when they are merged, in bytes. */
-static inline uint64_t pm_fragments_cost(const pm_fragments *f) { return (uint64_t)f->n * 96 + f->sum * 32; }
+static inline uint64_t pm_fragments_cost(const pm_fragments *f) { return (uint64_t)f->n * 72 + f->sum * 28; }
 
 #endif

@@ -245,9 +245,11 @@ static pm_status prepare_words(pm_train_job *job, const pm_corpus *corpus, pm_er
 }
 
 pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err) {
+    bool bpe = job->o.algorithm == PM_ALGORITHM_BPE;
     pm_ticker_init(&job->ticker, job->o.progress, job->o.progress_user, job->o.memory_limit);
     if (corpus) {
-        pm_corpus_limit_documents(corpus, job->o.memory_limit / 2); /* half: a line of JSON and its text are held at once */
+        /* half: a line of JSON and its text are held at once; in BPE there are tables beside them */
+        pm_corpus_limit_documents(corpus, job->o.memory_limit / (bpe ? 8 : 2));
         pm_corpus_watch(corpus, &job->ticker);
         if (pm_corpus_removes_duplicates(corpus)) { /* a half for the hashes of documents, a half for the trainer */
             job->o.memory_limit /= 2;
@@ -255,7 +257,12 @@ pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err
         }
         job->summary.lines_split = pm_corpus_splits_lines(corpus);
     }
-    return job->o.algorithm == PM_ALGORITHM_BPE ? prepare_words(job, corpus, err) : PM_OK;
+    if (!bpe) {
+        return PM_OK;
+    }
+    bool halved = corpus && pm_corpus_removes_duplicates(corpus);
+    PM_TRY(pm_train_memory_share(&job->memory, job->o.memory_limit, halved, job->o.threads, job->o.n_vocab_sizes ? job->o.vocab_sizes[0] : 0, err));
+    return prepare_words(job, corpus, err);
 }
 
 void pm_train_job_end(pm_train_job *job, pm_corpus *corpus) {

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "corpus/corpus.h"
 #include "model/model.h"
+#include "train/memory.h"
 
 /* Options after checking: defaults filled in, special tokens known to be distinct and not empty, sizes known to hold them. */
 typedef struct pm_train_job {
@@ -16,6 +17,7 @@ typedef struct pm_train_job {
     pm_ticker ticker;
     pm_train_summary summary;
     pm_buf corpus_settings; /* BPE: "key=value" lines that say how the corpus became documents, ended by a NUL; they begin with split */
+    pm_train_memory memory; /* BPE */
     bool count_documents;   /* BPE: count too in how many documents each word is */
 } pm_train_job;
 

@@ -146,12 +146,8 @@ pm_status pm_train_open_counts(pm_train_job *job, pm_error *err) {
 
 /* ---------------------------------------------------------------- counting ---- */
 
-/* A third of the limit each for the tables of counting (later sorting), for the store, and for everything else. */
-static uint64_t share(const pm_train_job *job) { return job->o.memory_limit / 3; }
-static uint64_t store_room(const pm_train_job *job) { return job->o.memory_limit ? share(job) : UINT64_MAX; }
-
 pm_count_work pm_train_count_work(pm_train_job *job) {
-    return (pm_count_work){job->o.threads, job->o.memory_limit ? share(job) : UINT64_MAX, job->o.tmpdir, &job->ticker};
+    return (pm_count_work){job->o.threads, job->memory.sorting, job->o.tmpdir, &job->ticker};
 }
 
 static pm_status count_into(pm_store *store, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
@@ -160,7 +156,7 @@ static pm_status count_into(pm_store *store, pm_corpus *corpus, pm_train_job *jo
                                 .specials = o->special_tokens,
                                 .n_specials = o->n_special_tokens,
                                 .threads = o->threads,
-                                .memory = share(job),
+                                .memory = job->memory.tables,
                                 .documents = job->count_documents,
                                 .max_count_per_document = o->max_count_per_document};
     pm_word_counts words;
@@ -177,7 +173,7 @@ static pm_status count_into(pm_store *store, pm_corpus *corpus, pm_train_job *jo
 }
 
 pm_status pm_train_count(pm_store **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
-    PM_TRY(pm_store_new(out, store_room(job), job->o.tmpdir, err));
+    PM_TRY(pm_store_new(out, job->memory.store, job->o.tmpdir, err));
     pm_status status = count_into(*out, corpus, job, err);
     if (status != PM_OK) {
         pm_store_free(*out);
@@ -192,7 +188,7 @@ static pm_status read_counts(pm_store **out, pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
     pm_count_work work = pm_train_count_work(job);
     pm_count_totals totals;
-    PM_TRY(pm_count_files_read(out, o->counts, o->n_counts, o->min_documents, store_room(job), &totals, &work, err));
+    PM_TRY(pm_count_files_read(out, o->counts, o->n_counts, o->min_documents, job->memory.store, &totals, &work, err));
     job->summary.documents = totals.documents;
     job->summary.bytes = totals.bytes;
     job->summary.words = totals.words;
@@ -218,7 +214,7 @@ pm_status pm_train_words(pm_store **out, pm_corpus *corpus, pm_train_job *job, p
     }
     pm_count_work work = pm_train_count_work(job);
     pm_store *all = *out;
-    pm_status status = pm_count_store_filter(out, all, job->o.min_documents, store_room(job), &work, err);
+    pm_status status = pm_count_store_filter(out, all, job->o.min_documents, job->memory.store, &work, err);
     pm_store_free(all);
     return status;
 }

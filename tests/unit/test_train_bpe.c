@@ -599,7 +599,7 @@ START_TEST(a_line_longer_than_the_memory_limit_is_not_read) {
     pm_tokenizer *tok;
     char *text = calloc(LEN, 1);
     memcpy(text, "\n\n", 2);
-    o.memory_limit = 4 << 20;
+    o.memory_limit = 32 << 20;
     for (size_t i = 0; i < 2; i++) {
         pm_corpus *corpus;
         uint64_t done, total;
