@@ -39,7 +39,7 @@ static const cli_option options[] = {
     {OPT_MIN_DOCUMENTS, "min-documents", "N", "bpe: leave out pre-tokens that are in fewer documents"},
     {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "bpe: of a pre-token's occurrences in a document count no more"},
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
-    {OPT_MEMORY, "memory-limit", "SIZE", "stop rather than use more memory: 500M, 2G"},
+    {OPT_MEMORY, "memory-limit", "SIZE", "use no more memory (BPE goes on in files, BytePiece stops): 500M, 2G"},
     {OPT_MEMORY, "memory", "SIZE", NULL},
     {OPT_TMPDIR, "tmpdir", "DIR", "for temporary files [$TMPDIR, else /tmp]"},
     {OPT_NGRAM_ORDER, "ngram-order", "N", "bytepiece: longest n-gram of the model, 1 to 7 [6]"},

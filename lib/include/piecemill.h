@@ -278,7 +278,8 @@ typedef struct pm_train_options {
     pm_layout layout;
     uint64_t min_count;             /* a pair (BPE) or n-gram and piece (BytePiece) seen less often is not used; see PM_MIN_COUNT_DEFAULT */
     unsigned threads;               /* 0: as many as pm_default_threads() */
-    uint64_t memory_limit;          /* bytes above what the process held at the start; 0: none. This version does not spill: it stops with PM_LIMIT */
+    uint64_t memory_limit;          /* bytes above what the process held at the start; 0: none. BPE goes on in temporary files, with the same result; it wants
+                                       24 MB and 4 MB a thread. BytePiece, and what cannot be done in so little, stops with PM_LIMIT */
     const char *tmpdir;             /* for temporary files; NULL: $TMPDIR, else /tmp */
     uint32_t ngram_order;           /* BytePiece: 1 to 7; 0: 6 */
     uint32_t max_piece_length;      /* in bytes; 0: 36 (BytePiece), no limit (BPE: pieces of N bytes are tokenizers' max_token_length=N + 1) */

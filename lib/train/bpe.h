@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "count/store.h"
 #include "train/bpe_vocab.h"
+#include "train/memory.h"
 
 /* ---- fragments: what is left of the words when they are cut at every rare pair, equal ones added up ---- */
 
@@ -50,12 +51,6 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
 /* ---- passes over all words ---- */
 
 typedef struct pm_bpe_words pm_bpe_words;
-
-/* What the passes may take, in bytes, beside the store: UINT64_MAX is no bound. */
-typedef struct pm_bpe_memory {
-    uint64_t counts;    /* the arrays of counts of all threads; 256 KB a thread at least */
-    uint64_t fragments; /* and their merging */
-} pm_bpe_memory;
 
 /* Takes over a store with records of bytes (width 1), also on failure. Brings them to the vocabulary's merges, if it has any, and counts the pairs
  * for the first time. */

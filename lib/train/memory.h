@@ -2,7 +2,13 @@
 #ifndef PM_TRAIN_MEMORY_H
 #define PM_TRAIN_MEMORY_H
 
-#include "train/bpe.h"
+#include "base/error.h"
+
+/* What the passes over words may take, in bytes, beside the store: UINT64_MAX is no bound. */
+typedef struct pm_bpe_memory {
+    uint64_t counts;    /* the arrays of counts of all threads; 256 KB a thread at least */
+    uint64_t fragments; /* and their merging */
+} pm_bpe_memory;
 
 /* In bytes. Without a limit `tables` is 0, which is no bound there, and all others UINT64_MAX. */
 typedef struct pm_train_memory {

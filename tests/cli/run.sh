@@ -311,7 +311,8 @@ fi
 
 # One that does not fit into the memory allowed is not even read.
 head -c 64000000 /dev/zero > zeros.txt
-call 3 "zeros.txt: memory_limit is too small for the document" train -q -a bpe -v 300 --memory-limit 8M -o x.piecemill zeros.txt
+call 3 "zeros.txt: memory_limit is too small for the document" train -q -a bpe -v 300 --threads 1 --memory-limit 32M -o x.piecemill zeros.txt
+call 3 "memory_limit of 8388608 bytes is too small: with 2 threads it must be 33554432 at least" train -q -a bpe -v 300 --threads 2 --memory-limit 8M -o x.piecemill zeros.txt
 lacks x
 
 # Models: missing, a folder, empty, cut off anywhere, not a model.

@@ -355,12 +355,22 @@ def test_a_line_longer_than_the_memory_limit(tmp_path):
         file.truncate(64 << 20)
     for algorithm in ("bpe", "bytepiece"):
         with pytest.raises(piecemill.LimitError, match="memory_limit is too small for the document"):
-            piecemill.train(path, algorithm, 300, memory_limit="8M")
+            piecemill.train(path, algorithm, 300, memory_limit="32M", threads=1)
 
 
-def test_memory_limit_is_kept():
-    with pytest.raises(piecemill.LimitError):
-        train((os.urandom(1 << 16).hex() for _ in range(400)), vocab_size=20_000, memory_limit="1M", pattern="gpt2")
+def test_a_memory_limit_too_small_to_work_in():
+    with pytest.raises(piecemill.LimitError, match="with 2 threads it must be 33554432 at least"):
+        train(vocab_size=300, memory_limit="1M", threads=2)
+    with pytest.raises(piecemill.LimitError, match="with 1 threads and remove_duplicates it must be 58720256 at least"):
+        train(vocab_size=300, memory_limit="32M", threads=1, remove_duplicates=True)
+
+
+def test_a_memory_limit_that_needs_files(tmp_path):
+    lines = [b" ".join(b"%x" % (i * k * 2654435761 % (1 << 40)) for k in range(1, 200)) + b"\n" for i in range(4000)]
+    small = piecemill.train_from_iterator(lines, "bpe", 2000, pattern="gpt2", memory_limit="32M", threads=2, tmpdir=tmp_path)
+    assert small.merges == piecemill.train_from_iterator(lines, "bpe", 2000, pattern="gpt2").merges
+    with pytest.raises(FileNotFoundError, match="none"):
+        piecemill.train_from_iterator(lines, "bpe", 2000, pattern="gpt2", memory_limit="32M", threads=2, tmpdir=tmp_path / "none")
 
 
 # ---- patterns ----

@@ -223,6 +223,42 @@ START_TEST(plans_and_threads_do_not_show) {
 }
 END_TEST
 
+/* Fragments that take too much raise the threshold on the way, in every phase. */
+START_TEST(bounds_of_memory_do_not_show) {
+    static const uint64_t fragments[] = {UINT64_MAX, 8 << 20, 6 << 20, 4 << 20};
+    pm_bpe_vocab first = {0};
+    for (unsigned i = 0; i < sizeof fragments / sizeof *fragments; i++) {
+        pm_records records = random_text(11, 20000);
+        pm_bpe_memory memory = {i ? 1 << 20 : UINT64_MAX, fragments[i]};
+        pm_bpe_vocab vocab;
+        pm_ticker ticker;
+        pm_ticker_init(&ticker, NULL, NULL, 0);
+        assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
+        assert_ok(pm_bpe_learn(&vocab, store_of(&records, i ? 0 : UINT64_MAX), 3000, 5, 1 + i % 3, &plans[1], &memory, &ticker, &err));
+        ck_assert_uint_eq(vocab.n_merges, 3000);
+        if (i == 0) {
+            first = vocab;
+            continue;
+        }
+        ck_assert_mem_eq(vocab.merges, first.merges, 3000 * sizeof *first.merges);
+        pm_bpe_vocab_release(&vocab);
+    }
+    pm_bpe_vocab_release(&first);
+}
+END_TEST
+
+START_TEST(fragments_that_cannot_be_held_are_an_error) {
+    pm_records records = random_text(11, 20000);
+    pm_bpe_memory memory = {1 << 20, 2000};
+    pm_bpe_vocab vocab;
+    pm_ticker ticker;
+    pm_ticker_init(&ticker, NULL, NULL, 0);
+    assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
+    assert_fails(pm_bpe_learn(&vocab, store_of(&records, 0), 3000, 5, 2, &plans[1], &memory, &ticker, &err), PM_LIMIT, "memory_limit is too small");
+    pm_bpe_vocab_release(&vocab);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- counting ---- */
 
 static pm_corpus *corpus_of(const pm_bytes *docs, size_t n) {
@@ -570,23 +606,56 @@ START_TEST(training_is_cancelled_inside_a_document) {
 }
 END_TEST
 
-START_TEST(the_memory_limit_is_an_error) {
-    enum { LEN = 8 << 20 };
-    uint32_t size = 300;
+START_TEST(a_memory_limit_too_small_to_work_in_says_so) {
+    uint32_t size = 300, large = 1 << 20;
     pm_train_options o = options_for(&size);
     pm_tokenizer *tok;
+    o.threads = 2;
+    o.memory_limit = (32 << 20) - 1;
+    pm_corpus *corpus = corpus_of(&(pm_bytes){(const uint8_t *)"some text", 9}, 1);
+    assert_fails(pm_train(&tok, 1, corpus, &o, &err), PM_LIMIT, "with 2 threads it must be 33554432 at least");
+    o.memory_limit++;
+    o.vocab_sizes = &large;
+    assert_fails(pm_train(&tok, 1, corpus, &o, &err), PM_LIMIT, "it must be 230162432 at least");
+    o.vocab_sizes = &size;
+    assert_ok(pm_train(&tok, 1, corpus, &o, &err));
+    pm_tokenizer_free(tok);
+    pm_corpus_free(corpus);
+}
+END_TEST
+
+/* Counting, store, counts and fragments all reach their bounds here. */
+START_TEST(a_memory_limit_does_not_show) {
+    enum { LEN = 8 << 20 };
+    uint32_t size = 2000;
+    pm_train_options o = options_for(&size);
+    pm_tokenizer *tok[2];
     uint64_t state = 3;
     uint8_t *text = malloc(LEN);
     for (size_t i = 0; i < LEN; i++) {
-        text[i] = (uint8_t)('a' + random_word(&state) % 26);
+        uint64_t x = random_word(&state) % 64;
+        text[i] = x % 9 == 0 ? (x ? ' ' : '\n') : (uint8_t)('a' + x * x / 160);
     }
-    const char *none = "";
-    o.patterns = &none;
-    o.memory_limit = 1 << 20;
-    pm_corpus *corpus = corpus_of(&(pm_bytes){text, LEN}, 1);
-    assert_fails(pm_train(&tok, 1, corpus, &o, &err), PM_LIMIT, "memory_limit");
-    pm_corpus_free(corpus);
+    const char *path = temporary_file("many.txt", text, LEN);
+    for (unsigned i = 0; i < 2; i++) {
+        pm_corpus *corpus;
+        assert_ok(pm_corpus_new(&corpus, NULL, &err));
+        assert_ok(pm_corpus_add_file(corpus, path, &err));
+        o.memory_limit = i ? 28 << 20 : 0;
+        o.threads = 1 + !i;
+        assert_ok(pm_train(&tok[i], 1, corpus, &o, &err));
+        pm_corpus_free(corpus);
+    }
     free(text);
+    ck_assert_uint_eq(pm_tokenizer_n_merges(tok[0]), pm_tokenizer_n_merges(tok[1]));
+    for (uint32_t i = 0; i < pm_tokenizer_n_merges(tok[0]); i++) {
+        pm_id a[3], b[3];
+        pm_tokenizer_merge(tok[0], i, &a[0], &a[1], &a[2]);
+        pm_tokenizer_merge(tok[1], i, &b[0], &b[1], &b[2]);
+        ck_assert(a[0] == b[0] && a[1] == b[1] && a[2] == b[2]);
+    }
+    pm_tokenizer_free(tok[0]);
+    pm_tokenizer_free(tok[1]);
 }
 END_TEST
 
@@ -719,6 +788,8 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, a_pair_that_spells_a_special_token_is_never_merged);
     tcase_add_test(merges, wide_cells_give_the_same_merges);
     tcase_add_test(merges, a_chunk_that_is_full_to_its_end);
+    tcase_add_test(merges, bounds_of_memory_do_not_show);
+    tcase_add_test(merges, fragments_that_cannot_be_held_are_an_error);
     tcase_add_test(merges, plans_and_threads_do_not_show);
     tcase_add_test(call, training_from_documents_equals_the_twin);
     tcase_add_test(call, a_small_corpus_gives_a_small_model_and_says_so);
@@ -728,7 +799,8 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(call, an_empty_corpus_is_an_error);
     tcase_add_test(call, a_callback_sees_phases_and_can_cancel);
     tcase_add_test(call, training_is_cancelled_inside_a_document);
-    tcase_add_test(call, the_memory_limit_is_an_error);
+    tcase_add_test(call, a_memory_limit_too_small_to_work_in_says_so);
+    tcase_add_test(call, a_memory_limit_does_not_show);
     tcase_add_test(call, a_line_longer_than_the_memory_limit_is_not_read);
     tcase_add_test(call, every_allocation_may_fail);
     suite_add_tcase(suite, merges);

@@ -185,7 +185,8 @@ def train(files: Union[Path, Iterable[Path], None] = None, algorithm: str = "byt
     special_tokens: their texts; they get the ids behind the pieces. Where a document holds such text, training takes
     it as ordinary text, and tok.training_summary["documents_with_special"] counts the documents.
     threads: 0 is as many as the machine gives (1 in a worker process). memory_limit: bytes, or "2G", above what the
-    process holds at the start.
+    process holds at the start: bpe goes on in temporary files and gives the same result (it wants 24 MB and 4 MB a
+    thread), bytepiece stops with LimitError.
     min_count: what is seen less often is not used; None is 0 for bpe and 2 for bytepiece.
     progress: True draws a bar on standard error; a callable is called with a Progress some twenty times a second. An
     exception that it raises ends the training and reaches the caller, as Ctrl-C does.
