@@ -183,7 +183,8 @@ typedef struct pm_corpus_options {
     uint64_t sample_bytes;   /* take about this many bytes of text; 0: all. Packed files and JSONL are read twice to know their length, so
                               * streams and callbacks are PM_INVALID_ARGUMENT at the first read. At most one of the two */
     uint64_t seed;           /* another one gives another sample */
-    bool remove_duplicates;  /* of equal documents (by a 128-bit hash) the first is taken; 21 to 43 bytes of memory each distinct one */
+    bool remove_duplicates;  /* of equal documents (by a 128-bit hash) the first is taken; 21 to 43 bytes of memory each distinct one, of a
+                              * memory_limit at most half, else PM_LIMIT */
     bool count_scripts;      /* pm_corpus_scripts tells what was taken; reading then takes up to 1 ns a byte longer */
 } pm_corpus_options;
 #define PM_CORPUS_OPTIONS_INIT { sizeof(pm_corpus_options), PM_SPLIT_LINE, NULL, 0, 0, 0, 0, false, false }

@@ -158,6 +158,10 @@ same dup.tiktoken nodup.tiktoken "--remove-duplicates"
 awk '!seen[$0]++' small_en.txt > unique.txt
 call 0 "" train -q -a bpe -v 600 -o unique.tiktoken unique.txt
 same unique.tiktoken nodup.tiktoken "--remove-duplicates beside awk"
+awk 'BEGIN { for (i = 0; i < 500000; i++) print i }' > lines.txt # their hashes need 16 MB, and get half of the limit
+call 3 "too small for remove_duplicates: the hashes of more than" train -q -a bpe -v 600 -o x.piecemill --remove-duplicates --memory 31M lines.txt
+call 0 "" train -q -a bpe -v 600 -o x.piecemill --remove-duplicates --memory 80M --threads 2 lines.txt
+rm -f lines.txt x.piecemill
 # A sample does not depend on threads or on how the text lies in files; its size is about what was asked for.
 call 0 "" train -q -a bpe -v 400 -o a.piecemill --sample 30% --seed 5 --threads 1 small_en.txt
 head -c 70000 small_en.txt | head -n -1 > en1.txt
@@ -432,7 +436,7 @@ call 0 "" train -q -a bpe -v 700 --extend base.piecemill -p superbpe --max-words
 call 0 "" inspect second.piecemill
 for each in max_piece_length=9 max_words=2 utf8_boundaries=1 required_pieces=2 excluded_pieces=1 extends=; do holds out "$each"; done
 call 2 "holds no pattern" train -q -a bpe -v 900 --extend whole.tiktoken -o x.piecemill small_en.txt
-call 0 "" train -q -a bpe -v 900 --extend whole.tiktoken -p gpt2 -o x.piecemill small_en.txt
+call 0 "" train -q -a bpe -v 900 --extend whole.tiktoken -p gpt2 -o gpt2.piecemill small_en.txt
 call 1 "none.piecemill" train -q -a bpe -v 900 --extend none.piecemill -o x.piecemill small_en.txt
 call 2 "leaves room for" train -q -a bpe -v 300 --extend base.piecemill -o x.piecemill small_en.txt
 call 2 "an option of BPE" train -q -a bytepiece -v 300 --max-words 2 -o x.piecemill small_en.txt

@@ -288,7 +288,12 @@ static pm_status read_corpus(pm_corpus *corpus, pm_error *err) {
 
 static pm_status run_corpus(const scenario *s, pm_error *err) {
     pm_corpus *corpus;
-    PM_TRY(pm_corpus_new(&corpus, NULL, err));
+    pm_corpus_options o = PM_CORPUS_OPTIONS_INIT;
+    if (s->number) { /* all that chooses and tells, and a first reading that measures */
+        o.sample_bytes = 20000;
+        o.remove_duplicates = o.count_scripts = true;
+    }
+    PM_TRY(pm_corpus_new(&corpus, &o, err));
     pm_status status = pm_corpus_add_file(corpus, path_of(s->file), err);
     if (status == PM_OK) {
         status = read_corpus(corpus, err);
@@ -405,6 +410,7 @@ static scenario scenarios[] = {
     {"save bytepiece", run_save, "good-bytepiece.piecemill", PM_FORMAT_BYTEPIECE, NULL, NULL},
     {"read text", run_corpus, "t.txt", 0, NULL, NULL},
     {"read JSONL", run_corpus, "t.jsonl", 0, NULL, NULL},
+    {"read a sample", run_corpus, "t.jsonl", 1, NULL, NULL},
 #ifdef PM_HAVE_ZLIB
     {"read gz", run_corpus, "t.txt.gz", 0, NULL, NULL},
 #endif
