@@ -302,9 +302,11 @@ static pm_status run_corpus(const scenario *s, pm_error *err) {
     return status;
 }
 
-static pm_status train(pm_corpus *corpus, pm_algorithm algorithm, const scenario *s, pm_error *err) {
+/* base: a tokenizer to extend, or NULL */
+static pm_status train(pm_corpus *corpus, pm_algorithm algorithm, const scenario *s, const pm_tokenizer *base, pm_error *err) {
     static const uint32_t sizes[] = {400, 300};
     static const pm_special_token special = {{(const uint8_t *)"<|end|>", 7}, PM_ID_NONE};
+    static const pm_bytes pieces[] = {{(const uint8_t *)"sayings", 7}, {(const uint8_t *)"say", 3}};
     pm_train_options o = PM_TRAIN_OPTIONS_INIT;
     pm_tokenizer *out[2] = {NULL, NULL};
     size_t n = algorithm == PM_ALGORITHM_BYTEPIECE ? 2 : 1;
@@ -316,6 +318,9 @@ static pm_status train(pm_corpus *corpus, pm_algorithm algorithm, const scenario
     o.n_special_tokens = 1;
     o.patterns = &s->pattern;
     o.n_patterns = s->pattern ? 1 : 0;
+    o.extend = base;
+    o.required_pieces = pieces;
+    o.n_required_pieces = base ? 2 : 0;
     pm_status status = pm_train(out, n, corpus, &o, err);
     for (size_t i = 0; i < n; i++) {
         if (status == PM_OK) {
@@ -328,7 +333,7 @@ static pm_status train(pm_corpus *corpus, pm_algorithm algorithm, const scenario
     return status;
 }
 
-static pm_status run_training(const scenario *s, pm_algorithm algorithm, pm_error *err) {
+static pm_status run_training(const scenario *s, pm_algorithm algorithm, const pm_tokenizer *base, pm_error *err) {
     pm_corpus *corpus;
     PM_TRY(pm_corpus_new(&corpus, NULL, err));
     pm_status status = s->file ? pm_corpus_add_file(corpus, path_of(s->file), err)
@@ -337,15 +342,23 @@ static pm_status run_training(const scenario *s, pm_algorithm algorithm, pm_erro
         status = pm_corpus_add_document(corpus, (pm_bytes){chinese.data, chinese.len}, err);
     }
     if (status == PM_OK) {
-        status = train(corpus, algorithm, s, err);
+        status = train(corpus, algorithm, s, base, err);
     }
     pm_corpus_free(corpus);
     return status;
 }
 
-static pm_status run_train_bpe(const scenario *s, pm_error *err) { return run_training(s, PM_ALGORITHM_BPE, err); }
+static pm_status run_train_bpe(const scenario *s, pm_error *err) { return run_training(s, PM_ALGORITHM_BPE, NULL, err); }
 static pm_status run_train_bytepiece(const scenario *s, pm_error *err) {
-    return run_training(s, PM_ALGORITHM_BYTEPIECE, err);
+    return run_training(s, PM_ALGORITHM_BYTEPIECE, NULL, err);
+}
+
+static pm_status run_extend(const scenario *s, pm_error *err) {
+    pm_tokenizer *base;
+    PM_TRY(pm_tokenizer_load(&base, model_of("good-bpe.piecemill"), NULL, err));
+    pm_status status = run_training(s, PM_ALGORITHM_BPE, base, err);
+    pm_tokenizer_free(base);
+    return status;
 }
 
 static pm_status run_encode(const scenario *s, pm_error *err) {
@@ -421,6 +434,7 @@ static scenario scenarios[] = {
     {"train bpe, 2 threads", run_train_bpe, NULL, 2, NULL, NULL},
     {"train bpe, a file and a regex", run_train_bpe, "t.txt", 1, "\\p{L}+|\\s+", NULL},
     {"train bpe, no splitting", run_train_bpe, "t.jsonl", 1, "", NULL},
+    {"extend bpe", run_extend, NULL, 1, NULL, NULL},
     {"train bytepiece", run_train_bytepiece, NULL, 1, NULL, NULL},
     {"train bytepiece, 2 threads", run_train_bytepiece, "t.txt", 2, NULL, NULL},
     {"encode bpe", run_encode, "good-bpe.piecemill", 0, NULL, NULL},

@@ -112,7 +112,7 @@ static void compare_replay(const made *m, const slow_merge *merges, size_t n_mer
 START_TEST(replaying_is_making_the_merges_in_turn) {
     static made m, other;
     static slow_merge merges[MAX_MERGES];
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    for (uint64_t seed = 1; seed <= 80; seed++) {
         uint64_t state = seed;
         make_words(&m, &state, "abcd", 1 + seed % 4);
         make_words(&other, &state, "abcd", 4);
@@ -161,7 +161,7 @@ START_TEST(training_goes_on_from_merges_that_are_there) {
     static made first, m;
     static slow_merge merges[MAX_MERGES];
     slow_rules none = {0};
-    for (uint64_t seed = 1; seed <= 120; seed++) {
+    for (uint64_t seed = 1; seed <= 70; seed++) {
         uint64_t state = seed + 500;
         make_words(&first, &state, "abcd", 1 + seed % 4);
         make_words(&m, &state, "abcde", 2 + seed % 4);
@@ -191,7 +191,7 @@ static void check_pair(pm_bpe_vocab *vocab, const slow_rules *rules, uint32_t le
 START_TEST(each_rule_says_what_its_twin_says) {
     enum { SYMBOLS = 400 };
     static const slow_rules kinds[] = {{.max_length = 5}, {.max_words = 1}, {.max_words = 2}, {.utf8 = true}, {.max_length = 3, .max_words = 2, .utf8 = true}};
-    for (uint64_t seed = 0; seed < 40; seed++) {
+    for (uint64_t seed = 0; seed < 20; seed++) {
         slow_rules rules = kinds[seed % 5];
         pm_bpe_rules same = {.max_length = (uint32_t)rules.max_length, .max_words = (uint32_t)rules.max_words, .utf8_boundaries = rules.utf8};
         pm_bpe_vocab vocab;
@@ -245,7 +245,7 @@ END_TEST
 START_TEST(merges_under_rules_equal_the_twin) {
     static made m;
     static slow_merge merges[MAX_MERGES];
-    for (uint64_t seed = 1; seed <= 200; seed++) {
+    for (uint64_t seed = 1; seed <= 120; seed++) {
         uint64_t state = seed + 9000;
         const char *letters = seed % 2 ? "ab c\n" : tricky;
         make_words(&m, &state, letters, seed % 2 ? 5 : 2 + random_word(&state) % (N_TRICKY - 1));
