@@ -68,7 +68,7 @@ def test_tokenizer_json_gives_the_same_ids(pattern, bpe, corpus, tmp_path):
     # The bytes are those that tokenizers would write itself.
     assert theirs.to_str(pretty=True) == open(path, encoding="utf-8").read()
     again = piecemill.Tokenizer.load(path)
-    assert again.merges == tok.merges and again.special_tokens == tok.special_tokens
+    assert again.merges == tok.merges and again.special_tokens == tok.special_tokens and again.pattern == tok.pattern
     assert again.encode_batch(docs)[0].tolist() == tok.encode_batch(docs)[0].tolist()
 
 

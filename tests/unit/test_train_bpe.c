@@ -763,6 +763,7 @@ START_TEST(every_allocation_may_fail) {
         pm_tokenizer *tok;
         o.special_tokens = &special;
         o.n_special_tokens = 1;
+        o.split_scripts = true;
         pm_corpus *corpus = corpus_of(hug, N_HUG);
         allocations_left = n;
         pm_alloc_test_hook = allow_some;
