@@ -172,8 +172,10 @@ void cli_pieces_json(cli_out *out, const cli_pieces *pieces); /* an object */
 
 /* ---- signals.c ---- */
 
-/* Begins to watch for SIGINT and SIGTERM: they set a flag, end a read of standard input that waits, and a second one kills. */
+/* Begins to watch for SIGINT and SIGTERM: they set a flag, and a second one kills. */
 void cli_signals_watch(void);
+/* While they are watched for: nothing is to be cleaned up now, so they kill at once, after wiping the bar if there is one. */
+void cli_signals_at_once(bool on, bool bar);
 /* A command that has nothing to clean up: the signals kill at once, whatever the calling process made of them. */
 void cli_signals_default(void);
 bool cli_signals_seen(void);
@@ -189,6 +191,7 @@ typedef struct cli_progress {
     int width;
     const char *phase;
     double phase_start;
+    uint64_t phase_done; /* of a phase that goes on where it was before */
     uint64_t done;
     double start, last; /* of cli_progress_tick */
 } cli_progress;

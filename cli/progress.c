@@ -29,9 +29,8 @@ static void add_bar(char *line, double part) {
 }
 
 /* Bytes and things a second since the phase began. */
-static void add_rate(char *line, const pm_progress *now, double seconds) {
+static void add_rate(char *line, const pm_progress *now, double each_second) {
     char text[48], rate[32];
-    double each_second = seconds > 0.5 ? (double)now->done / seconds : 0;
     if (strcmp(now->unit, "bytes") == 0) {
         cli_format_bytes(rate, each_second);
         snprintf(text, sizeof text, "  %s/s", rate);
@@ -58,14 +57,15 @@ static void add_left(char *line, double seconds) {
 
 static void draw(cli_progress *progress, const pm_progress *now) {
     char line[LINE] = "", text[48], memory[32];
-    double seconds = now->seconds - progress->phase_start;
+    double seconds = now->seconds - progress->phase_start, done = (double)(now->done - progress->phase_done);
+    double each_second = seconds > 0.5 ? done / seconds : 0;
     snprintf(line, sizeof line, "%-16.32s", now->phase);
     if (now->total > 0) {
         double part = now->done < now->total ? (double)now->done / (double)now->total : 1;
         add_bar(line, part);
-        add_rate(line, now, seconds);
-        if (part > 0.01 && seconds > 0.5) {
-            add_left(line, seconds * (1 - part) / part);
+        add_rate(line, now, each_second);
+        if (part > 0.01 && each_second > 0) {
+            add_left(line, (1 - part) * (double)now->total / each_second);
         }
     } else if (now->done > 0) {
         cli_format_count(text, now->done);
@@ -73,7 +73,7 @@ static void draw(cli_progress *progress, const pm_progress *now) {
         add(line, text);
         add(line, " ");
         add(line, now->unit);
-        add_rate(line, now, seconds);
+        add_rate(line, now, each_second);
     }
     if (now->memory) {
         cli_format_bytes(memory, (double)now->memory);
@@ -93,6 +93,7 @@ int cli_progress_step(void *user, const pm_progress *now) {
     if (progress->phase != now->phase || now->done < progress->done) { /* a phase may come again */
         progress->phase = now->phase;
         progress->phase_start = now->seconds;
+        progress->phase_done = now->done;
     }
     progress->done = now->done;
     if (progress->bar) {

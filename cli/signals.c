@@ -1,9 +1,10 @@
 /* signals.c - SIGINT and SIGTERM while a command runs.
  *
- * A handler may do little: it sets a flag, which the progress callback reads and so cancels the call, and puts /dev/null in the
- * place of standard input, so that a read that waits there (restarted by the library when interrupted) comes to an end. It is installed for
- * one signal: the next one of its kind kills, should cleaning up hang. What is cleaned up, the call's own failure path does. */
-#include <fcntl.h>
+ * A handler may do little: it sets a flag, which the progress callback reads and so cancels the call; what is cleaned up, the call's own failure
+ * path does. It is installed for one signal: the next one of its kind kills, should cleaning up hang.
+ *
+ * Training has nothing to clean up: its temporary files have no names, a checkpoint may be left at any moment, and the output is begun later. So
+ * there the handler wipes the bar and lets the signal kill at once, whatever the library is in (a user's regex on a line of a gigabyte). */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,14 +16,18 @@ static const int watched[N_WATCHED] = {SIGINT, SIGTERM};
 
 /* One process, one command: the only state of the program that is not on a stack. */
 static volatile sig_atomic_t seen;
-static volatile sig_atomic_t null_fd = -1;
+static volatile sig_atomic_t at_once; /* 2: with a bar on the terminal */
 static struct sigaction before[N_WATCHED];
 static bool installed;
 
 static void on_signal(int number) {
     seen = number;
-    if (null_fd >= 0) {
-        (void)dup2(null_fd, STDIN_FILENO);
+    if (at_once) {
+        if (at_once == 2) {
+            ssize_t ignored = write(STDERR_FILENO, "\r\033[K", 4);
+            (void)ignored;
+        }
+        raise(number); /* when the handler returns: SA_RESETHAND has put the default back */
     }
 }
 
@@ -43,7 +48,6 @@ static void install(void (*handler)(int), int flags) {
 
 void cli_signals_watch(void) {
     seen = 0;
-    null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     install(on_signal, (int)SA_RESETHAND);
 }
 
@@ -51,6 +55,8 @@ void cli_signals_default(void) {
     seen = 0;
     install(SIG_DFL, 0);
 }
+
+void cli_signals_at_once(bool on, bool bar) { at_once = on ? 1 + bar : 0; }
 
 bool cli_signals_seen(void) { return seen != 0; }
 
@@ -64,10 +70,6 @@ void cli_signals_end(void) {
     }
     for (int i = 0; i < N_WATCHED; i++) {
         sigaction(watched[i], &before[i], NULL);
-    }
-    if (null_fd >= 0) {
-        close(null_fd);
-        null_fd = -1;
     }
     installed = false;
 }

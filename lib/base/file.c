@@ -246,6 +246,12 @@ const char *pm_temporary_folder(const char *dir) {
 
 pm_status pm_temporary_file(int *fd, const char *dir, pm_error *err) {
     dir = pm_temporary_folder(dir);
+#ifdef O_TMPFILE
+    *fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600); /* has no name at any moment */
+    if (*fd >= 0) {
+        return PM_OK;
+    }
+#endif
     size_t room = strlen(dir) + sizeof "/piecemill.XXXXXX";
     char *path = pm_alloc(room, 1);
     if (!path) {

@@ -124,12 +124,16 @@ static pm_status report(pm_ticker *t, double now, pm_error *err) {
     return status;
 }
 
-pm_status pm_ticker_phase(pm_ticker *t, const char *phase, const char *unit, uint64_t total, pm_error *err) {
+pm_status pm_ticker_phase_from(pm_ticker *t, const char *phase, const char *unit, uint64_t done, uint64_t total, pm_error *err) {
     t->now.phase = phase;
     t->now.unit = unit;
-    t->now.done = 0;
+    t->now.done = done;
     t->now.total = total;
     return report(t, pm_now(), err);
+}
+
+pm_status pm_ticker_phase(pm_ticker *t, const char *phase, const char *unit, uint64_t total, pm_error *err) {
+    return pm_ticker_phase_from(t, phase, unit, 0, total, err);
 }
 
 pm_status pm_ticker_tick(pm_ticker *t, uint64_t done, pm_error *err) {

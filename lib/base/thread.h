@@ -28,6 +28,8 @@ typedef struct pm_ticker {
 void pm_ticker_init(pm_ticker *t, pm_progress_fn fn, void *user, uint64_t memory_limit);
 /* Begins a phase: `phase` and `unit` are static strings. Calls the callback at once. */
 pm_status pm_ticker_phase(pm_ticker *t, const char *phase, const char *unit, uint64_t total, pm_error *err);
+/* One that goes on where `done` is. */
+pm_status pm_ticker_phase_from(pm_ticker *t, const char *phase, const char *unit, uint64_t done, uint64_t total, pm_error *err);
 /* Says how far the phase is. Cheap: looks at the clock, calls the callback twenty times a second. Returns PM_CANCELLED when the
  * callback asked for it, PM_LIMIT when resident memory grew past the limit. Calling thread only. */
 pm_status pm_ticker_tick(pm_ticker *t, uint64_t done, pm_error *err);

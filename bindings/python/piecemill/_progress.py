@@ -37,6 +37,7 @@ class Bar:
         self.terminal = self.stream is not None and self.stream.isatty()
         self.phase = ""
         self.began = 0.0
+        self.done = 0  # when the phase began: it may go on where it was before
         self.width = 0
 
     def __call__(self, progress: Progress) -> None:
@@ -45,6 +46,7 @@ class Bar:
         if progress.phase != self.phase:
             self.phase = progress.phase
             self.began = progress.seconds
+            self.done = progress.done
             if not self.terminal:
                 print(f"piecemill: {progress.phase}", file=self.stream, flush=True)
         if self.terminal:
@@ -53,7 +55,7 @@ class Bar:
     def line(self, progress: Progress) -> str:
         """The line for one report: phase, share, rate, time left, memory."""
         spent = progress.seconds - self.began
-        rate = progress.done / spent if spent > 0 else 0.0
+        rate = (progress.done - self.done) / spent if spent > 0 else 0.0
         unit = "B" if progress.unit == "bytes" else " " + progress.unit
         parts = [progress.phase]
         if progress.total:
