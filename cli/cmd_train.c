@@ -10,7 +10,7 @@
 
 enum {
     OPT_SPECIAL = CLI_LONG, OPT_MIN_COUNT, OPT_THREADS, OPT_MEMORY, OPT_SPLIT, OPT_FIELD, OPT_NGRAM_ORDER, OPT_MAX_PIECE_LENGTH,
-    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW,
+    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_CHECKPOINT, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW,
     OPT_SPLIT_SCRIPTS,
     OPT_EXTEND, OPT_REQUIRED, OPT_EXCLUDED, OPT_MAX_WORDS, OPT_UTF8_BOUNDARIES,
     OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES,
@@ -42,6 +42,7 @@ static const cli_option options[] = {
     {OPT_MEMORY, "memory-limit", "SIZE", "use no more memory (BPE goes on in files, BytePiece stops): 500M, 2G"},
     {OPT_MEMORY, "memory", "SIZE", NULL},
     {OPT_TMPDIR, "tmpdir", "DIR", "for temporary files [$TMPDIR, else /tmp]"},
+    {OPT_CHECKPOINT, "checkpoint", "DIR", "bpe: keep there what is needed to go on when the run is killed, and go on"},
     {OPT_NGRAM_ORDER, "ngram-order", "N", "bytepiece: longest n-gram of the model, 1 to 7 [6]"},
     {OPT_MAX_PIECE_LENGTH, "max-piece-length", "N", "in bytes [bytepiece: 36, bpe: no limit]"},
     {OPT_NO_ENSURE_UNICODE, "no-ensure-unicode", NULL, "bytepiece: let pieces begin inside a character"},
@@ -149,6 +150,7 @@ static bool set_option(train_call *call, int code, const char *value) {
     case OPT_REMOVE_DUPLICATES: call->corpus.remove_duplicates = true; break;
     case OPT_LAYOUT: return set_layout(call, value);
     case OPT_TMPDIR: call->o.tmpdir = value; break;
+    case OPT_CHECKPOINT: call->o.checkpoint = value; break;
     case OPT_EXTEND: call->extend = value; break;
     case OPT_REQUIRED: return cli_bytes_add(&call->required, value);
     case OPT_EXCLUDED: return cli_bytes_add(&call->excluded, value);
@@ -358,7 +360,9 @@ static int train(train_call *call, pm_corpus *corpus, pm_tokenizer **toks) {
     cli_progress_begin(&progress, call->quiet);
     call->o.progress = cli_progress_step;
     call->o.progress_user = &progress;
+    cli_signals_at_once(true, progress.bar);
     pm_status status = pm_train(toks, call->o.n_vocab_sizes, corpus, &call->o, &err);
+    cli_signals_at_once(false, false);
     cli_progress_end(&progress);
     if (status == PM_OK || cli_signals_seen()) {
         return CLI_OK; /* the caller looks for signals */

@@ -81,8 +81,10 @@ static pm_status produce(void *ctx, void *item, bool *filled, bool *more, pm_err
     c->out->ended = block->n == 0;
     c->out->documents += block->n;
     c->out->bytes += block->text.len;
-    if (c->o->text_hash && block->text.len) {
+    if (c->o->text_hash && block->n) {
         XXH3_64bits_update(c->o->text_hash, block->text.data, block->text.len);
+        XXH3_64bits_update(c->o->text_hash, block->ends, block->n * sizeof *block->ends);
+        XXH3_64bits_update(c->o->text_hash, &block->weight, sizeof block->weight);
     }
     pm_corpus_position(c->corpus, &done, &total);
     c->ticker->now.total = total;
@@ -206,7 +208,9 @@ static pm_status count_all(counting *c, pm_store *store, pm_error *err) {
     for (unsigned i = 0; i < c->threads; i++) {
         PM_TRY(init_table(c, i, store, err));
     }
-    PM_TRY(pm_ticker_phase(c->ticker, "count words", "bytes", 0, err));
+    uint64_t done, total;
+    pm_corpus_position(c->corpus, &done, &total);
+    PM_TRY(pm_ticker_phase_from(c->ticker, "count words", "bytes", done, total, err));
     PM_TRY(read_all(c, err));
     PM_TRY(add_up(c, &c->out->distinct, err));
     for (unsigned i = 0; i < c->threads; i++) {
@@ -232,5 +236,19 @@ pm_status pm_count_words(pm_word_counts *out, pm_store *store, pm_corpus *corpus
     }
     pm_free(c.tables);
     pm_free(c.with_special);
+    return status;
+}
+
+pm_status pm_count_skip(pm_word_counts *out, pm_corpus *corpus, uint64_t bytes, XXH3_state_t *text_hash, pm_ticker *ticker, pm_error *err) {
+    pm_count_options options = {.stop = bytes, .text_hash = text_hash};
+    counting c = {.corpus = corpus, .o = &options, .ticker = ticker, .out = out};
+    pm_block block = {0};
+    bool filled, more = true;
+    pm_status status = PM_OK;
+    *out = (pm_word_counts){0};
+    while (status == PM_OK && more) {
+        status = produce(&c, &block, &filled, &more, err);
+    }
+    pm_block_release(&block);
     return status;
 }

@@ -18,7 +18,7 @@ typedef struct pm_count_options {
     uint64_t stop;                   /* reading stops when so many bytes of text were read, at the end of a block; 0: at the end of the corpus */
     bool documents;                  /* behind the cells of each record stand 8 bytes more (pm_word_record_bytes): in how many documents it was */
     uint64_t max_count_per_document; /* of a word's occurrences in a document no more are counted; 0: all */
-    XXH3_state_t *text_hash;         /* updated with all text that is read, in order; NULL: none */
+    XXH3_state_t *text_hash;         /* updated with all text that is read, the ends of its documents and their weights; NULL: none */
 } pm_count_options;
 
 enum { PM_COUNT_LEAST_MEMORY = 1 << 20 }; /* of `memory`, for each thread: less is taken for this much */
@@ -47,5 +47,9 @@ static inline uint64_t pm_word_record_documents(const pm_record *r) {
  * threads. On failure the store holds a part of the words. Errors: those of pm_corpus_fill, pm_split_next (the offset is in the
  * document), pm_store_put and the ticker, PM_LIMIT (a pre-token of 4 GiB or more), PM_NO_MEMORY. */
 pm_status pm_count_words(pm_word_counts *out, pm_store *store, pm_corpus *corpus, const pm_count_options *options, pm_ticker *ticker, pm_error *err);
+
+/* Reads the corpus as calls of the above would until at least `bytes` bytes of text were read, or to its end, and counts nothing but documents and
+ * bytes: to go on behind what was counted before. `text_hash` is updated in the same way. */
+pm_status pm_count_skip(pm_word_counts *out, pm_corpus *corpus, uint64_t bytes, XXH3_state_t *text_hash, pm_ticker *ticker, pm_error *err);
 
 #endif

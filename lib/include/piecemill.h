@@ -292,7 +292,8 @@ typedef struct pm_train_options {
     /* BPE only, all of them; 0, NULL and false leave them out. */
     const char *const *counts;      /* count files (pm_count, pm_counts_merge) to train from; then the corpus is NULL */
     size_t n_counts;
-    const char *checkpoint;         /* a folder where the run leaves what it needs to go on after it was killed */
+    const char *checkpoint;         /* a folder, created if need be, where the run leaves what it needs to go on after it was stopped at any moment: the
+                                       same call with the same documents goes on then; other vocab_sizes are the only change that is taken */
     const pm_tokenizer *extend;     /* a BPE tokenizer whose merges come first; vocab_sizes counts them too. Its pattern and special tokens are used
                                        where none are given. Each of its pieces must come of one merge; the rules below are for new pieces */
     const pm_bytes *required_pieces;/* pieces that must be in the vocabulary, 1 to 65,536 bytes each: merges that make them come before those learned
@@ -320,7 +321,8 @@ typedef struct pm_train_options {
  * n_out must equal options->n_vocab_sizes. A corpus too small for a size gives a smaller model, and the summary says so.
  * Errors: PM_INVALID_ARGUMENT (size below 256 + special tokens, a special token twice, ...), PM_BAD_PATTERN, PM_EMPTY_CORPUS, PM_LIMIT,
  * PM_UNSUPPORTED (a regex without PCRE2, text that needs normalization without utf8proc), PM_CANCELLED, PM_NO_MEMORY and
- * those of pm_corpus_read. After a failure the corpus was read in part and can only be freed. */
+ * those of pm_corpus_read; with a checkpoint also PM_BAD_INPUT (begun with another corpus), PM_BAD_FORMAT, PM_BAD_VERSION, PM_NOT_FOUND (a file of it is
+ * damaged or gone) and PM_IO (also: another run is using it). After a failure the corpus was read in part and can only be freed. */
 PM_API pm_status pm_train(pm_tokenizer **out, size_t n_out, pm_corpus *corpus, const pm_train_options *options, pm_error *err);
 
 /* min(processors this process may run on, the cgroup's quota, PIECEMILL_NUM_THREADS), at least 1. */

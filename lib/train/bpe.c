@@ -33,6 +33,7 @@
 #include "text/unicode.h"
 #include "train/bpe.h"
 #include "train/bpe_begin.h"
+#include "train/checkpoint.h"
 #include "train/words.h"
 
 const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15};
@@ -115,8 +116,9 @@ static pm_status learn_from_cut(course *c, const pm_bpe_words *words, uint32_t a
     return PM_OK;
 }
 
+/* Keeps the merges in `checkpoint` (NULL: nowhere) behind each phase. */
 static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan, uint64_t room,
-                            pm_ticker *ticker, pm_error *err) {
+                            const pm_checkpoint *checkpoint, pm_ticker *ticker, pm_error *err) {
     course c = {.least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1,
                 .wanted = wanted, .done = vocab->n_merges, .room = room, .allowed = UINT64_MAX};
     pm_fragments *fragments;
@@ -125,6 +127,9 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
         uint64_t cost;
         PM_TRY(pm_bpe_words_cut(words, &threshold, &cost, ticker, &fragments, err));
         PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
+        if (checkpoint && vocab->n_merges > c.done) {
+            PM_TRY(pm_checkpoint_keep_merges(checkpoint, vocab, err));
+        }
         PM_TRY(learn_from_cut(&c, words, asked, threshold, cost, err));
         if (!c.last || threshold < c.last) {
             c.last_but_one = c.last;
@@ -141,13 +146,18 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
     return PM_OK;
 }
 
-pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
-                       const pm_bpe_memory *memory, pm_ticker *ticker, pm_error *err) {
+static pm_status learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
+                       const pm_bpe_memory *memory, const pm_checkpoint *checkpoint, pm_ticker *ticker, pm_error *err) {
     pm_bpe_words *words;
     PM_TRY(pm_bpe_words_new(&words, store, vocab, threads, memory, ticker, err));
-    pm_status status = run_phases(vocab, words, wanted, min_count, plan, memory->fragments, ticker, err);
+    pm_status status = run_phases(vocab, words, wanted, min_count, plan, memory->fragments, checkpoint, ticker, err);
     pm_bpe_words_free(words);
     return status;
+}
+
+pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
+                       const pm_bpe_memory *memory, pm_ticker *ticker, pm_error *err) {
+    return learn(vocab, store, wanted, min_count, threads, plan, memory, NULL, ticker, err);
 }
 
 /* ---------------------------------------------------------------- the model ---- */
@@ -236,27 +246,37 @@ static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, p
 /* ---------------------------------------------------------------- the call ---- */
 
 /* With the vocabulary that it begins with, which tells early what cannot be. */
-static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_checkpoint *checkpoint, pm_tokenizer **out, pm_corpus *corpus,
+                            pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
     pm_store *store;
-    PM_TRY(pm_train_words(&store, corpus, job, err));
+    PM_TRY(checkpoint && corpus ? pm_checkpoint_words(&store, checkpoint, corpus, job, err) : pm_train_words(&store, corpus, job, err));
     pm_store_set_memory(store, job->memory.later_store);
-    pm_status status = pm_ticker_phase(&job->ticker, "merge", "merges", wanted, err);
+    pm_status status = checkpoint ? pm_checkpoint_load_merges(checkpoint, vocab, wanted, err) : PM_OK;
+    if (status == PM_OK) {
+        status = pm_ticker_phase_from(&job->ticker, "merge", "merges", vocab->n_merges, wanted, err);
+    }
     if (status != PM_OK) {
         pm_store_free(store);
         return status;
     }
-    PM_TRY(pm_bpe_learn(vocab, store, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &job->memory.phases, &job->ticker, err));
+    PM_TRY(learn(vocab, store, wanted, o->min_count, o->threads, &pm_bpe_plan_default, &job->memory.phases, checkpoint, &job->ticker, err));
     job->summary.smaller_than_asked = vocab->n_merges < wanted;
     return make_tokenizer(out, vocab, job, err);
 }
 
 pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
     size_t wanted = job->o.vocab_sizes[0] - 256 - job->extra;
+    pm_checkpoint *checkpoint = NULL;
     pm_bpe_vocab vocab;
     *out = NULL;
-    PM_TRY(pm_bpe_begin(&vocab, wanted, job, err));
-    pm_status status = train_from(&vocab, wanted, out, corpus, job, err);
-    pm_bpe_vocab_release(&vocab);
+    job->count_documents |= job->o.min_documents > 0;
+    PM_TRY(job->o.checkpoint ? pm_checkpoint_open(&checkpoint, job, err) : PM_OK);
+    pm_status status = pm_bpe_begin(&vocab, wanted, job, err);
+    if (status == PM_OK) {
+        status = train_from(&vocab, wanted, checkpoint, out, corpus, job, err);
+        pm_bpe_vocab_release(&vocab);
+    }
+    pm_checkpoint_close(checkpoint);
     return status;
 }

@@ -92,7 +92,8 @@ static pm_status check_bpe_only(const pm_train_options *o, pm_error *err) {
     const struct {
         const char *name;
         bool given;
-    } options[] = {{"extend", o->extend != NULL}, {"required_pieces", o->n_required_pieces > 0}, {"excluded_pieces", o->n_excluded_pieces > 0},
+    } options[] = {{"extend", o->extend != NULL}, {"checkpoint", o->checkpoint != NULL}, {"required_pieces", o->n_required_pieces > 0},
+                   {"excluded_pieces", o->n_excluded_pieces > 0},
                    {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}, {"split_scripts", o->split_scripts}, {"counts", o->n_counts > 0},
                    {"min_documents", o->min_documents > 0}, {"max_count_per_document", o->max_count_per_document > 0}};
     for (size_t i = 0; o->algorithm != PM_ALGORITHM_BPE && i < sizeof options / sizeof *options; i++) {

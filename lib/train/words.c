@@ -1,7 +1,6 @@
 /* words.c - see words.h. */
 #include "train/words.h"
 
-#include "count/words.h"
 #include "text/unicode.h"
 
 /* ---------------------------------------------------------------- settings ---- */
@@ -150,15 +149,19 @@ pm_count_work pm_train_count_work(pm_train_job *job) {
     return (pm_count_work){job->o.threads, job->memory.sorting, job->o.tmpdir, &job->ticker};
 }
 
-static pm_status count_into(pm_store *store, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+pm_count_options pm_train_count_options(const pm_train_job *job) {
     const pm_train_options *o = &job->o;
-    pm_count_options options = {.splitter = job->splitter,
-                                .specials = o->special_tokens,
-                                .n_specials = o->n_special_tokens,
-                                .threads = o->threads,
-                                .memory = job->memory.tables,
-                                .documents = job->count_documents,
-                                .max_count_per_document = o->max_count_per_document};
+    return (pm_count_options){.splitter = job->splitter,
+                              .specials = o->special_tokens,
+                              .n_specials = o->n_special_tokens,
+                              .threads = o->threads,
+                              .memory = job->memory.tables,
+                              .documents = job->count_documents,
+                              .max_count_per_document = o->max_count_per_document};
+}
+
+static pm_status count_into(pm_store *store, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    pm_count_options options = pm_train_count_options(job);
     pm_word_counts words;
     PM_TRY(pm_count_words(&words, store, corpus, &options, &job->ticker, err));
     job->summary.documents = words.documents;

@@ -3,6 +3,7 @@
 #define PM_TRAIN_WORDS_H
 
 #include "count/countmerge.h"
+#include "count/words.h"
 #include "train/train.h"
 
 /* Count files (job->o.counts) instead of a corpus: reads their settings and totals, makes the splitter and the settings of the corpus from them, and
@@ -18,6 +19,8 @@ pm_status pm_train_count(pm_store **out, pm_corpus *corpus, pm_train_job *job, p
 /* The words to train from, in a new store, from the corpus or the count files, without those in fewer than min_documents documents. */
 pm_status pm_train_words(pm_store **out, pm_corpus *corpus, pm_train_job *job, pm_error *err);
 
+/* What the job counts. */
+pm_count_options pm_train_count_options(const pm_train_job *job);
 /* How much memory sorting and merging may take, beside the store. */
 pm_count_work pm_train_count_work(pm_train_job *job);
 

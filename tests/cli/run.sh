@@ -535,6 +535,33 @@ else
 fi
 equal "$(ls tmp)" "" "temporary files are left"
 
+# ---------------------------------------------------------------- checkpoints: kill.sh has the random moments
+train="train -q -a bpe -v 600 -p gpt2"
+call 0 "" $train -o plain.piecemill en.txt
+call 0 "" $train --checkpoint begun -o gone.piecemill en.txt
+same gone.piecemill plain.piecemill "a checkpoint changes nothing"
+call 0 "" $train --checkpoint begun -o gone.piecemill en.txt
+same gone.piecemill plain.piecemill "a finished checkpoint gives the same again"
+rm gone.piecemill
+call 2 "begun/checkpoint: counted with other settings: pattern" train -q -a bpe -v 600 --checkpoint begun -o gone.piecemill en.txt
+call 2 "begun/checkpoint: counted with other settings: min_count" $train --min-count 3 --checkpoint begun -o gone.piecemill en.txt
+call 1 "begun: the corpus is not the one that this checkpoint was begun with" $train --checkpoint begun -o gone.piecemill zh.txt
+cp begun/checkpoint-merges kept
+echo more >> begun/checkpoint-merges
+call 1 "begun/checkpoint-merges: damaged: its checksum is wrong" $train --checkpoint begun -o gone.piecemill en.txt
+mv kept begun/checkpoint-merges
+rm begun/checkpoint-0001.counts
+call 1 "begun/checkpoint-0001.counts: cannot open" $train --checkpoint begun -o gone.piecemill en.txt
+call 1 "no/such/folder: cannot create this folder" $train --checkpoint no/such/folder -o gone.piecemill en.txt
+call 3 "en.txt/checkpoint-lock: cannot open: Not a directory" $train --checkpoint en.txt -o gone.piecemill en.txt
+call 2 "checkpoint" train -q -a bytepiece -v 600 --checkpoint begun -o gone.piecemill en.txt
+lacks gone.piecemill
+if [ -z "${prefix:-}" ]; then
+    if PM_COMMAND=$command PM_SOURCE=$source sh "$source/tests/cli/kill.sh" > killed 2>&1; then pass; else fail "$(cat killed)"; fi
+else
+    skip "kill.sh: the command runs inside another program"
+fi
+
 # ---------------------------------------------------------------- text to ids to text
 
 for each in en zh code mixed; do

@@ -306,3 +306,34 @@ def test_a_file_that_changes(corpus, tmp_path):
 
     with pytest.raises(piecemill.CorpusError, match="growing.txt.*was changed while the corpus was read"):
         piecemill.train(path, "bpe", 400, progress=grow)
+
+
+def test_a_checkpoint_is_gone_on_with(corpus, tmp_path):
+    """An exception of the callback leaves a folder that the same call goes on from; another corpus is refused."""
+    folder = tmp_path / "checkpoint"
+    plain = piecemill.train(corpus, "bpe", 600)
+    for stop_in in ("count words", "merge"):
+        def stop(progress):
+            if progress.phase == stop_in:
+                raise KeyError(stop_in)
+
+        with pytest.raises(KeyError):
+            piecemill.train(corpus, "bpe", 600, progress=stop, checkpoint=folder)
+        assert (folder / "checkpoint").is_file()
+    for where in (folder, str(folder), os.fsencode(folder)):
+        assert same(piecemill.train(corpus, "bpe", 600, checkpoint=where), plain)
+    with pytest.raises(piecemill.InvalidArgumentError, match="other settings: min_count"):
+        piecemill.train(corpus, "bpe", 600, min_count=2, checkpoint=folder)
+    with pytest.raises(piecemill.CorpusError, match="not the one that this checkpoint was begun with"):
+        piecemill.train_from_iterator(["another text"], "bpe", 600, checkpoint=folder)
+    with pytest.raises(TypeError, match="checkpoint"):
+        piecemill.train(corpus, "bytepiece", 600, checkpoint=folder)
+
+
+def test_a_checkpoint_of_an_iterator(tmp_path):
+    documents = ["low lower lowest", "new newer"] * 50
+    plain = piecemill.train_from_iterator(documents, "bpe", 270)
+    for _ in range(2):
+        assert same(piecemill.train_from_iterator(iter(documents), "bpe", 270, checkpoint=tmp_path / "it"), plain)
+    with pytest.raises(piecemill.CorpusError, match="not the one"):  # the same text, cut into documents in another way
+        piecemill.train_from_iterator(["low lower lowestn", "ew newer"] * 50, "bpe", 270, checkpoint=tmp_path / "it")

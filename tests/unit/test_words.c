@@ -239,7 +239,6 @@ START_TEST(words_are_counted_alike_in_every_way) {
     for (unsigned i = 0; i < FILES; i++) {
         texts[i] = make_text(i);
         bytes += texts[i].len;
-        XXH3_64bits_update(&text_hash, texts[i].data, texts[i].len);
         for (uint8_t *p = texts[i].data, *stop = p + texts[i].len, *end; p < stop; p = end) {
             end = memchr(p, '\n', (size_t)(stop - p));
             end = end ? end + 1 : stop;
@@ -251,9 +250,20 @@ START_TEST(words_are_counted_alike_in_every_way) {
 
     pm_special_token specials[2] = {{{(const uint8_t *)"cdef", 4}, PM_ID_NONE}, {{(const uint8_t *)"aa", 2}, PM_ID_NONE}};
     pm_count_options options = {splitter, specials, 2, w->threads, w->memory, w->stop, w->documents, w->most, &hash};
-    pm_corpus *corpus = open_corpus(texts);
     pm_store *store;
-    pm_word_counts counts;
+    pm_word_counts counts, skipped_counts;
+    pm_corpus *again = open_corpus(texts);
+    pm_ticker ticker;
+    pm_ticker_init(&ticker, NULL, NULL, 0);
+    assert_ok(pm_count_skip(&skipped_counts, again, bytes / 3, &text_hash, &ticker, &err)); /* in two parts */
+    ck_assert(skipped_counts.bytes >= bytes / 3 && skipped_counts.bytes < bytes && !skipped_counts.ended);
+    uint64_t first_bytes = skipped_counts.bytes, first_documents = skipped_counts.documents;
+    assert_ok(pm_count_skip(&skipped_counts, again, UINT64_MAX, &text_hash, &ticker, &err));
+    ck_assert(skipped_counts.ended);
+    ck_assert_uint_eq(first_bytes + skipped_counts.bytes, bytes);
+    ck_assert_uint_eq(first_documents + skipped_counts.documents, documents);
+    pm_corpus_free(again);
+    pm_corpus *corpus = open_corpus(texts);
     assert_ok(pm_store_new(&store, w->store_memory, NULL, &err));
     unsigned rounds = count_rounds(&counts, store, corpus, &options);
     ck_assert_uint_eq(counts.words, n_all);

@@ -15,7 +15,7 @@ ProgressArgument = Union[None, bool, Callable[[Progress], object]]
 
 _OPTIONS = {
     "bpe": ("split_scripts", "extend", "required_pieces", "excluded_pieces", "max_piece_length", "max_words", "utf8_boundaries",
-            "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir", "mix", "sample", "seed", "remove_duplicates",
+            "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir", "checkpoint", "mix", "sample", "seed", "remove_duplicates",
             "counts", "min_documents", "max_count_per_document"),
     "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
                   "reserve", "round_to", "split", "field", "max_window", "tmpdir", "sample", "seed", "remove_duplicates"),
@@ -132,6 +132,8 @@ def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Ite
            progress: ProgressArgument, options: Mapping[str, Any]) -> Union[Tokenizer, List[Tokenizer]]:
     options = dict(_options(algorithm, options, "documents" not in source))
     source, options = _source(source, options)
+    if options.get("checkpoint") is not None:
+        options["checkpoint"] = os.fsencode(options["checkpoint"])
     if isinstance(options.get("extend"), (str, bytes, os.PathLike)):
         options["extend"] = _load_extended(options["extend"], pattern)
     if algorithm == "bytepiece" and pattern is not None:
@@ -199,7 +201,8 @@ def train(files: Union[Path, Iterable[Path], None] = None, algorithm: str = "byt
     a path: its merges come first, and its pattern and special tokens are used where none are given), required_pieces (pieces that
     must be in the vocabulary: merges that make them come before those learned), excluded_pieces (that must not be in it),
     max_piece_length (bytes; no limit unless given), max_words (no piece of more words, between white space), utf8_boundaries
-    (False; True: a piece is whole characters or a part of one), layout ("default", or "hf": special tokens first). Of bytepiece:
+    (False; True: a piece is whole characters or a part of one), checkpoint (a folder where the run leaves what it needs to go on:
+    the same call with the same corpus goes on after it was killed at any moment, and gives the same result), layout ("default", or "hf": special tokens first). Of bytepiece:
     ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True), isolate_digits (False).
 
     Which documents are taken: sample (a share, "10%" or 0.1, or about so many bytes of text, "20GB" or an int; which

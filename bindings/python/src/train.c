@@ -220,6 +220,7 @@ enum {
     OUT,             /* counting: the count file */
     COUNT_DOCUMENTS, /* counting */
     TMPDIR,
+    CHECKPOINT,
     PROGRESS,
     N_ARGUMENTS
 };
@@ -261,11 +262,12 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [OUT] = "out",
     [COUNT_DOCUMENTS] = "count_documents",
     [TMPDIR] = "tmpdir",
+    [CHECKPOINT] = "checkpoint",
     [PROGRESS] = "progress",
 };
 
 typedef struct arguments {
-    pmpy_strings files, patterns, field, tmpdir, required, excluded, counts, out;
+    pmpy_strings files, patterns, field, tmpdir, checkpoint, required, excluded, counts, out;
     pmpy_special_tokens special;
     uint32_t *sizes;
     uint32_t *weights; /* of the files; NULL: all 1 */
@@ -280,6 +282,7 @@ static void arguments_release(arguments *a) {
     pmpy_strings_release(&a->patterns);
     pmpy_strings_release(&a->field);
     pmpy_strings_release(&a->tmpdir);
+    pmpy_strings_release(&a->checkpoint);
     pmpy_strings_release(&a->required);
     pmpy_strings_release(&a->excluded);
     pmpy_strings_release(&a->counts);
@@ -401,6 +404,7 @@ static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
         pmpy_strings_init(&a->tmpdir, values[TMPDIR], "tmpdir", false) < 0 ||
         pmpy_strings_init(&a->counts, values[COUNTS], "a count file", false) < 0 ||
         pmpy_strings_init(&a->out, values[OUT], "out", false) < 0 ||
+        pmpy_strings_init(&a->checkpoint, values[CHECKPOINT], "checkpoint", false) < 0 ||
         pmpy_strings_init(&a->required, values[REQUIRED_PIECES], "a required piece", true) < 0 ||
         pmpy_strings_init(&a->excluded, values[EXCLUDED_PIECES], "an excluded piece", true) < 0 ||
         pmpy_special_tokens_init(state, &a->special, values[SPECIAL_TOKENS]) < 0) {
@@ -417,6 +421,7 @@ static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
     a->options.special_tokens = a->special.tokens;
     a->options.n_special_tokens = a->special.n;
     a->options.tmpdir = a->tmpdir.n ? a->tmpdir.c[0] : NULL;
+    a->options.checkpoint = a->checkpoint.n ? a->checkpoint.c[0] : NULL;
     a->corpus.field = a->field.n ? a->field.c[0] : NULL;
     return 0;
 }
