@@ -46,6 +46,7 @@ enum {
     BYTES_PER_SLOT = 4,
     BUCKETS = 4 * 32, /* of counts: four a power of two */
     RANGES = 16,      /* arrays are added up in so many tasks */
+    LITTLE = 8,       /* parts of the threshold are little */
     QUEUE = 64,       /* fragments looked up together */
     NARROW = 1 << 15, /* symbols that units of 2 bytes can say */
     BATCH = 128,      /* words written out together, */
@@ -115,7 +116,8 @@ struct pm_bpe_words {
     unsigned max_slot_bits;
     uint64_t room;           /* for fragments, each thread; UINT64_MAX: no bound */
     shape shape;             /* of the counts that are there, or are being made */
-    uint64_t *live;          /* a bit a slot */
+    unsigned second_bits;    /* slots of the second look; 0: there was none */
+    uint64_t *live, *second; /* a bit a slot */
     uint32_t highest;
     uint64_t mass[BUCKETS], ranges[RANGES][BUCKETS]; /* sums of counts by size of the count */
     uint32_t range_highest[RANGES];
@@ -182,11 +184,26 @@ INLINE size_t slot_of(uint32_t left, uint32_t right, unsigned bits, unsigned shi
     return (size_t)(((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15) >> (64 - bits));
 }
 
+/* The slot of the second look. */
+INLINE size_t second_slot_of(uint32_t left, uint32_t right, unsigned bits) {
+    return (size_t)(((uint64_t)right << 32 | left) * UINT64_C(0xD6E8FEB86659FD93) >> (64 - bits));
+}
+
+INLINE uint64_t bit_of(const uint64_t *live, size_t slot) { return __atomic_load_n(&live[slot >> 6], __ATOMIC_RELAXED) >> (slot & 63) & 1; }
+
+/* Slots, of counts so wide, for a sum of counts `all`, with `noise` of it in each by chance. */
+static unsigned slot_bits(const pm_bpe_words *w, unsigned width, uint64_t all, uint64_t noise) {
+    unsigned bits = MIN_SLOT_BITS, most = w->max_slot_bits + (width == 1 ? 2 : width == 2 ? 1 : 0);
+    while (bits < most && all >> bits > noise) {
+        bits++;
+    }
+    return bits;
+}
+
 /* How pairs are counted for a coming threshold of about `threshold`: few slots are fast, but what falls into a slot by chance must stay
  * below the threshold. All symbols are counted as numbers while they are few. No pair has `below`, so counts may stop there. */
 static shape shape_for(const pm_bpe_words *w, uint32_t below, uint64_t threshold) {
     unsigned bits = 8, width = below <= UINT8_MAX ? 1 : below <= UINT16_MAX ? 2 : 4;
-    unsigned most = w->max_slot_bits + (width == 1 ? 2 : width == 2 ? 1 : 0);
     uint64_t all = pm_bpe_words_mass(w, 0);
     while ((size_t)1 << bits < w->n_symbols) {
         bits++;
@@ -194,9 +211,7 @@ static shape shape_for(const pm_bpe_words *w, uint32_t below, uint64_t threshold
     if (2 * bits <= DENSE_BITS && 2 * bits <= w->max_slot_bits) {
         return (shape){2 * bits, bits, 4};
     }
-    for (bits = MIN_SLOT_BITS; bits < most && all >> bits > threshold / 2; bits++) {
-    }
-    return (shape){bits, 0, width};
+    return (shape){slot_bits(w, width, all, threshold / 2), 0, width};
 }
 
 /* Counts stay at the top once there. */
@@ -226,7 +241,8 @@ static void count_bytes(void *counts, const uint8_t *bytes, size_t n, uint32_t w
 }
 
 /* Counts the pairs between units; returns the cells. */
-INLINE size_t count_units(const pm_bpe_words *w, void *counts, const result *results, const pm_record *record, unsigned width, shape as) {
+INLINE size_t count_units(const pm_bpe_words *w, void *counts, const result *results, const pm_record *record, unsigned width, shape as,
+                          unsigned second) {
     const void *units = pm_record_cells(record);
     size_t n = record->n, cells = 0;
     uint32_t last = 0, symbol, number;
@@ -243,19 +259,20 @@ INLINE size_t count_units(const pm_bpe_words *w, void *counts, const result *res
             begin = more[1];
             end = more[more[0]];
         }
-        if (!first) {
-            add_count(counts, slot_of(last, begin, as.bits, as.shift), record->weight, as.width);
+        if (!first && (!second || bit_of(w->live, slot_of(last, begin, as.bits, 0)))) {
+            size_t slot = second ? second_slot_of(last, begin, second) : slot_of(last, begin, as.bits, as.shift);
+            add_count(counts, slot, record->weight, as.width);
         }
         last = end;
     }
     return cells;
 }
 
-INLINE void count_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, shape as) {
+INLINE void count_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, shape as, unsigned second) {
     const result *results = w->workers[chunk->mark].results;
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *record = pm_record_at(chunk, at);
-        size_t cells = count_units(w, k->counts, results, record, width, as);
+        size_t cells = count_units(w, k->counts, results, record, width, as, second);
         at += pm_record_bytes(record->n, width);
         k->cells += cells > 1 ? cells : 0;
     }
@@ -275,14 +292,16 @@ static void count_byte_records(worker *k, const pm_chunk *chunk) {
 /* One copy of the loop for each kind of counts. */
 INLINE void count_unit_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width) {
     unsigned bits = w->shape.bits, shift = w->shape.shift;
-    if (shift) {
-        count_records(w, k, chunk, width, (shape){bits, shift, 4});
+    if (w->second_bits) {
+        count_records(w, k, chunk, width, w->shape, w->second_bits);
+    } else if (shift) {
+        count_records(w, k, chunk, width, (shape){bits, shift, 4}, 0);
     } else if (w->shape.width == 4) {
-        count_records(w, k, chunk, width, (shape){bits, 0, 4});
+        count_records(w, k, chunk, width, (shape){bits, 0, 4}, 0);
     } else if (w->shape.width == 2) {
-        count_records(w, k, chunk, width, (shape){bits, 0, 2});
+        count_records(w, k, chunk, width, (shape){bits, 0, 2}, 0);
     } else {
-        count_records(w, k, chunk, width, (shape){bits, 0, 1});
+        count_records(w, k, chunk, width, (shape){bits, 0, 1}, 0);
     }
 }
 
@@ -309,7 +328,12 @@ static void count_inside(const pm_bpe_words *w, worker *k, size_t range) {
             uint32_t left = f->symbols[x->at + s - 1], right = f->symbols[x->at + s];
             left = left < 256 ? w->byte[left] : left;
             right = right < 256 ? w->byte[right] : right;
-            add_count(k->counts, slot_of(left, right, w->shape.bits, w->shape.shift), weight, w->shape.width);
+            size_t slot = slot_of(left, right, w->shape.bits, w->shape.shift);
+            if (!w->second_bits) {
+                add_count(k->counts, slot, weight, w->shape.width);
+            } else if (bit_of(w->live, slot)) {
+                add_count(k->counts, second_slot_of(left, right, w->second_bits), weight, w->shape.width);
+            }
         }
     }
 }
@@ -360,7 +384,7 @@ INLINE uint32_t sum_range(pm_bpe_words *w, size_t start, size_t n, uint64_t *mas
 /* Adds a range of all threads' counts into the first thread's, and sums them by size. */
 static pm_status add_range(void *ctx, unsigned thread, size_t range, pm_error *err) {
     pm_bpe_words *w = ctx;
-    size_t n = ((size_t)1 << w->shape.bits) / RANGES, start = range * n;
+    size_t n = ((size_t)1 << (w->second_bits ? w->second_bits : w->shape.bits)) / RANGES, start = range * n;
     uint64_t *mass = w->ranges[range];
     memset(mass, 0, sizeof w->ranges[range]);
     switch (w->shape.width) {
@@ -371,11 +395,23 @@ static pm_status add_range(void *ctx, unsigned thread, size_t range, pm_error *e
     return pm_ticker_poll(w->ticker, thread, err);
 }
 
-/* Counts all pairs: the sums, and how many cells there are. */
-static pm_status count_all(pm_bpe_words *w, pm_error *err) {
-    memset(w->workers[0].counts, 0, (size_t)w->shape.width << w->shape.bits);
+/* Counts pairs into the first thread's counts, and cells into *cells. */
+static pm_status count_pairs(pm_bpe_words *w, uint64_t *cells, pm_error *err) {
+    memset(w->workers[0].counts, 0, (size_t)w->shape.width << (w->second_bits ? w->second_bits : w->shape.bits));
     PM_TRY(pm_parallel(w->threads, pm_store_size(w->store) + RANGES, count_task, w, NULL, err));
     PM_TRY(pm_parallel(w->threads, RANGES, add_range, w, NULL, err));
+    *cells = 0;
+    for (unsigned i = 0; i < w->threads; i++) {
+        *cells += w->workers[i].cells;
+        w->workers[i].cells = 0;
+    }
+    return PM_OK;
+}
+
+/* Counts all pairs: the sums, and how many cells there are. */
+static pm_status count_all(pm_bpe_words *w, pm_error *err) {
+    w->second_bits = 0;
+    PM_TRY(count_pairs(w, &w->cells, err));
     memset(w->mass, 0, sizeof w->mass);
     w->highest = 0;
     for (size_t r = 0; r < RANGES; r++) {
@@ -383,11 +419,6 @@ static pm_status count_all(pm_bpe_words *w, pm_error *err) {
             w->mass[b] += w->ranges[r][b];
         }
         w->highest = w->range_highest[r] > w->highest ? w->range_highest[r] : w->highest;
-    }
-    w->cells = 0;
-    for (unsigned i = 0; i < w->threads; i++) {
-        w->cells += w->workers[i].cells;
-        w->workers[i].cells = 0;
     }
     return PM_OK;
 }
@@ -418,13 +449,14 @@ uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, uint64_t mass) {
 
 INLINE void mark_slots(pm_bpe_words *w, uint32_t threshold, unsigned width) {
     const void *counts = w->workers[0].counts;
-    size_t n = (size_t)1 << w->shape.bits;
+    uint64_t *live = w->second_bits ? w->second : w->live;
+    size_t n = (size_t)1 << (w->second_bits ? w->second_bits : w->shape.bits);
     for (size_t i = 0; i < n; i += 64) {
         uint64_t mask = 0;
         for (size_t k = 0; k < 64; k++) {
             mask |= (uint64_t)(cell(counts, i + k, width) >= threshold) << k;
         }
-        __atomic_store_n(&w->live[i / 64], mask, __ATOMIC_RELAXED);
+        __atomic_store_n(&live[i / 64], mask, __ATOMIC_RELAXED);
     }
 }
 
@@ -435,6 +467,19 @@ static void mark_live(pm_bpe_words *w, uint32_t threshold) {
     case 2: mark_slots(w, threshold, 2); break;
     default: mark_slots(w, threshold, 4);
     }
+}
+
+/* Where what falls into a slot by chance is not small against the threshold, pairs in live slots are counted once more, in other slots, where little
+ * else falls: a pair is live when both of its slots are. */
+static pm_status look_again(pm_bpe_words *w, uint32_t threshold, pm_error *err) {
+    uint64_t cells;
+    if (w->shape.shift || pm_bpe_words_mass(w, 0) >> w->shape.bits < threshold / LITTLE) {
+        return PM_OK;
+    }
+    w->second_bits = slot_bits(w, w->shape.width, pm_bpe_words_mass(w, threshold), threshold / (4 * LITTLE));
+    PM_TRY(count_pairs(w, &cells, err));
+    mark_live(w, threshold);
+    return PM_OK;
 }
 
 /* The fragments cost as much as they may for now: the threshold goes up by a half, and they may have half of what is left. */
@@ -457,14 +502,18 @@ static pm_status raise_threshold(pm_bpe_words *w, worker *k, pm_error *err) {
     return PM_OK;
 }
 
-/* A bit for each of the n <= 64 pairs from cell `start` on: is its slot live? */
-INLINE uint64_t live_pairs(const uint64_t *live, const void *cells, size_t start, size_t n, unsigned width, unsigned bits, unsigned shift) {
+/* A bit for each of the n <= 64 pairs from cell `start` on: is it live? */
+INLINE uint64_t live_pairs(const pm_bpe_words *w, const void *cells, size_t start, size_t n, unsigned width, unsigned bits, unsigned shift,
+                           unsigned second) {
     uint64_t mask = 0;
     uint32_t left = cell(cells, start, width);
     for (size_t i = 0; i < n; i++) {
         uint32_t right = cell(cells, start + i + 1, width);
-        size_t slot = slot_of(left, right, bits, shift);
-        mask |= (__atomic_load_n(&live[slot >> 6], __ATOMIC_RELAXED) >> (slot & 63) & 1) << i;
+        uint64_t bit = bit_of(w->live, slot_of(left, right, bits, shift));
+        if (second) {
+            bit &= bit_of(w->second, second_slot_of(left, right, second));
+        }
+        mask |= bit << i;
         left = right;
     }
     return mask;
@@ -529,14 +578,14 @@ INLINE void copy_cells(void *out, const void *cells, size_t n, unsigned width, u
 
 /* Cuts a word of n cells and writes its units; *n_out is how many. */
 INLINE pm_status cut_word(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, void *out, size_t *n_out, unsigned width,
-                          unsigned out_width, unsigned bits, unsigned shift, pm_error *err) {
+                          unsigned out_width, unsigned bits, unsigned shift, unsigned second, pm_error *err) {
     const uint8_t *in = cells;
     uint8_t *to = out;
     size_t open = 0, done = 0; /* where the open fragment begins, if there is one; cells written */
     uint64_t carry = 0;        /* 1: there is one */
     for (size_t base = 0; base < n; base += 64) {
         size_t pairs = n - 1 - base < 64 ? n - 1 - base : 64;
-        uint64_t mask = live_pairs(w->live, cells, base, pairs, width, bits, shift), before = mask << 1 | carry;
+        uint64_t mask = live_pairs(w, cells, base, pairs, width, bits, shift, second), before = mask << 1 | carry;
         uint64_t begins = mask & ~before, ends = ~mask & before;
         while (ends) {
             size_t end = base + (size_t)__builtin_ctzll(ends) + 1;
@@ -664,11 +713,11 @@ INLINE pm_status reserve(pm_bpe_words *w, worker *k, size_t bytes, pm_record **r
 
 /* Cuts a word of n cells into a new record. */
 INLINE pm_status cut_record(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, unsigned width, unsigned out_width, unsigned bits,
-                            unsigned shift, pm_error *err) {
+                            unsigned shift, unsigned second, pm_error *err) {
     size_t n_out = 0;
     pm_record *record = NULL;
     PM_TRY(reserve(w, k, pm_record_bytes(n, out_width), &record, err));
-    PM_TRY(cut_word(w, k, cells, n, weight, pm_record_cells(record), &n_out, width, out_width, bits, shift, err));
+    PM_TRY(cut_word(w, k, cells, n, weight, pm_record_cells(record), &n_out, width, out_width, bits, shift, second, err));
     *record = (pm_record){weight, (uint32_t)n_out};
     k->out->used += pm_record_bytes(n_out, out_width);
     return PM_OK;
@@ -686,14 +735,14 @@ static pm_status cut_byte_records(pm_bpe_words *w, worker *k, const pm_chunk *ch
             PM_TRY(grow_buffer(k, record->n, 1, err));
             bytes = memcpy(k->buffer, bytes, record->n);
         }
-        PM_TRY(cut_record(w, k, bytes, record->n, record->weight, 1, 2, 16, 8, err));
+        PM_TRY(cut_record(w, k, bytes, record->n, record->weight, 1, 2, 16, 8, 0, err));
     }
     return PM_OK;
 }
 
 /* Some words are written out before they are cut: a load of what was stored a moment ago in smaller parts would wait. */
 INLINE pm_status cut_records(pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, unsigned cell_width, unsigned bits, unsigned shift,
-                             pm_error *err) {
+                             unsigned second, pm_error *err) {
     const result *results = w->workers[chunk->mark].results;
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         k->n_words = k->n_buffer = 0;
@@ -704,24 +753,26 @@ INLINE pm_status cut_records(pm_bpe_words *w, worker *k, const pm_chunk *chunk, 
         }
         for (size_t i = 0; i < k->n_words; i++) {
             const word *x = &k->words[i];
-            PM_TRY(cut_record(w, k, (uint8_t *)k->buffer + x->at * cell_width, x->n, x->weight, cell_width, cell_width, bits, shift, err));
+            PM_TRY(cut_record(w, k, (uint8_t *)k->buffer + x->at * cell_width, x->n, x->weight, cell_width, cell_width, bits, shift, second, err));
         }
     }
     return PM_OK;
 }
 
 static pm_status cut_chunk(pm_bpe_words *w, worker *k, const pm_chunk *chunk, pm_error *err) {
-    unsigned bits = w->shape.bits, shift = w->shape.shift;
+    unsigned bits = w->shape.bits, shift = w->shape.shift, second = w->second_bits;
     if (w->width == 1) {
         return cut_byte_records(w, k, chunk, err);
     }
     if (w->width == 2 && w->cell_width == 2) {
-        return shift ? cut_records(w, k, chunk, 2, 2, bits, shift, err) : cut_records(w, k, chunk, 2, 2, bits, 0, err);
+        return shift ? cut_records(w, k, chunk, 2, 2, bits, shift, 0, err)
+               : second ? cut_records(w, k, chunk, 2, 2, bits, 0, second, err)
+                        : cut_records(w, k, chunk, 2, 2, bits, 0, 0, err);
     }
     if (w->width == 2) {
-        return cut_records(w, k, chunk, 2, 4, bits, 0, err);
+        return cut_records(w, k, chunk, 2, 4, bits, 0, second, err);
     }
-    return cut_records(w, k, chunk, 4, 4, bits, shift, err);
+    return cut_records(w, k, chunk, 4, 4, bits, shift, second, err);
 }
 
 static pm_status cut_task(void *ctx, unsigned thread, size_t number, pm_error *err) {
@@ -769,6 +820,8 @@ pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint64_t *c
     words->ticker = ticker;
     words->threshold = *threshold;
     mark_live(words, *threshold);
+    PM_TRY(look_again(words, *threshold, err));
+    pm_fragments_free_cells(&words->workers[0].fragments);
     for (unsigned i = 0; i < words->threads; i++) {
         worker *k = &words->workers[i];
         PM_TRY(pm_fragments_begin(&k->fragments, err));
@@ -849,9 +902,8 @@ pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint32_t bel
     }
     PM_TRY(list_results(words, err));
     words->shape = shape_for(words, below, next_threshold);
-    PM_TRY(count_all(words, err));
-    pm_fragments_free_cells(&words->workers[0].fragments);
-    return PM_OK;
+    pm_fragments_shrink(&words->workers[0].fragments);
+    return count_all(words, err);
 }
 
 /* ---------------------------------------------------------------- life ---- */
@@ -875,6 +927,7 @@ void pm_bpe_words_free(pm_bpe_words *words) {
     pthread_mutex_destroy(&words->raising);
     pm_free(words->workers);
     pm_free(words->live);
+    pm_free(words->second);
     pm_free(words->longs);
     pm_free(words);
 }
@@ -955,7 +1008,8 @@ static pm_status init(pm_bpe_words *w, const pm_bpe_vocab *vocab, const pm_bpe_m
     choose_slots(w, memory->counts);
     w->workers = pm_calloc(w->threads, sizeof *w->workers);
     w->live = pm_calloc((size_t)4 << w->max_slot_bits >> 6, sizeof *w->live);
-    if (!w->workers || !w->live) {
+    w->second = pm_calloc((size_t)4 << w->max_slot_bits >> 6, sizeof *w->second);
+    if (!w->workers || !w->live || !w->second) {
         return pm_fail_memory(err);
     }
     for (unsigned i = 0; i < w->threads; i++) {

@@ -40,6 +40,19 @@ void pm_fragments_release(pm_fragments *f) {
     *f = (pm_fragments){0};
 }
 
+void pm_fragments_shrink(pm_fragments *f) {
+    size_t end = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        end = f->items[i].at + f->items[i].n_after > end ? f->items[i].at + f->items[i].n_after : end;
+    }
+    void *less = pm_realloc(f->cells, end, sizeof *f->symbols);
+    if (less) { /* else it stays as it is */
+        f->cells = less;
+        f->symbols = less;
+        f->cap_cells = f->n_cells = 0;
+    }
+}
+
 void pm_fragments_free_cells(pm_fragments *f) {
     pm_free(f->cells);
     f->cells = NULL;

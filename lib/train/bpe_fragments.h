@@ -55,7 +55,8 @@ pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n,
 pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers, pm_error *err);
 /* Fills `cells` for merging. `symbols` has the symbol of each cell's value below 256. Nothing can be looked up any more. */
 pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_error *err);
-/* When what came of the merging has been taken. */
+/* After merging: gives back what symbols, which are fewer than cells, leave free; and all of it. */
+void pm_fragments_shrink(pm_fragments *f);
 void pm_fragments_free_cells(pm_fragments *f);
 /* An upper bound of the memory that the fragments take, or will take when they are merged, in bytes. */
 static inline uint64_t pm_fragments_cost(const pm_fragments *f) { return (uint64_t)f->n * 72 + f->sum * 28; }
