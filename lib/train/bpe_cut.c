@@ -211,7 +211,7 @@ static shape shape_for(const pm_bpe_words *w, uint32_t below, uint64_t threshold
     if (2 * bits <= DENSE_BITS && 2 * bits <= w->max_slot_bits) {
         return (shape){2 * bits, bits, 4};
     }
-    return (shape){slot_bits(w, width, all, threshold / 2), 0, width};
+    return (shape){slot_bits(w, width, all, threshold / (2 * LITTLE)), 0, width};
 }
 
 /* Counts stay at the top once there. */
