@@ -2,10 +2,12 @@
 """The long forms of training within a memory limit: `make scale`. Prints a row a run; ends with 1 if merges differ or memory passed the limit by a tenth.
 
 usage: scale.py limits [--limits 28M,32M,...] [--threads 1,2]
+       scale.py stages [--limits 32M,48M] [--threads 2]
        scale.py growth [--kind zh|en] [--size 1G] [--memory 256M] [--threads 2] [--tmpdir DIR] [--beside LIBRARY | --beside-itself] [--record]
 
 limits    each whole corpus of the data folder and each text of expected/bpe_limits.tsv, with each limit and number of threads: the merges are
           those of Hugging Face tokenizers. A limit below 24M + 4M a thread is left out: there the error that names it is tested elsewhere.
+stages    a second stage with the pattern superbpe over whole corpora: the merges under each limit are those without one
 growth    text of natural growth of any size, piped from make_growth to the command; memory is that of its whole process. --beside gigabpe (or rustbpe, tokenizers): the merges are those of this library,
           while it has memory enough (a few hundred MB); --beside-itself: those of a run without a limit. --record writes rows to bench/RESULTS.md.
 
@@ -94,6 +96,38 @@ def limits(a):
     return failed
 
 
+def trained(path, model, *options):
+    """The merges of a run of the command, what it took as a row with the keys of train_once.py; memory is that of the whole process."""
+    call = subprocess.Popen([COMMAND, "train", "-q", "--json", "-a", "bpe", "-o", model, *options, path], stdout=subprocess.PIPE)
+    summary = call.stdout.read()
+    _, status, usage = os.wait4(call.pid, 0)
+    call.returncode = os.waitstatus_to_exitcode(status)
+    assert call.returncode == 0, call.returncode
+    row = json.loads(summary)
+    row.update(cpu_seconds=usage.ru_utime + usage.ru_stime, mb_s=row["bytes"] / row["seconds"] / 1e6, above_base_mb=usage.ru_maxrss / 1024,
+               read_mb=0, written_mb=0, spilled_mb=0)
+    return piecemill.Tokenizer.load(model).merges, row
+
+
+def stages(a):
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        path, first, second = (os.path.join(folder, name) for name in ("text.txt", "first.piecemill", "second.piecemill"))
+        for name in CORPORA:
+            write_text(name, None, path)
+            _, row = trained(path, first, "-p", "o200k_base", "-v", str(VOCAB_SIZE))
+            tell(f"{name}, first stage", row, [])
+            options = ["--extend", first, "-p", "superbpe", "--max-words", "4", "-v", str(VOCAB_SIZE + 8000), "--threads", a.threads.split(",")[-1]]
+            wanted, row = trained(path, second, *options)
+            tell(f"{name}, second stage", row, [])
+            for limit in a.limits.split(","):
+                if size_of(limit) >= 32 * MB:
+                    got, row = trained(path, second, *options, "--memory-limit", limit)
+                    wrong = too_much(row, limit) + (["other merges than without a limit"] if got != wanted else [])
+                    failed += bool(tell(f"{name}, second stage, limit {limit}", row, wrong))
+    return failed
+
+
 def growth_run(a, limit):
     """A run of the command as a row with the keys of train_once.py; what it reads from the maker is in read_mb, the maker's processor time in none."""
     maker = subprocess.Popen([growth_program(), a.kind, a.size], stdout=subprocess.PIPE)
@@ -161,7 +195,7 @@ def record(work, text, row):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", choices=["limits", "growth"])
+    ap.add_argument("what", choices=["limits", "stages", "growth"])
     ap.add_argument("--limits", default="28M,32M,48M,64M,128M")
     ap.add_argument("--threads")
     ap.add_argument("--kind", default="zh", choices=["zh", "en"])
@@ -173,7 +207,7 @@ def main():
     ap.add_argument("--record", action="store_true")
     a = ap.parse_args()
     a.threads = a.threads or ("1,2" if a.what == "limits" else "2")
-    failed = limits(a) if a.what == "limits" else growth(a)
+    failed = {"limits": limits, "stages": stages, "growth": growth}[a.what](a)
     print(f"scale: {failed} failed")
     return failed > 0
 
