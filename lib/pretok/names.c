@@ -6,13 +6,13 @@
  * kimi_k2: `pat_str` of tokenization_kimi.py. tekken: `pattern` of Mistral's tekken.json, version 3.
  *
  * superbpe and scripts are our own. superbpe is for the second stage of training, which makes pieces of several words
- * ("SuperBPE: Space Travel for Language Models", Liu and others, 2025): o200k_base without its cuts between words that a
- * single blank divides and within words where upper case begins, so that each of its pre-tokens is some of o200k_base's
- * put together. scripts is for behind another pattern: it cuts where a letter of another script follows, be it behind
- * characters of no script, which go with that letter (scripts.c).
+ * ("SuperBPE: Space Travel for Language Models", Liu and others, 2025): o200k_base without its cuts between words that
+ * a single blank divides and within words where upper case begins, so that each of its pre-tokens is some of
+ * o200k_base's put together. scripts is for behind another pattern: it cuts where a letter of another script follows,
+ * be it behind characters of no script, which go with that letter (scripts.c).
  *
- * A regex is for people, files and the twin in tests; what does the work are the rules of rules.h, in a scanner (scan.c)
- * and in a search of all starts in a stretch of text (starts.c). */
+ * A regex is for people, files and the twin in tests; what does the work are the rules of rules.h, in a scanner
+ * (scan.c) and in a search of all starts in a stretch of text (starts.c). */
 #include "pretok/names.h"
 
 #include <string.h>
@@ -81,15 +81,17 @@ static const char *const superbpe[] = {
 /* A run of one script: its letters are `first`, they and what goes on with them `more`. */
 #define RUN(first, more) first more "*(?:\\p{Common}" NONE first more "*)*"
 
+/* clang-format off */
 static const char *const scripts[] = {
     NONE "(?:" RUN("\\p{Latin}", "[\\p{Latin}\\p{Inherited}]")
     "|" RUN("\\p{Han}", "[\\p{Han}\\p{Inherited}]")
-    "|" RUN("[\\p{Hiragana}\\p{Katakana}]", "[\\p{Hiragana}\\p{Katakana}\\p{Inherited}ーｰﾞﾟ]")
+    "|" RUN("[\\p{Hiragana}\\p{Katakana}]", "[\\p{Hiragana}\\p{Katakana}\\p{Inherited}\u30FC\uFF70\uFF9E\uFF9F]")
     "|" RUN("\\p{Hangul}", "[\\p{Hangul}\\p{Inherited}]")
     "|" RUN("[^\\p{Common}\\p{Inherited}" NAMED "]", "[^\\p{Common}" NAMED "]")
     "|\\z)(?:\\p{Common}" NONE "\\z)?",
     NULL,
 };
+/* clang-format on */
 
 const pm_named_pattern pm_named_patterns[] = {
     {"gpt2", gpt2, pm_scan_gpt2, pm_starts_gpt2},

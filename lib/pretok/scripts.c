@@ -41,7 +41,7 @@ static group group_of(uint32_t cp) {
 static bool goes_with_kana(uint32_t cp) { return cp == 0x30FC || cp == 0xFF70 || cp == 0xFF9E || cp == 0xFF9F; }
 
 size_t pm_scan_scripts(const uint8_t *text, size_t len, size_t pos) {
-    group own = NONE; /* of the pre-token; NONE: no letter has come yet */
+    group own = NONE;    /* of the pre-token; NONE: no letter has come yet */
     bool inside = false; /* the character before is a letter of the group, or goes on with it */
     size_t end = pos;
     while (pos < len) {
