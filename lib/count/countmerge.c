@@ -430,11 +430,11 @@ static pm_status merge_all(merge *m, sink *to, pm_ticker *ticker, unsigned threa
 static pm_status merge_open(merge *m, run *list, size_t n, const char *settings, const char *tmpdir, pm_error *err) {
     bool documents = pm_count_settings_have_documents(settings);
     *m = (merge){.sources = pm_calloc(n, sizeof *m->sources), .heap = pm_alloc(n, sizeof *m->heap)};
+    for (size_t i = 0; m->sources && i < n; i++) {
+        m->sources[i].reader.fd = -1;
+    }
     if (!m->sources || !m->heap) {
         return pm_fail_memory(err);
-    }
-    for (size_t i = 0; i < n; i++) {
-        m->sources[i].reader.fd = -1;
     }
     for (size_t i = 0; i < n; i++) {
         PM_TRY(source_open(&m->sources[i], &list[i], settings, documents, tmpdir, err));
@@ -501,11 +501,25 @@ typedef struct store_sink {
     pm_store *store;
     pm_chunk *chunk;
     uint64_t min_documents;
-    uint64_t words;    /* counts of what was put in */
+    uint64_t text;     /* bytes of what was put in, as often as it was counted */
+    uint64_t more;     /* bytes of records behind the first of a word */
     uint64_t distinct; /* words seen */
 } store_sink;
 
-enum { MAX_WORDS_LOG = 48 }; /* counts in sum: a count is written as records of 32 bits, and a file must not ask for billions of them */
+/* What a file may ask for: a count is written as records of 32 bits, of which there are more than one a word only in texts of terabytes; and counts of
+ * pairs, which are at most those of words times their lengths in sum, are 64-bit. */
+enum { MAX_MORE = 1 << 26, MAX_TEXT_LOG = 62 };
+
+/* Counts what a word adds to that. */
+static pm_status check_size(store_sink *to, size_t len, uint64_t count, pm_error *err) {
+    uint64_t text, more = count / UINT32_MAX * pm_record_bytes(len, 1);
+    if (__builtin_mul_overflow(count, len, &text) || __builtin_add_overflow(to->text, text, &to->text) || to->text >> MAX_TEXT_LOG ||
+        len >= UINT32_MAX) {
+        return pm_fail(err, PM_LIMIT, "the words counted are more than 2^%d bytes of text", MAX_TEXT_LOG);
+    }
+    to->more += more;
+    return more <= MAX_MORE && to->more <= MAX_MORE ? PM_OK : pm_fail(err, PM_LIMIT, "counts of long words are too large");
+}
 
 /* Makes room for a record of this size in the chunk. */
 static pm_status make_room(store_sink *to, size_t bytes, pm_error *err) {
@@ -530,10 +544,7 @@ static pm_status take_to_store(sink *where, const uint8_t *word, size_t len, uin
     if (documents < to->min_documents) {
         return PM_OK;
     }
-    if (len >= UINT32_MAX || count > UINT64_C(1) << MAX_WORDS_LOG || to->words + count > UINT64_C(1) << MAX_WORDS_LOG) {
-        return pm_fail(err, PM_LIMIT, "more than 2^%d words, or a word of 4 GiB", MAX_WORDS_LOG);
-    }
-    to->words += count;
+    PM_TRY(check_size(to, len, count, err));
     while (count) {
         PM_TRY(make_room(to, bytes, err));
         pm_record *record = pm_record_at(to->chunk, to->chunk->used);

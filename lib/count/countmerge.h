@@ -32,7 +32,7 @@ pm_status pm_count_files_look(const char *const *paths, size_t n, pm_buf *settin
 pm_status pm_count_files_merge(const char *path, const char *const *paths, size_t n, pm_count_totals *totals, const pm_count_work *work, pm_error *err);
 /* Puts the words of count files that are found in min_documents documents or more (0: all) into a new store with `room` bytes of memory, without
  * the numbers of documents. The totals are those of all words, with their true number in distinct. Errors as pm_count_files_look; PM_LIMIT: counts
- * above 2^48 in sum. */
+ * that no text gives (2^62 bytes of it). */
 pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n, uint64_t min_documents, uint64_t room, pm_count_totals *totals,
                               const pm_count_work *work, pm_error *err);
 

@@ -26,6 +26,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "count/countmerge.h"
 #include "encode/inside.h"
 
 #ifdef PM_HAVE_ZLIB
@@ -361,6 +362,92 @@ static pm_status run_extend(const scenario *s, pm_error *err) {
     return status;
 }
 
+static pm_status count(const char *path, const pm_buf *text, unsigned threads, pm_error *err) {
+    pm_counts_options o = PM_COUNTS_OPTIONS_INIT;
+    pm_corpus *corpus;
+    o.threads = threads;
+    o.documents = true;
+    PM_TRY(pm_corpus_new(&corpus, NULL, err));
+    pm_status status = pm_corpus_add_document(corpus, (pm_bytes){text->data, text->len}, err);
+    if (status == PM_OK) {
+        status = pm_count(path, corpus, &o, err);
+    }
+    pm_corpus_free(corpus);
+    return status;
+}
+
+static pm_status run_count(const scenario *s, pm_error *err) { return count(path_of("saved"), &chinese, s->number, err); }
+
+/* A chunk for each record: with the least memory, several runs in temporary files. */
+static pm_status fill_store(pm_store *store, pm_error *err) {
+    pm_records records = {0};
+    pm_status status = PM_OK;
+    for (size_t i = 0; i < 24 && status == PM_OK; i++) {
+        pm_chunk *chunk = pm_records_add_chunk(&records, 1);
+        if (!chunk) {
+            status = pm_fail_memory(err);
+            break;
+        }
+        pm_record *r = pm_record_at(chunk, chunk->used);
+        *r = (pm_record){1, 1 + (uint32_t)i % 7};
+        memcpy(pm_record_cells(r), "abcdefg", 8);
+        chunk->used += pm_record_bytes(r->n, 1);
+    }
+    if (status == PM_OK) {
+        return pm_store_put_all(store, &records, err);
+    }
+    pm_records_release(&records);
+    return status;
+}
+
+static pm_status run_sort(const scenario *s, pm_error *err) {
+    pm_ticker ticker;
+    pm_store *store;
+    pm_count_totals totals = {0};
+    pm_ticker_init(&ticker, NULL, NULL, 0);
+    const pm_count_work work = {s->number, 0, folder, &ticker};
+    PM_TRY(pm_store_new(&store, 0, folder, err));
+    pm_status status = fill_store(store, err);
+    if (status == PM_OK) {
+        status = pm_count_store_write(store, path_of("saved"), "algorithm=bpe\n", &totals, &work, err);
+    }
+    pm_store_free(store);
+    return status;
+}
+
+/* Two count files, made before. */
+static const char *const *count_files(void) {
+    static char paths[2][512];
+    static const char *list[2];
+    for (int i = 0; i < 2; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/%d.counts", folder, i);
+        list[i] = paths[i];
+    }
+    return list;
+}
+
+static pm_status run_merge(const scenario *s, pm_error *err) {
+    (void)s;
+    return pm_counts_merge(path_of("saved"), count_files(), 2, NULL, err);
+}
+
+static pm_status run_train_counts(const scenario *s, pm_error *err) {
+    static const uint32_t size = 300;
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+    pm_tokenizer *tok;
+    o.algorithm = PM_ALGORITHM_BPE;
+    o.vocab_sizes = &size;
+    o.n_vocab_sizes = 1;
+    o.threads = s->number;
+    o.counts = count_files();
+    o.n_counts = 2;
+    o.min_documents = 1;
+    PM_TRY(pm_train(&tok, 1, NULL, &o, err));
+    mix_tokenizer(tok);
+    pm_tokenizer_free(tok);
+    return PM_OK;
+}
+
 static pm_status run_encode(const scenario *s, pm_error *err) {
     static pm_id ids[1 << 16];
     pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
@@ -437,6 +524,11 @@ static scenario scenarios[] = {
     {"extend bpe", run_extend, NULL, 1, NULL, NULL},
     {"train bytepiece", run_train_bytepiece, NULL, 1, NULL, NULL},
     {"train bytepiece, 2 threads", run_train_bytepiece, "t.txt", 2, NULL, NULL},
+    {"count", run_count, NULL, 1, NULL, NULL},
+    {"count, 2 threads", run_count, NULL, 2, NULL, NULL},
+    {"count, sorted in files", run_sort, NULL, 1, NULL, NULL},
+    {"merge counts", run_merge, NULL, 1, NULL, NULL},
+    {"train from counts", run_train_counts, NULL, 1, NULL, NULL},
     {"encode bpe", run_encode, "good-bpe.piecemill", 0, NULL, NULL},
     {"encode bpe, regexes", run_encode, "good-two-regexes.piecemill", 0, NULL, NULL},
     {"encode bytepiece", run_encode, "good-bytepiece.piecemill", 0, NULL, NULL},
@@ -474,7 +566,10 @@ static inventory take_inventory(void) {
                        entries_of(folder)};
 }
 
-/* A hash of the file that run_save writes; 0 when it is not there. */
+/* Those that write the file "saved" in the place of another. */
+static bool writes(const scenario *s) { return s->run == run_save || s->run == run_count || s->run == run_sort || s->run == run_merge; }
+
+/* A hash of the file that these write; 0 when it is not there. */
 static uint64_t saved_file(void) {
     struct stat info;
     static uint8_t data[1 << 18];
@@ -507,7 +602,7 @@ static void forget_idle(const pm_tokenizer *tok) {
 static outcome run_once(const scenario *s, where w, long n, bool after) {
     pm_error err = {0};
     outcome o;
-    if (s->run == run_save) {
+    if (writes(s)) {
         write_whole(path_of("saved"), old_content, sizeof old_content - 1);
     }
     result = 0;
@@ -517,7 +612,7 @@ static outcome run_once(const scenario *s, where w, long n, bool after) {
     disarm();
     o.events = atomic_load(&counter);
     o.result = result;
-    o.file = s->run == run_save ? saved_file() : 0;
+    o.file = writes(s) ? saved_file() : 0;
     o.after = take_inventory();
     return o;
 }
@@ -538,7 +633,7 @@ static bool check(const scenario *s, const char *how, long n, const outcome *o, 
     if (o->status == good->status && (o->result != good->result || o->file != good->file)) {
         return complain(s, how, n, "succeeded with another result");
     }
-    if (s->run == run_save && o->status != good->status &&
+    if (writes(s) && o->status != good->status &&
         o->file != XXH3_64bits(old_content, sizeof old_content - 1)) {
         return complain(s, how, n, "the old file is gone");
     }
@@ -570,6 +665,10 @@ static void prepare(scenario *s) {
     pm_error err = {0};
     if ((s->run == run_save || s->run == run_encode || s->run == run_batch || s->run == run_decode) &&
         pm_tokenizer_load(&s->tok, model_of(s->file), NULL, &err) != PM_OK) {
+        die(err.message);
+    }
+    if ((s->run == run_merge || s->run == run_train_counts) &&
+        (count(count_files()[0], &chinese, 1, &err) != PM_OK || count(count_files()[1], &english, 1, &err) != PM_OK)) {
         die(err.message);
     }
 }

@@ -319,20 +319,30 @@ START_TEST(files_and_stores_become_filtered_stores) {
 }
 END_TEST
 
-/* A few bytes must not ask for billions of records. */
-START_TEST(counts_beyond_what_is_sane_are_refused) {
+static void write_one(const char *path, const char *text, size_t len, uint64_t count) {
     pm_count_writer writer;
     pm_count_totals totals = {0};
+    assert_ok(pm_count_writer_open(&writer, path, NULL, plain, &err));
+    assert_ok(pm_count_writer_add(&writer, (const uint8_t *)text, len, count, 0, &err));
+    assert_ok(pm_count_writer_close(&writer, PM_OK, &totals, &err));
+}
+
+/* A few bytes must not ask for gigabytes of records, nor pairs be counted beyond 64 bits. */
+START_TEST(counts_beyond_what_is_sane_are_refused) {
+    static char text[100000];
+    pm_count_totals totals;
     pm_count_work work = work_of(1, UINT64_MAX);
     pm_store *store;
-    assert_ok(pm_count_writer_open(&writer, path_of(0), NULL, plain, &err));
-    assert_ok(pm_count_writer_add(&writer, (const uint8_t *)"a", 1, UINT64_C(1) << 49, 0, &err));
-    assert_ok(pm_count_writer_close(&writer, PM_OK, &totals, &err));
-    assert_fails(pm_count_files_read(&store, (const char *[]){path_of(0)}, 1, 0, UINT64_MAX, &totals, &work, &err), PM_LIMIT, "2^48");
+    memset(text, 'a', sizeof text);
+    write_one(path_of(0), text, 3, UINT64_C(1) << 61);
+    assert_fails(pm_count_files_read(&store, (const char *[]){path_of(0)}, 1, 0, UINT64_MAX, &totals, &work, &err), PM_LIMIT, "2^62");
     ck_assert_ptr_null(store);
-    assert_ok(pm_count_writer_open(&writer, path_of(1), NULL, plain, &err));
-    assert_ok(pm_count_writer_add(&writer, (const uint8_t *)"a", 1, UINT64_MAX, 0, &err));
-    assert_ok(pm_count_writer_close(&writer, PM_OK, &totals, &err));
+    write_one(path_of(0), text, sizeof text, UINT64_C(1) << 43);
+    assert_fails(pm_count_files_read(&store, (const char *[]){path_of(0)}, 1, 0, UINT64_MAX, &totals, &work, &err), PM_LIMIT, "too large");
+    write_one(path_of(0), text, 3, UINT64_C(1) << 50); /* a hundred terabytes are no problem */
+    assert_ok(pm_count_files_read(&store, (const char *[]){path_of(0)}, 1, 0, UINT64_MAX, &totals, &work, &err));
+    pm_store_free(store);
+    write_one(path_of(1), text, 3, UINT64_MAX);
     assert_fails(pm_count_files_merge(path_of(10), (const char *[]){path_of(0), path_of(1)}, 2, &totals, &work, &err), PM_LIMIT, "2^64");
     ck_assert_int_ne(access(path_of(10), F_OK), 0);
 }
