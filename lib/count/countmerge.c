@@ -12,9 +12,10 @@
  * More than FAN runs are merged FAN at a time into temporary files first, the oldest ones, until FAN are left. Merging is a heap of the runs by their
  * next word; a word is compared by its first 8 bytes as a number, and in full where these are equal.
  *
- * Sorting is a merge sort over pairs of those 8 bytes and a pointer: no bad cases, n log n comparisons, two arrays of 16 bytes a record.
+ * Sorting is over pairs of those 8 bytes and a pointer: a radix sort by the bytes from the last to the first, then a merge sort of those that are alike in
+ * all 8. No bad cases: n log n comparisons at most, two arrays of 16 bytes a record.
  *
- * Cost: sorting about 0.25 us a word, merging about 0.15 us; memory: the chunks, 32 bytes a record while they are sorted, 16 after that, and some 70 KB a file. */
+ * Cost: sorting about 0.1 us a word, merging and coding about 0.1 us; memory: the chunks, 32 bytes a record while they are sorted, 16 after that, and some 70 KB a file. */
 #include "count/countmerge.h"
 
 #include <pthread.h>
@@ -25,6 +26,7 @@
 enum {
     FAN = 64,
     POLL_WORDS = 1 << 14,
+    AHEAD = 8, /* records asked for before they are read: in the order of words they lie anywhere */
     LEAST_BYTES = 1 << 20 /* of a thread's runs: with less there would be too many */
 };
 
@@ -154,23 +156,73 @@ static void insert_sort(item *items, size_t n) {
 
 enum { FEW = 8 };
 
-/* Sorts *items, with *room of the same size; the two may change places. */
-static pm_status sort_items(item **items, item **room, size_t n, pm_ticker *ticker, unsigned thread, pm_error *err) {
+/* Merge sort of n items whose words begin alike, with room for as many. */
+static pm_status sort_alike(item *items, item *room, size_t n, pm_ticker *ticker, unsigned thread, pm_error *err) {
+    item *from = items, *to = room;
     for (size_t i = 0; i < n; i += FEW) {
-        insert_sort(*items + i, n - i < FEW ? n - i : FEW);
+        insert_sort(items + i, n - i < FEW ? n - i : FEW);
     }
     for (size_t width = FEW; width < n; width *= 2) {
         for (size_t i = 0; i < n; i += 2 * width) {
             size_t left = n - i, half = left < width ? left : width;
-            halves h = {.from = *items + i, .to = *room + i, .half = half, .b = half, .n = left < 2 * width ? left : 2 * width};
+            halves h = {.from = from + i, .to = to + i, .half = half, .b = half, .n = left < 2 * width ? left : 2 * width};
             while (merge_some(&h, POLL_WORDS)) {
                 PM_TRY(pm_ticker_poll(ticker, thread, err));
             }
         }
-        item *sorted = *room;
-        *room = *items;
-        *items = sorted;
+        item *sorted = to;
+        to = from;
+        from = sorted;
         PM_TRY(pm_ticker_poll(ticker, thread, err));
+    }
+    if (from != items) {
+        memcpy(items, from, n * sizeof *items);
+    }
+    return PM_OK;
+}
+
+enum { DIGITS = 8, VALUES = 256 };
+
+/* Moves the items to *room in the order of digit d (0: the lowest) of their prefixes, equal ones staying as they are; the two change places. */
+static pm_status sort_digit(item **items, item **room, size_t n, unsigned d, const size_t counts[VALUES], pm_ticker *ticker, unsigned thread,
+                            pm_error *err) {
+    size_t at[VALUES], sum = 0;
+    const item *from = *items;
+    item *to = *room;
+    for (size_t v = 0; v < VALUES; v++) {
+        if (counts[v] == n) {
+            return PM_OK; /* all have this one */
+        }
+        at[v] = sum;
+        sum += counts[v];
+    }
+    for (size_t i = 0; i < n; i++) {
+        to[at[from[i].prefix >> 8 * d & 0xFF]++] = from[i];
+        if (i % POLL_WORDS == 0) {
+            PM_TRY(pm_ticker_poll(ticker, thread, err));
+        }
+    }
+    *room = *items;
+    *items = to;
+    return PM_OK;
+}
+
+/* Sorts *items, with *room of the same size; the two may change places. */
+static pm_status sort_items(item **items, item **room, size_t n, pm_ticker *ticker, unsigned thread, pm_error *err) {
+    size_t counts[DIGITS][VALUES] = {{0}};
+    for (size_t i = 0; i < n; i++) {
+        for (unsigned d = 0; d < DIGITS; d++) {
+            counts[d][(*items)[i].prefix >> 8 * d & 0xFF]++;
+        }
+    }
+    for (unsigned d = 0; d < DIGITS; d++) {
+        PM_TRY(sort_digit(items, room, n, d, counts[d], ticker, thread, err));
+    }
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && (*items)[end].prefix == (*items)[i].prefix;) {
+            end++;
+        }
+        PM_TRY(end - i > 1 ? sort_alike(*items + i, *room + i, end - i, ticker, thread, err) : PM_OK);
     }
     return PM_OK;
 }
@@ -322,6 +374,9 @@ static pm_status advance(source *s, pm_error *err) {
             return PM_OK;
         }
         const item *i = &s->run->items[s->next++];
+        if (s->next + AHEAD < s->run->n) {
+            __builtin_prefetch(s->run->items[s->next + AHEAD].record);
+        }
         s->word = pm_record_cells(i->record);
         s->len = i->record->n;
         s->prefix = i->prefix;
