@@ -53,7 +53,7 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
 typedef struct pm_bpe_words pm_bpe_words;
 
 /* Takes over a store with records of bytes (width 1), also on failure. Brings them to the vocabulary's merges, if it has any, and counts the pairs
- * for the first time. */
+ * for the first time. The vocabulary's rules are asked as long as the words live. */
 pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_vocab *vocab, unsigned threads, const pm_bpe_memory *memory,
                            pm_ticker *ticker, pm_error *err);
 void pm_bpe_words_free(pm_bpe_words *words);

@@ -19,6 +19,9 @@
  * that stay at the top once there; T is at most that top. No pair has the threshold of the phase before, so when that fits 16 or 8 bits, so do
  * counts, and the same memory has more slots just when they are needed. The sums become one bit a slot, "at least T" (live), which fits a cache.
  *
+ * Rules may keep two symbols apart for ever, for what ends with the one and begins with the other is even longer (bpe_vocab.h). Such pairs are not counted,
+ * so that words are cut there however frequent they are; else what the rules leave in pieces would be in long fragments, phase after phase.
+ *
  * When the fragments would take more memory than they may, T is raised on the way: bits are cleared, words still to come are cut at more
  * pairs. Fragments found before are then longer than they need be, which does no harm: the phase ends at the raised T, and each pair at
  * or above it was left together in all words.
@@ -109,6 +112,8 @@ struct pm_bpe_words {
     unsigned cell_width;     /* of their symbols when numbers are written out */
     unsigned next_width;     /* of the units that the cut writes */
     size_t n_symbols;
+    const pm_bpe_vocab *vocab;
+    bool separating;         /* some of its rules keep symbols apart for ever */
     uint64_t cells;
     unsigned threads;
     worker *workers;
@@ -240,6 +245,11 @@ static void count_bytes(void *counts, const uint8_t *bytes, size_t n, uint32_t w
     }
 }
 
+/* Do the rules keep these two apart for ever? Then their border is always a cut: they are not counted. */
+static bool separates(const pm_bpe_words *w, uint32_t left, uint32_t right) {
+    return pm_bpe_vocab_separates(w->vocab, left < 256 ? w->rank[left] : left, right < 256 ? w->rank[right] : right);
+}
+
 /* Counts the pairs between units; returns the cells. */
 INLINE size_t count_units(const pm_bpe_words *w, void *counts, const result *results, const pm_record *record, unsigned width, shape as,
                           unsigned second) {
@@ -259,7 +269,8 @@ INLINE size_t count_units(const pm_bpe_words *w, void *counts, const result *res
             begin = more[1];
             end = more[more[0]];
         }
-        if (!first && (!second || bit_of(w->live, slot_of(last, begin, as.bits, 0)))) {
+        if (!first && !(w->separating && separates(w, last, begin)) &&
+            (!second || bit_of(w->live, slot_of(last, begin, as.bits, 0)))) {
             size_t slot = second ? second_slot_of(last, begin, second) : slot_of(last, begin, as.bits, as.shift);
             add_count(counts, slot, record->weight, as.width);
         }
@@ -328,6 +339,9 @@ static void count_inside(const pm_bpe_words *w, worker *k, size_t range) {
             uint32_t left = f->symbols[x->at + s - 1], right = f->symbols[x->at + s];
             left = left < 256 ? w->byte[left] : left;
             right = right < 256 ? w->byte[right] : right;
+            if (w->separating && separates(w, left, right)) {
+                continue;
+            }
             size_t slot = slot_of(left, right, w->shape.bits, w->shape.shift);
             if (!w->second_bits) {
                 add_count(k->counts, slot, weight, w->shape.width);
@@ -1039,6 +1053,8 @@ pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_voc
         return pm_fail_memory(err);
     }
     w->store = store;
+    w->vocab = vocab;
+    w->separating = vocab->rules.max_length || vocab->rules.max_words;
     w->n_symbols = 256;
     w->threads = threads ? threads : 1;
     w->room = memory->fragments == UINT64_MAX ? UINT64_MAX : memory->fragments / w->threads;

@@ -120,21 +120,15 @@ static bool makes_part(pm_bytes a, pm_bytes b) {
     return n > len;
 }
 
-static uint32_t words_of(const pm_bpe_vocab *vocab, uint32_t left, uint32_t right) {
-    const pm_bpe_trait *a = &vocab->traits[left], *b = &vocab->traits[right];
-    return a->words + b->words - (a->ends_in_word && b->begins_in_word);
-}
-
 static pm_bpe_trait join_traits(const pm_bpe_vocab *vocab, uint32_t left, uint32_t right) {
-    return (pm_bpe_trait){words_of(vocab, left, right), vocab->traits[left].begins_in_word, vocab->traits[right].ends_in_word,
+    return (pm_bpe_trait){pm_bpe_vocab_words(vocab, left, right), vocab->traits[left].begins_in_word, vocab->traits[right].ends_in_word,
                           makes_whole(vocab, left, right)};
 }
 
 bool pm_bpe_vocab_forbids(pm_bpe_vocab *vocab, uint32_t left, uint32_t right) {
     const pm_bpe_rules *rules = &vocab->rules;
     pm_bytes a = vocab->texts[left], b = vocab->texts[right];
-    if ((rules->max_length && a.len + b.len > rules->max_length) || (rules->max_words && words_of(vocab, left, right) > rules->max_words) ||
-        (rules->utf8_boundaries && !makes_whole(vocab, left, right) && !makes_part(a, b))) {
+    if (pm_bpe_vocab_separates(vocab, left, right) || (rules->utf8_boundaries && !makes_whole(vocab, left, right) && !makes_part(a, b))) {
         return true;
     }
     if (a.len + b.len > vocab->longest_excluded) {

@@ -48,8 +48,20 @@ pm_status pm_bpe_vocab_init(pm_bpe_vocab *vocab, const pm_bpe_rules *rules, pm_e
 void pm_bpe_vocab_release(pm_bpe_vocab *vocab);
 static inline size_t pm_bpe_vocab_size(const pm_bpe_vocab *vocab) { return 256 + vocab->n_merges; }
 pm_status pm_bpe_vocab_add(pm_bpe_vocab *vocab, uint32_t left, uint32_t right, uint64_t count, pm_error *err);
+/* The words of two symbols together. */
+static inline uint32_t pm_bpe_vocab_words(const pm_bpe_vocab *vocab, uint32_t left, uint32_t right) {
+    const pm_bpe_trait *a = &vocab->traits[left], *b = &vocab->traits[right];
+    return a->words + b->words - (a->ends_in_word && b->begins_in_word);
+}
 /* Do the rules say that these two are never merged? Not on two threads at once. */
 bool pm_bpe_vocab_forbids(pm_bpe_vocab *vocab, uint32_t left, uint32_t right);
+/* Are any two symbols, of which one ends with `left` and the other begins with `right`, forbidden? Too long, too many words: more text never mends
+ * that. Any number of threads. */
+static inline bool pm_bpe_vocab_separates(const pm_bpe_vocab *vocab, uint32_t left, uint32_t right) {
+    const pm_bpe_rules *rules = &vocab->rules;
+    return (rules->max_length && vocab->texts[left].len + vocab->texts[right].len > rules->max_length) ||
+           (rules->max_words && pm_bpe_vocab_words(vocab, left, right) > rules->max_words);
+}
 /* Is this the text of a special token or an excluded piece? */
 bool pm_bpe_vocab_excludes(const pm_bpe_vocab *vocab, const uint8_t *text, size_t len);
 

@@ -267,6 +267,38 @@ START_TEST(merges_under_rules_equal_the_twin) {
 }
 END_TEST
 
+/* Pairs that rules keep apart for ever were counted and never cut: with max_piece_length 3, 20 MB of Chinese took 185 MB instead of 61, and a limit of
+ * 48 MB was "too small". */
+START_TEST(pairs_kept_apart_for_ever_are_cut) {
+    const pm_bpe_memory no_bound = {UINT64_MAX, UINT64_MAX};
+    static made m;
+    for (int i = 0; i < 3; i++) {
+        pm_bpe_rules rules = {.max_length = i == 1 ? 2 : 0, .max_words = i == 2 ? 1 : 0};
+        pm_bpe_vocab vocab;
+        pm_bpe_words *words;
+        pm_store *store;
+        pm_ticker ticker;
+        pm_ticker_init(&ticker, NULL, NULL, 0);
+        m.n = 1;
+        m.words[0] = (slow_word){{(const uint8_t *)"a a a a ", 8}, 7};
+        pm_records records = records_of(&m);
+        assert_ok(pm_store_new(&store, UINT64_MAX, NULL, &err));
+        assert_ok(pm_store_put_all(store, &records, &err));
+        assert_ok(pm_bpe_vocab_init(&vocab, &rules, &err));
+        uint32_t rank[256];
+        for (uint32_t k = 0; k < 256; k++) {
+            rank[pm_byte_order[k]] = k;
+        }
+        assert_ok(pm_bpe_vocab_add(&vocab, rank['a'], rank[' '], 0, &err)); /* a_a_a_a_ is four symbols of two bytes and a word each */
+        assert_ok(pm_bpe_words_new(&words, store, &vocab, 1, &no_bound, &ticker, &err));
+        ck_assert_uint_eq(pm_bpe_words_cells(words), 4);
+        ck_assert_uint_eq(pm_bpe_words_highest(words), i ? 0 : 21);
+        pm_bpe_words_free(words);
+        pm_bpe_vocab_release(&vocab);
+    }
+}
+END_TEST
+
 /* ---------------------------------------------------------------- the call ---- */
 
 static const char *const no_pattern = "";
@@ -612,6 +644,7 @@ Suite *suite_bpe_vocab(void) {
     tcase_add_test(merges, each_rule_says_what_its_twin_says);
     tcase_add_test(merges, any_two_bytes_join_as_the_twin_says);
     tcase_add_test(merges, merges_under_rules_equal_the_twin);
+    tcase_add_test(merges, pairs_kept_apart_for_ever_are_cut);
     tcase_add_test(call, options_reach_the_rules);
     tcase_add_test(call, required_pieces_are_made_first);
     tcase_add_test(call, required_pieces_that_cannot_be_are_refused);
