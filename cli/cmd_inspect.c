@@ -6,7 +6,7 @@
 
 #include "common.h"
 
-enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE, OPT_REPORT, OPT_SPLIT, OPT_FIELD, MOST = 10 };
+enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE, OPT_REPORT, OPT_COUNTS, OPT_SPLIT, OPT_FIELD, MOST = 10 };
 
 static const cli_option options[] = {
     {OPT_JSON, "json", NULL, "for programs"},
@@ -16,6 +16,7 @@ static const cli_option options[] = {
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},
     {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},
     {OPT_REPORT, "report", "N", "the N longest pieces, those in the fewest documents, those that mix scripts; counted in TEXT, if any"},
+    {OPT_COUNTS, "counts", "FILE", "count for the report in a count file (piecemill count --documents) instead of TEXT"},
     {OPT_SPLIT, "split", "HOW", "TEXT becomes documents by line, paragraph or document [line]"},
     {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
     {'q', "quiet", NULL, "no progress"},
@@ -275,6 +276,7 @@ typedef struct inspect_call {
     cli_model model;
     pm_corpus_options corpus;
     uint32_t report; /* rows of each list; 0: none */
+    const char *counts;
     bool json, quiet;
     char **files;
     int n_files;
@@ -288,6 +290,7 @@ static bool set_option(inspect_call *call, int code, const char *value) {
     case 'p': return cli_list_add(&call->model.patterns, value);
     case OPT_SPECIAL: return cli_add_special(&call->model.specials, &call->model.n_specials, value, true);
     case OPT_REPORT: return cli_parse_number("report", value, UINT32_MAX, &call->report);
+    case OPT_COUNTS: call->counts = value; break;
     case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
     case OPT_FIELD: call->corpus.field = value; break;
     case 'q': call->quiet = true; break;
@@ -313,6 +316,10 @@ static int parse(inspect_call *call, int argc, char **argv) {
         cli_say("inspect takes one file, and with --report texts behind it; see `piecemill inspect --help`");
         return CLI_USAGE;
     }
+    if (call->counts && (n > 1 || !call->report)) {
+        cli_say("--counts is for --report, in the place of texts; see `piecemill inspect --help`");
+        return CLI_USAGE;
+    }
     call->model.path = argv[optind];
     call->files = argv + optind + 1;
     call->n_files = n - 1;
@@ -323,7 +330,7 @@ static int report_pieces(const inspect_call *call, const pm_tokenizer *tok, cli_
     pm_corpus *corpus = NULL;
     int code = call->n_files ? cli_corpus_open(&corpus, &call->corpus, call->files, call->n_files) : CLI_OK;
     if (code == CLI_OK) {
-        code = cli_pieces_new(pieces, tok, call->report, corpus, call->quiet);
+        code = cli_pieces_new(pieces, tok, call->report, corpus, call->counts, call->quiet);
     }
     pm_corpus_free(corpus);
     return code;

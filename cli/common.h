@@ -162,10 +162,10 @@ size_t cli_utf8(const uint8_t *p, size_t left, uint32_t *cp);
 
 /* ---- pieces.c ---- */
 
-/* A report on a vocabulary's pieces: the `most` longest, those in the fewest documents, those that mix scripts. The corpus is encoded and counted;
- * NULL: the model's own counts tell. To be freed on failure (printed) too. */
+/* A report on a vocabulary's pieces: the `most` longest, those in the fewest documents, those that mix scripts. The corpus is encoded and counted, or the
+ * words of a count file; both NULL: the model's own counts tell. To be freed on failure (printed) too. */
 typedef struct cli_pieces cli_pieces;
-int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_corpus *corpus, bool quiet);
+int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_corpus *corpus, const char *counts, bool quiet);
 void cli_pieces_free(cli_pieces *pieces);
 void cli_pieces_print(cli_out *out, const cli_pieces *pieces);
 void cli_pieces_json(cli_out *out, const cli_pieces *pieces); /* an object */

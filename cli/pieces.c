@@ -2,7 +2,8 @@
  *
  * Text of the web is full of what is repeated inside few documents (menus, spam, tables), and it becomes pieces that are of no use elsewhere. The
  * model alone knows how often a piece was counted in training: no more documents than that held it. With text the documents in which each
- * piece is used are counted, by encoding it. */
+ * piece is used are counted, by encoding it. With a count file its words are encoded, each once: that tells exactly how many tokens of the corpus
+ * are this piece, and, as the sum over the words that hold it, how many documents at most. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ enum { LONGEST, RAREST, MIXED, N_LISTS };
 struct cli_pieces {
     const pm_tokenizer *tok;
     uint32_t size, most;
-    uint64_t *documents, *tokens, *stamp; /* by id; NULL: no text was read */
+    uint64_t *documents, *tokens, *stamp; /* by id; NULL: no text was read. stamp: the document or word that used it last */
+    bool bounds;                          /* `documents` are upper bounds */
     uint64_t n_documents, n_tokens;
     uint32_t n_unused; /* pieces that no document used: parts of longer ones, mostly */
     list lists[N_LISTS];
@@ -122,6 +124,79 @@ static int count_text(cli_pieces *p, pm_corpus *corpus, cli_progress *progress) 
     }
 }
 
+/* `word` is the n-th. */
+static void count_word(cli_pieces *p, const pm_counted_word *word, uint64_t n, const pm_id *ids, size_t n_ids) {
+    for (size_t i = 0; i < n_ids; i++) {
+        p->tokens[ids[i]] += word->count;
+        if (p->stamp[ids[i]] != n) {
+            p->stamp[ids[i]] = n;
+            p->documents[ids[i]] += word->documents ? word->documents : word->count;
+        }
+        p->n_tokens += word->count;
+    }
+}
+
+static int count_words(cli_pieces *p, pm_counts *counts, pm_encoder *enc, pm_error *err) {
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    pm_id *ids = NULL;
+    size_t cap = 0, n_ids;
+    pm_status status = PM_OK;
+    bool more = true;
+    o.disallowed = PM_SPECIAL_NONE;
+    for (uint64_t n = 1; status == PM_OK; n++) {
+        pm_counted_word word;
+        status = pm_counts_next(counts, &word, &more, err);
+        if (status != PM_OK || !more) {
+            break;
+        }
+        if (word.text.len > cap) { /* a word never has more ids than bytes */
+            cap = 2 * word.text.len;
+            free(ids);
+            ids = malloc(cap * sizeof *ids);
+            if (!ids) {
+                return cli_no_memory();
+            }
+        }
+        status = pm_encode(enc, word.text, &o, ids, cap, &n_ids, err);
+        if (status == PM_OK) {
+            count_word(p, &word, n, ids, n_ids);
+        }
+    }
+    free(ids);
+    return status == PM_OK ? CLI_OK : CLI_INPUT;
+}
+
+static int count_file(cli_pieces *p, const char *path) {
+    pm_counts *counts = NULL;
+    pm_encoder *enc = NULL;
+    pm_error err = {.status = PM_OK};
+    if (pm_tokenizer_algorithm(p->tok) != PM_ALGORITHM_BPE) {
+        cli_say("--counts: count files are for bpe");
+        return CLI_USAGE;
+    }
+    p->bounds = true;
+    pm_status status = pm_counts_open(&counts, path, &err);
+    if (status == PM_OK) {
+        status = pm_encoder_new(&enc, p->tok, &err);
+    }
+    int code = CLI_INPUT;
+    if (status == PM_OK) {
+        p->n_documents = pm_counts_get_totals(counts).documents;
+        code = count_words(p, counts, enc, &err);
+        status = err.status;
+    }
+    for (pm_id id = 0; id < p->size; id++) {
+        p->documents[id] = p->documents[id] < p->n_documents ? p->documents[id] : p->n_documents;
+    }
+    if (status != PM_OK) {
+        cli_print_error(&err, path);
+        code = cli_counts_code(&err);
+    }
+    pm_encoder_free(enc);
+    pm_counts_free(counts);
+    return code;
+}
+
 static int by_rank(const void *a, const void *b) {
     const ranked *x = a, *y = b;
     return x->first != y->first ? (x->first < y->first ? -1 : 1) : x->second != y->second ? (x->second < y->second ? -1 : 1) : x->id < y->id ? -1 : x->id > y->id;
@@ -152,7 +227,7 @@ static void rank_pieces(cli_pieces *p) {
     }
 }
 
-int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_corpus *corpus, bool quiet) {
+int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_corpus *corpus, const char *counts, bool quiet) {
     static const list empty[N_LISTS] = {{"longest", "longest pieces", NULL, 0, 0},
                                         {"rarest", "pieces found in the fewest documents", NULL, 0, 0},
                                         {"mixed", "pieces that mix scripts, most frequent first", NULL, 0, 0}};
@@ -170,7 +245,7 @@ int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_
         p->lists[i].items = calloc(p->size, sizeof *p->lists[i].items);
         complete = complete && p->lists[i].items;
     }
-    if (corpus) {
+    if (corpus || counts) {
         p->documents = calloc(p->size, sizeof *p->documents);
         p->tokens = calloc(p->size, sizeof *p->tokens);
         p->stamp = calloc(p->size, sizeof *p->stamp);
@@ -179,7 +254,7 @@ int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_
     if (!complete) {
         return cli_no_memory();
     }
-    int code = CLI_OK;
+    int code = counts ? count_file(p, counts) : CLI_OK;
     if (corpus) {
         cli_progress progress;
         cli_progress_begin(&progress, quiet);
@@ -235,7 +310,7 @@ void cli_pieces_print(cli_out *out, const cli_pieces *p) {
     for (int i = 0; i < N_LISTS; i++) {
         const list *l = &p->lists[i];
         cli_out_printf(out, "\n%s (%zu of %zu)%s\n", l->title, l->shown, l->n,
-                       i == RAREST && !p->documents ? ": at most as many as it was counted" : "");
+                       i != RAREST || (p->documents && !p->bounds) ? "" : p->bounds ? ": at most so many" : ": at most as many as it was counted");
         cli_out_printf(out, p->documents ? "  %7s  %4s  %14s  %14s  %14s  piece\n" : "  %7s  %4s  %14s  piece\n", "id", "len", "counted", "documents",
                        "tokens");
         for (size_t k = 0; k < l->shown; k++) {
@@ -268,8 +343,8 @@ static void json_row(cli_out *out, const cli_pieces *p, pm_id id) {
 void cli_pieces_json(cli_out *out, const cli_pieces *p) {
     cli_out_printf(out, "{");
     if (p->documents) {
-        cli_out_printf(out, "\"documents\": %" PRIu64 ", \"tokens\": %" PRIu64 ", \"n_unused\": %" PRIu32 ", ", p->n_documents, p->n_tokens,
-                       p->n_unused);
+        cli_out_printf(out, "\"documents\": %" PRIu64 ", \"tokens\": %" PRIu64 ", \"n_unused\": %" PRIu32 ", \"documents_at_most\": %s, ", p->n_documents,
+                       p->n_tokens, p->n_unused, p->bounds ? "true" : "false");
     }
     for (int i = 0; i < N_LISTS; i++) {
         const list *l = &p->lists[i];

@@ -158,8 +158,8 @@ same dup.tiktoken nodup.tiktoken "--remove-duplicates"
 awk '!seen[$0]++' small_en.txt > unique.txt
 call 0 "" train -q -a bpe -v 600 -o unique.tiktoken unique.txt
 same unique.tiktoken nodup.tiktoken "--remove-duplicates beside awk"
-awk 'BEGIN { for (i = 0; i < 500000; i++) print i }' > lines.txt # their hashes need 16 MB, and get half of the limit
-call 3 "too small for remove_duplicates: the hashes of more than" train -q -a bpe -v 600 -o x.piecemill --remove-duplicates --memory 31M lines.txt
+awk 'BEGIN { for (i = 0; i < 900000; i++) print i }' > lines.txt # their hashes need 32 MB, and get half of the limit
+call 3 "too small for remove_duplicates: the hashes of more than" train -q -a bpe -v 600 -o x.piecemill --remove-duplicates --memory 57M --threads 1 lines.txt
 call 0 "" train -q -a bpe -v 600 -o x.piecemill --remove-duplicates --memory 80M --threads 2 lines.txt
 rm -f lines.txt x.piecemill
 # A sample does not depend on threads or on how the text lies in files; its size is about what was asked for.
@@ -216,6 +216,26 @@ END
 else
     skip "no python3 to read the report"
 fi
+call 0 "" count -q -a bpe -p gpt2 --documents -o spam.counts small_en.txt spam.txt
+call 0 "" inspect -q --json --report 1000 --counts spam.counts spam.piecemill
+if command -v python3 > python.path; then
+    python3 - << 'END' && pass || fail "the report of a count file does not bound that of its text"
+import json
+text, counts = json.load(open("report.json"))["report"], json.load(open("out"))["report"]
+assert counts["documents_at_most"] and not text["documents_at_most"]
+assert (counts["documents"], counts["tokens"]) == (text["documents"], text["tokens"])
+exact, bound = ({row["id"]: (row["tokens"], row["documents"]) for row in r["longest"]} for r in (text, counts))
+assert exact.keys() == bound.keys() and all(exact[i][0] == bound[i][0] and exact[i][1] <= bound[i][1] for i in exact)
+assert sum(exact[i][1] == bound[i][1] for i in exact) > 3 and max(b[1] for b in bound.values()) <= counts["documents"]
+END
+else
+    skip "no python3 to read the report"
+fi
+call 2 "in the place of texts" inspect --report 3 --counts spam.counts spam.piecemill spam.txt
+call 2 "in the place of texts" inspect --counts spam.counts spam.piecemill
+call 2 "count files are for bpe" inspect --report 3 --counts spam.counts zh.piecemill
+call 1 "missing.counts" inspect --report 3 --counts missing.counts spam.piecemill
+call 1 "spam.txt" inspect --report 3 --counts spam.txt spam.piecemill
 call 2 "expected a number" inspect --report many spam.piecemill
 call 1 "missing.txt" inspect --report 3 spam.piecemill missing.txt
 call 2 "with --report texts behind it" inspect spam.piecemill spam.txt
