@@ -85,7 +85,7 @@ def main():
     base, _ = resident()
     io = of_file("/proc/self/io", ("rchar", "wchar"))
     begun, cpu = time.perf_counter(), processor_seconds()
-    tok = piecemill.train([a.file], algorithm="bpe", vocab_size=a.vocab_size, pattern="gpt2", threads=a.threads, memory_limit=a.memory, progress=watch, **a.options)
+    tok = piecemill.train([a.file], algorithm="bpe", vocab_size=a.vocab_size, threads=a.threads, memory_limit=a.memory, progress=watch, **{"pattern": "gpt2", **a.options})
     seconds, cpu = time.perf_counter() - begun, processor_seconds() - cpu
     read, written = (b - a for a, b in zip(io, of_file("/proc/self/io", ("rchar", "wchar"))))
     _, peak = resident()

@@ -96,34 +96,21 @@ def limits(a):
     return failed
 
 
-def trained(path, model, *options):
-    """The merges of a run of the command, what it took as a row with the keys of train_once.py; memory is that of the whole process."""
-    call = subprocess.Popen([COMMAND, "train", "-q", "--json", "-a", "bpe", "-o", model, *options, path], stdout=subprocess.PIPE)
-    summary = call.stdout.read()
-    _, status, usage = os.wait4(call.pid, 0)
-    call.returncode = os.waitstatus_to_exitcode(status)
-    assert call.returncode == 0, call.returncode
-    row = json.loads(summary)
-    row.update(cpu_seconds=usage.ru_utime + usage.ru_stime, mb_s=row["bytes"] / row["seconds"] / 1e6, above_base_mb=usage.ru_maxrss / 1024,
-               read_mb=0, written_mb=0, spilled_mb=0)
-    return piecemill.Tokenizer.load(model).merges, row
-
-
 def stages(a):
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
-        path, first, second = (os.path.join(folder, name) for name in ("text.txt", "first.piecemill", "second.piecemill"))
+        path, first = os.path.join(folder, "text.txt"), os.path.join(folder, "first.piecemill")
+        options = {"extend": first, "pattern": "superbpe", "max_words": 4}
         for name in CORPORA:
             write_text(name, None, path)
-            _, row = trained(path, first, "-p", "o200k_base", "-v", str(VOCAB_SIZE))
-            tell(f"{name}, first stage", row, [])
-            options = ["--extend", first, "-p", "superbpe", "--max-words", "4", "-v", str(VOCAB_SIZE + 8000), "--threads", a.threads.split(",")[-1]]
-            wanted, row = trained(path, second, *options)
-            tell(f"{name}, second stage", row, [])
+            piecemill.train(path, "bpe", vocab_size=VOCAB_SIZE // 2, pattern="o200k_base").save(first)
+            threads = int(a.threads.split(",")[-1])
+            free = measured_run(path, threads=threads, options=options)
+            tell(f"{name}, second stage", free, [])
             for limit in a.limits.split(","):
-                if size_of(limit) >= 32 * MB:
-                    got, row = trained(path, second, *options, "--memory-limit", limit)
-                    wrong = too_much(row, limit) + (["other merges than without a limit"] if got != wanted else [])
+                if size_of(limit) >= (24 + 4 * threads) * MB:
+                    row = measured_run(path, threads=threads, memory=limit, options=options)
+                    wrong = too_much(row, limit) + (["other merges than without a limit"] if row["sha1"] != free["sha1"] else [])
                     failed += bool(tell(f"{name}, second stage, limit {limit}", row, wrong))
     return failed
 
