@@ -324,7 +324,7 @@ static unsigned class_of(uint32_t weight) {
 }
 
 /* The class from which on words stay: they take at most a quarter of the records and of the slots. */
-static unsigned least_class_to_stay(const pm_word_table *t) {
+static pm_status least_class_to_stay(const pm_word_table *t, unsigned *least, pm_error *err) {
     uint64_t bytes[CLASSES] = {0}, n[CLASSES] = {0};
     for (const pm_chunk *c = t->records.first; c; c = c->next) {
         for (size_t at = sizeof *c; at < c->used && c->size == PM_CHUNK_BYTES;) {
@@ -334,15 +334,17 @@ static unsigned least_class_to_stay(const pm_word_table *t) {
             n[class_of(r->weight)]++;
             at += size;
         }
+        PM_TRY(pm_ticker_poll(t->ticker, t->thread, err));
     }
     uint64_t bytes_left = t->record_bytes / 4, n_left = (uint64_t)1 << t->bits >> 2;
-    unsigned least = CLASSES;
-    while (least && bytes[least - 1] <= bytes_left && n[least - 1] <= n_left) {
-        least--;
-        bytes_left -= bytes[least];
-        n_left -= n[least];
+    unsigned c = CLASSES;
+    while (c && bytes[c - 1] <= bytes_left && n[c - 1] <= n_left) {
+        c--;
+        bytes_left -= bytes[c];
+        n_left -= n[c];
     }
-    return least;
+    *least = c;
+    return PM_OK;
 }
 
 static pm_status stay_or_leave(pm_word_table *t, const pm_chunk *chunk, unsigned least, pm_error *err) {
@@ -379,7 +381,8 @@ static pm_status evict_chunk(pm_word_table *t, pm_chunk *chunk, unsigned least, 
 }
 
 static pm_status evict(pm_word_table *t, pm_error *err) {
-    unsigned least = least_class_to_stay(t);
+    unsigned least;
+    PM_TRY(least_class_to_stay(t, &least, err));
     pm_records old = t->records;
     t->records = (pm_records){0};
     t->record_bytes = t->n_pages = t->n = 0;

@@ -9,7 +9,8 @@
 #include "count/word_table.h"
 
 enum {
-    BLOCK_BYTES = 1 << 19,
+    BLOCK_BYTES = 1 << 17,
+    POLL_SLOTS = 1 << 16,
     SHARD_BITS = 6 /* ranges of the last pass: 64 */
 };
 
@@ -153,8 +154,6 @@ static bool give_away(const adding *a, unsigned own, pm_word_slot s) {
 /* The words of a shard stand in the index from its place on, and some are pushed behind its end. */
 static pm_status add_shard(void *ctx, unsigned thread, size_t shard, pm_error *err) {
     const adding *a = ctx;
-    (void)thread;
-    (void)err;
     for (unsigned own = 0; own < a->threads; own++) {
         const pm_word_table *t = &a->tables[own];
         size_t mask = ((size_t)1 << t->bits) - 1, n = (size_t)1 << (t->bits - SHARD_BITS), start = shard * n;
@@ -165,6 +164,9 @@ static pm_status add_shard(void *ctx, unsigned thread, size_t shard, pm_error *e
             }
             if (s.ref && s.tag >> (32 - SHARD_BITS) == shard && !give_away(a, own, s)) {
                 a->distinct[shard]++;
+            }
+            if (i % POLL_SLOTS == POLL_SLOTS - 1) {
+                PM_TRY(pm_ticker_poll(a->tables->ticker, thread, err));
             }
         }
     }

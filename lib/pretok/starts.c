@@ -103,10 +103,6 @@ INLINE void put_starts(uint64_t *p, set starts, set back) {
     p[0] = starts | back >> 1;
 }
 
-#include "pretok/starts_body.h"
-
-/* ---- single bytes ---- */
-
 INLINE size_t count_bits(uint64_t x) {
 #ifdef __POPCNT__
     return (size_t)__builtin_popcountll(x);
@@ -117,6 +113,20 @@ INLINE size_t count_bits(uint64_t x) {
     return x * UINT64_C(0x0101010101010101) >> 56;
 #endif
 }
+
+/* The bits of x but those of `gaps`, moved together. */
+INLINE uint64_t without(uint64_t x, uint64_t gaps) {
+    while (gaps) {
+        uint64_t low = (gaps & -gaps) - 1;
+        x = (x & low) | (x >> 1 & ~low);
+        gaps = (gaps & (gaps - 1)) >> 1;
+    }
+    return x;
+}
+
+#include "pretok/starts_body.h"
+
+/* ---- single bytes ---- */
 
 INLINE void set_start(pm_starts *s, size_t at) { s->bits[at / 64 + 1] |= bit(at); }
 INLINE void clear_start(pm_starts *s, size_t at) { s->bits[at / 64 + 1] &= ~bit(at); }
@@ -390,34 +400,14 @@ static size_t pack(pm_starts *s) {
     return to;
 }
 
-/* The bits of x but those of `gaps`, moved together. */
-INLINE uint64_t without(uint64_t x, uint64_t gaps) {
-    while (gaps) {
-        uint64_t low = (gaps & -gaps) - 1;
-        x = (x & low) | (x >> 1 & ~low);
-        gaps = (gaps & (gaps - 1)) >> 1;
-    }
-    return x;
-}
-
-/* Brings the starts from where they are in the packed text to where they are in the documents. */
 static void unpack(pm_starts *s, size_t len) {
-    uint64_t word = 0;
-    unsigned filled = 0;
-    size_t out = 1;
-    for (size_t k = 0; k <= len / 64; k++) {
-        uint64_t bits = without(s->bits[k + 1], s->gaps[k]);
-        unsigned more = 64 - (unsigned)count_bits(s->gaps[k]);
-        word |= bits << filled;
-        if (filled + more >= 64) {
-            s->bits[out++] = word;
-            word = filled ? bits >> (64 - filled) : 0;
-            filled -= 64;
-        }
-        filled += more;
-        s->gaps[k] = 0;
+#ifdef PM_TARGET_AVX2
+    if (s->cpu == PM_CPU_AVX512) {
+        pm_starts_unpack_avx512(s, len);
+        return;
     }
-    s->bits[out] = word;
+#endif
+    unpack_documents(s, len);
 }
 
 static void find_in_documents(pm_starts *s) {

@@ -81,6 +81,8 @@ size_t pm_starts_settle(pm_starts *s, pm_unsettled *u, const pm_rules *r, pm_sca
 #define DECLARE_STARTS(name, ...) size_t pm_starts_avx512_##name(pm_starts *s);
 PM_RULES(DECLARE_STARTS)
 #undef DECLARE_STARTS
+/* Brings the starts from where they are in a packed text of len bytes to where they are in the documents. */
+void pm_starts_unpack_avx512(pm_starts *s, size_t len);
 size_t pm_starts_give_avx512(pm_starts *s, size_t *ends, size_t cap);
 #endif
 

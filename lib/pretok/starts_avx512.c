@@ -84,6 +84,9 @@ INLINE void put_starts(uint64_t *p, set starts, set back) {
     put(p, starts | (set)_mm512_shrdi_epi64((__m512i)back, (__m512i)next, 1));
 }
 
+INLINE size_t count_bits(uint64_t x) { return (size_t)__builtin_popcountll(x); }
+INLINE uint64_t without(uint64_t x, uint64_t gaps) { return _pext_u64(x, ~gaps); }
+
 #include "pretok/starts_body.h"
 
 #define DEFINE_STARTS(name, ...)                                                                                       \
@@ -92,6 +95,8 @@ INLINE void put_starts(uint64_t *p, set starts, set back) {
         return find_window(s, &r, pm_scan_##name);                                                                     \
     }
 PM_RULES(DEFINE_STARTS)
+
+PM_TARGET_AVX512 void pm_starts_unpack_avx512(pm_starts *s, size_t len) { unpack_documents(s, len); }
 
 /* The numbers of the bits as bytes, then eight of them at a time as 64 bits. */
 PM_TARGET_AVX512 size_t pm_starts_give_avx512(pm_starts *s, size_t *ends, size_t cap) {

@@ -12,7 +12,8 @@
  *   is_last_in(x, len)   x is of the last words: does it have the window's last byte?
  *   load_words(p)        reads LANES words
  *   put(p, x)            writes LANES words
- *   put_starts(p, starts, back)   the same, and the bytes before `back` */
+ *   put_starts(p, starts, back)   the same, and the bytes before `back`
+ *   count_bits(x), without(x, gaps)   of one word: its bits; those that are not in `gaps`, moved together */
 #include "pretok/starts.h"
 
 #include <string.h>
@@ -235,4 +236,26 @@ INLINE size_t find_window(pm_starts *s, const pm_rules *r, pm_scan_fn scan) {
     u.tail_open = is_last_in(p.tail, len);
     u.upper_open = is_last_in(p.upper_run, len);
     return pm_starts_settle(s, &u, r, scan);
+}
+
+/* ---- documents ---- */
+
+/* Brings the starts from where they are in the packed text to where they are in the documents. */
+INLINE void unpack_documents(pm_starts *s, size_t len) {
+    uint64_t word = 0;
+    unsigned filled = 0;
+    size_t out = 1;
+    for (size_t k = 0; k <= len / 64; k++) {
+        uint64_t bits = without(s->bits[k + 1], s->gaps[k]);
+        unsigned more = 64 - (unsigned)count_bits(s->gaps[k]);
+        word |= bits << filled;
+        if (filled + more >= 64) {
+            s->bits[out++] = word;
+            word = filled ? bits >> (64 - filled) : 0;
+            filled -= 64;
+        }
+        filled += more;
+        s->gaps[k] = 0;
+    }
+    s->bits[out] = word;
 }

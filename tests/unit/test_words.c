@@ -279,7 +279,7 @@ START_TEST(words_are_counted_alike_in_every_way) {
     } else {
         ck_assert_uint_ge(counts.distinct, n);
     }
-    unsigned most_rounds = w->stop ? (unsigned)(bytes / (w->stop > 1 << 19 ? w->stop : 1 << 19)) + FILES + 1 : 1; /* a block has one weight */
+    unsigned most_rounds = w->stop ? (unsigned)(bytes / (w->stop > 1 << 17 ? w->stop : 1 << 17)) + FILES + 1 : 1; /* a block has one weight */
     ck_assert_uint_le(rounds, most_rounds);
     ck_assert_uint_ge(rounds, w->stop ? 3 : 1);
     pm_store_free(store);
@@ -357,7 +357,7 @@ START_TEST(counting_can_be_cancelled) {
         assert_ok(pm_store_new(&store, UINT64_MAX, NULL, &err));
         pm_ticker_init(&ticker, stop_later, &ticker, 0);
         assert_fails(pm_count_words(&counts, store, corpus, &options, &ticker, &err), PM_CANCELLED, "cancelled");
-        ck_assert_uint_lt(counts.bytes, 1200000 + 6 * (1 << 19) + LONG);
+        ck_assert_uint_lt(counts.bytes, 1200000 + 6 * (1 << 17) + LONG);
         pm_store_free(store);
         pm_corpus_free(corpus);
     }
