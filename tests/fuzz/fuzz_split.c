@@ -86,6 +86,33 @@ static void check_starts(int p, pm_cpu cpu, const uint8_t *text, size_t len, con
     }
 }
 
+/* The lines as documents, at once: each as the scanner splits it alone. */
+static void check_documents(int p, pm_cpu cpu, const uint8_t *text, size_t len) {
+    static pm_starts starts;
+    static size_t got[MAX_TEXT + 1], ends[MAX_TEXT + 1];
+    const pm_named_pattern *pattern = pm_named_pattern_find(names[p]);
+    size_t lines = 0, n = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '\n' || i + 1 == len) {
+            ends[lines++] = i + 1;
+        }
+    }
+    pm_starts_init(&starts, pattern->find, cpu);
+    pm_starts_begin_documents(&starts, text, ends, lines);
+    size_t n_got = pm_starts_next(&starts, got, MAX_TEXT + 1);
+    for (size_t d = 0, begin = 0; d < lines; begin = ends[d++]) {
+        for (size_t at = 0; at < ends[d] - begin; n++) {
+            at = pattern->scan(text + begin, ends[d] - begin, at);
+            if (n >= n_got || got[n] != begin + at) {
+                differ(p, "the search of starts in documents", begin + at);
+            }
+        }
+    }
+    if (n != n_got) {
+        differ(p, "the number of starts in documents", n);
+    }
+}
+
 static void compare(const uint8_t *text, size_t len) {
     static size_t got[MAX_TEXT], want[2][MAX_TEXT];
     static const char *const ways[2] = {"the oracle", "PCRE2"};
@@ -94,6 +121,7 @@ static void compare(const uint8_t *text, size_t len) {
         for (int cpu = 0; cpu < PM_N_CPUS; cpu++) {
             if (pm_cpu_has((pm_cpu)cpu) && pm_named_pattern_find(names[p])->find) {
                 check_starts(p, (pm_cpu)cpu, text, len, got, n);
+                check_documents(p, (pm_cpu)cpu, text, len);
             }
         }
         size_t n_want[2] = {by_oracle(p, text, len, want[0]), by_pcre2(p, text, len, want[1])};
