@@ -8,7 +8,7 @@ WHAT (default: all)
     c           from bytes by bench_c (--program): vocabularies, short documents, threads, calls, loading, memory, hostile texts
     bytepiece   training and encoding against bytepiece
     bpe         training against gigabpe at growing sizes, and what a memory limit costs
-    bpe_slow    training against rustbpe, tokenizers and sentencepiece at growing sizes, one round: half an hour
+    bpe_slow    training against rustbpe, tokenizers and sentencepiece at growing sizes, one round of theirs: a quarter of an hour
     targets     encode, c and bytepiece, without the slow peers
 
 Uses the referee scripts and the texts of the data folder beside the checkout (PM_SHARED), with this Python, which must have the package
@@ -163,11 +163,11 @@ class Bench:
             return None
         return json.loads(run.stdout.splitlines()[-1])
 
-    def race(self, rounds, script, libraries, arguments, same, better):
-        """Runs the libraries in turn; library -> best row, of those that agree with piecemill on `same`."""
+    def race(self, rounds, script, libraries, arguments, same, better, once=()):
+        """Runs the libraries in turn, those of `once` in the first round only; library -> best row, of those that agree with piecemill on `same`."""
         best = {}
-        for _ in range(rounds):
-            for library in libraries:
+        for i in range(rounds):
+            for library in [library for library in libraries if i == 0 or library not in once]:
                 row = self.referee(script, library, *arguments)
                 if row is None and library == "piecemill":
                     sys.exit(f"bench.py: {sys.executable} has no package piecemill, or it fails")
@@ -307,11 +307,11 @@ class Bench:
 
     # ---- training ----
 
-    def bpe(self, sizes, peers, rounds):
+    def bpe(self, sizes, peers, once=()):
         for name in sizes:
             for mb in sizes[name]:
                 path = self.head(name, min(mb, self.mb or mb))
-                best = self.race(rounds, "train_bpe.py", ["piecemill"] + peers, [path, 32000, "--threads", 2], ["sha1"], {"seconds": min, "above_base_mb": min})
+                best = self.race(self.rounds, "train_bpe.py", ["piecemill"] + peers, [path, 32000, "--threads", 2], ["sha1"], {"seconds": min, "above_base_mb": min}, once)
                 self.add(beside(plot.WORK, f"{name}-{mb}MB.txt", best, [("seconds", "seconds", True), ("above_base_mb", "memory MB", True)]))
                 for library, row in best.items():
                     self.facts["bpe", name, mb, library] = row
@@ -605,10 +605,10 @@ def main():
         if what & {"bytepiece", "targets"}:
             bench.bytepiece()
         if "bpe" in what:
-            bench.bpe(TRAIN_MB, FAST_TRAINERS, a.rounds)
+            bench.bpe(TRAIN_MB, FAST_TRAINERS)
             bench.limits()
         if "bpe_slow" in what:
-            bench.bpe(SLOW_TRAIN_MB, SLOW_TRAINERS, 1)
+            bench.bpe(SLOW_TRAIN_MB, SLOW_TRAINERS, once=SLOW_TRAINERS)
     tables = {}
     if "targets" in what or {"encode", "c", "bytepiece"} <= what:
         tables["Targets"] = targets(bench.facts)
