@@ -8,8 +8,9 @@ usage: scale.py limits [--limits 28M,32M,...] [--threads 1,2]
 limits    each whole corpus of the data folder and each text of expected/bpe_limits.tsv, with each limit and number of threads: the merges are
           those of Hugging Face tokenizers. A limit below 24M + 4M a thread is left out: there the error that names it is tested elsewhere.
 stages    a second stage with the pattern superbpe over whole corpora: the merges under each limit are those without one
-growth    text of natural growth of any size, piped from make_growth to the command; memory is that of its whole process. --beside gigabpe (or rustbpe, tokenizers): the merges are those of this library,
-          while it has memory enough (a few hundred MB); --beside-itself: those of a run without a limit. --record writes rows to bench/RESULTS.md.
+growth    text of natural growth of any size, piped from make_growth to the command; memory is that of its whole process. --beside gigabpe (or rustbpe,
+          tokenizers): the merges are those of this library, while it has memory enough (a few hundred MB); --beside-itself: those of a run without a limit.
+          --record writes rows to bench/RESULTS.md.
 
 Needs what ./bootstrap check makes: the package, the peers, make_growth beside the command (PM_COMMAND). PM_SHARED is the data folder.
 """
@@ -55,8 +56,8 @@ def tell(what, row, failures):
 
 def too_much(row, limit):
     """Peak memory is the limit and a tenth at most."""
-    allowed = 1.1 * size_of(limit) / MB
-    return [f"more memory than {allowed:.1f} MB"] if row["above_base_mb"] > allowed else []
+    allowed = 1.1 * size_of(limit) / MB if limit else 0
+    return [f"more memory than {allowed:.1f} MB"] if limit and row["above_base_mb"] > allowed else []
 
 
 def texts():
@@ -87,8 +88,9 @@ def limits(a):
         for name, size, options, sha1 in texts():
             write_text(name, size, path)
             for threads in map(int, a.threads.split(",")):
-                for limit in a.limits.split(","):
-                    if size_of(limit) < (24 + 4 * threads) * MB:
+                # Pairs longer than a piece may be stay frequent to the end, so with a longest piece they all stay in memory: no limit there.
+                for limit in [None] if "max_token_length" in options else a.limits.split(","):
+                    if limit and size_of(limit) < (24 + 4 * threads) * MB:
                         continue
                     row = measured_run(path, threads=threads, memory=limit, options=our_options(options))
                     wrong = too_much(row, limit) + (["other merges than those of tokenizers"] if row["sha1"] != sha1 else [])
