@@ -1,9 +1,11 @@
-/* pieces.c - which pieces of a vocabulary want a look: the longest, those found in few documents, those that mix scripts.
+/* pieces.c - which pieces of a vocabulary want a look: the longest, those found in few documents, those that mix
+ * scripts.
  *
- * Text of the web is full of what is repeated inside few documents (menus, spam, tables), and it becomes pieces that are of no use elsewhere. The
- * model alone knows how often a piece was counted in training: no more documents than that held it. With text the documents in which each
- * piece is used are counted, by encoding it. With a count file its words are encoded, each once: that tells exactly how many tokens of the corpus
- * are this piece, and, as the sum over the words that hold it, how many documents at most. */
+ * Text of the web is full of what is repeated inside few documents (menus, spam, tables), and it becomes pieces that
+ * are of no use elsewhere. The model alone knows how often a piece was counted in training: no more documents than that
+ * held it. With text the documents in which each piece is used are counted, by encoding it. With a count file its words
+ * are encoded, each once: that tells exactly how many tokens of the corpus are this piece, and, as the sum over the
+ * words that hold it, how many documents at most. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +35,9 @@ enum { LONGEST, RAREST, MIXED, N_LISTS };
 struct cli_pieces {
     const pm_tokenizer *tok;
     uint32_t size, most;
-    uint64_t *documents, *tokens, *stamp; /* by id; NULL: no text was read. stamp: the document or word that used it last */
-    bool bounds;                          /* `documents` are upper bounds */
+    uint64_t *documents, *tokens; /* by id; NULL: no text was read */
+    uint64_t *stamp;              /* the document or word that used the id last */
+    bool bounds;                  /* `documents` are upper bounds */
     uint64_t n_documents, n_tokens;
     uint32_t n_unused; /* pieces that no document used: parts of longer ones, mostly */
     list lists[N_LISTS];
@@ -199,7 +202,13 @@ static int count_file(cli_pieces *p, const char *path) {
 
 static int by_rank(const void *a, const void *b) {
     const ranked *x = a, *y = b;
-    return x->first != y->first ? (x->first < y->first ? -1 : 1) : x->second != y->second ? (x->second < y->second ? -1 : 1) : x->id < y->id ? -1 : x->id > y->id;
+    if (x->first != y->first) {
+        return x->first < y->first ? -1 : 1;
+    }
+    if (x->second != y->second) {
+        return x->second < y->second ? -1 : 1;
+    }
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
 static void add(list *l, pm_id id, uint64_t first, uint64_t second) { l->items[l->n++] = (ranked){first, second, id}; }
@@ -207,7 +216,8 @@ static void add(list *l, pm_id id, uint64_t first, uint64_t second) { l->items[l
 /* Pieces of one byte have to be there. */
 static void rank_pieces(cli_pieces *p) {
     for (pm_id id = 0; id < p->size; id++) {
-        uint64_t len = pm_tokenizer_piece(p->tok, id).len, count = pm_tokenizer_count(p->tok, id), used = p->tokens ? p->tokens[id] : count;
+        uint64_t len = pm_tokenizer_piece(p->tok, id).len, count = pm_tokenizer_count(p->tok, id);
+        uint64_t used = p->tokens ? p->tokens[id] : count;
         if (pm_tokenizer_kind(p->tok, id) != PM_KIND_PIECE || len < 2) {
             continue;
         }
@@ -227,7 +237,8 @@ static void rank_pieces(cli_pieces *p) {
     }
 }
 
-int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_corpus *corpus, const char *counts, bool quiet) {
+int cli_pieces_new(cli_pieces **out, const pm_tokenizer *tok, uint32_t most, pm_corpus *corpus, const char *counts,
+                   bool quiet) {
     static const list empty[N_LISTS] = {{"longest", "longest pieces", NULL, 0, 0},
                                         {"rarest", "pieces found in the fewest documents", NULL, 0, 0},
                                         {"mixed", "pieces that mix scripts, most frequent first", NULL, 0, 0}};
@@ -310,9 +321,11 @@ void cli_pieces_print(cli_out *out, const cli_pieces *p) {
     for (int i = 0; i < N_LISTS; i++) {
         const list *l = &p->lists[i];
         cli_out_printf(out, "\n%s (%zu of %zu)%s\n", l->title, l->shown, l->n,
-                       i != RAREST || (p->documents && !p->bounds) ? "" : p->bounds ? ": at most so many" : ": at most as many as it was counted");
-        cli_out_printf(out, p->documents ? "  %7s  %4s  %14s  %14s  %14s  piece\n" : "  %7s  %4s  %14s  piece\n", "id", "len", "counted", "documents",
-                       "tokens");
+                       i != RAREST || (p->documents && !p->bounds) ? ""
+                       : p->bounds                                 ? ": at most so many"
+                                                                   : ": at most as many as it was counted");
+        cli_out_printf(out, p->documents ? "  %7s  %4s  %14s  %14s  %14s  piece\n" : "  %7s  %4s  %14s  piece\n", "id",
+                       "len", "counted", "documents", "tokens");
         for (size_t k = 0; k < l->shown; k++) {
             print_row(out, p, l->items[k].id);
         }
@@ -323,7 +336,8 @@ static void json_row(cli_out *out, const cli_pieces *p, pm_id id) {
     unsigned scripts[MOST_NAMED];
     size_t n = scripts_of(p, id, scripts);
     pm_bytes piece = pm_tokenizer_piece(p->tok, id);
-    cli_out_printf(out, "{\"id\": %" PRIu32 ", \"len\": %zu, \"count\": %" PRIu64, id, piece.len, pm_tokenizer_count(p->tok, id));
+    cli_out_printf(out, "{\"id\": %" PRIu32 ", \"len\": %zu, \"count\": %" PRIu64, id, piece.len,
+                   pm_tokenizer_count(p->tok, id));
     if (p->documents) {
         cli_out_printf(out, ", \"documents\": %" PRIu64 ", \"tokens\": %" PRIu64, p->documents[id], p->tokens[id]);
     }
@@ -343,8 +357,10 @@ static void json_row(cli_out *out, const cli_pieces *p, pm_id id) {
 void cli_pieces_json(cli_out *out, const cli_pieces *p) {
     cli_out_printf(out, "{");
     if (p->documents) {
-        cli_out_printf(out, "\"documents\": %" PRIu64 ", \"tokens\": %" PRIu64 ", \"n_unused\": %" PRIu32 ", \"documents_at_most\": %s, ", p->n_documents,
-                       p->n_tokens, p->n_unused, p->bounds ? "true" : "false");
+        cli_out_printf(out,
+                       "\"documents\": %" PRIu64 ", \"tokens\": %" PRIu64 ", \"n_unused\": %" PRIu32
+                       ", \"documents_at_most\": %s, ",
+                       p->n_documents, p->n_tokens, p->n_unused, p->bounds ? "true" : "false");
     }
     for (int i = 0; i < N_LISTS; i++) {
         const list *l = &p->lists[i];

@@ -110,7 +110,8 @@ static pm_status add_sources(pm_corpus *corpus, const cli_mix *mix, char *const 
     return status;
 }
 
-int cli_corpus_open_mixed(pm_corpus **out, const pm_corpus_options *options, const cli_mix *mix, char *const *files, int n_files) {
+int cli_corpus_open_mixed(pm_corpus **out, const pm_corpus_options *options, const cli_mix *mix, char *const *files,
+                          int n_files) {
     pm_error err;
     pm_status status = pm_corpus_new(out, options, &err);
     if (status == PM_OK) {
@@ -217,8 +218,8 @@ void cli_json_sources(cli_out *out, const pm_corpus *corpus) {
         cli_out_printf(out, "%s{\"name\": ", i ? ", " : "");
         cli_out_json(out, row.name, strlen(row.name));
         cli_out_printf(out,
-                       ", \"weight\": %" PRIu32 ", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"taken_documents\": %" PRIu64
-                       ", \"taken_bytes\": %" PRIu64 ", \"duplicates\": %" PRIu64 "}",
+                       ", \"weight\": %" PRIu32 ", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64
+                       ", \"taken_documents\": %" PRIu64 ", \"taken_bytes\": %" PRIu64 ", \"duplicates\": %" PRIu64 "}",
                        row.weight, row.documents, row.bytes, row.taken_documents, row.taken_bytes, row.duplicates);
     }
     cli_out_printf(out, "]");

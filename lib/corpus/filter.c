@@ -1,17 +1,17 @@
 /* filter.c - see filter.h.
  *
- * Sampling. A text is taken when its hash, mixed with the seed, lies in the lowest part/whole of all 64-bit numbers. So whether it is taken
- * depends on nothing but itself, the seed and the share: not on threads, the order of files, or the machine that reads this shard of the
- * corpus; of each source the same share is taken; and equal texts are taken together or not at all, which is why sampling and removing
- * duplicates give the same in either order.
+ * Sampling. A text is taken when its hash, mixed with the seed, lies in the lowest part/whole of all 64-bit numbers. So
+ * whether it is taken depends on nothing but itself, the seed and the share: not on threads, the order of files, or the
+ * machine that reads this shard of the corpus; of each source the same share is taken; and equal texts are taken
+ * together or not at all, which is why sampling and removing duplicates give the same in either order.
  *
  *     share 10 %, last = 0x1999999999999998:   "some line\n" -> 0x0AF3... taken       "other\n" -> 0x73B1... not
  *
- * Duplicates. Of equal texts the first in the order of the corpus is taken. Equal means an equal XXH3 of 128 bits: among 10^12 texts two
- * different ones meet with a chance of 1 in 10^15, unless somebody makes them to.
+ * Duplicates. Of equal texts the first in the order of the corpus is taken. Equal means an equal XXH3 of 128 bits:
+ * among 10^12 texts two different ones meet with a chance of 1 in 10^15, unless somebody makes them to.
  *
- * Both are done on the reading thread, 64 documents at a time so that their places in the set of hashes are on their way from memory when
- * they are looked at. What is taken closes up to the left.
+ * Both are done on the reading thread, 64 documents at a time so that their places in the set of hashes are on their
+ * way from memory when they are looked at. What is taken closes up to the left.
  *
  * Cost, measured: docs/LOG.md. */
 #include "corpus/filter.h"

@@ -15,7 +15,8 @@ typedef struct pm_filter {
 /* Takes the part/whole of all texts, at least one hash of 2^64; part >= whole: all. */
 void pm_filter_set_share(pm_filter *filter, uint64_t part, uint64_t whole);
 
-/* Drops documents from the block's first-th on, and adds to the row what came and what was taken. Errors: PM_LIMIT, PM_NO_MEMORY. */
+/* Drops documents from the block's first-th on, and adds to the row what came and what was taken. Errors: PM_LIMIT,
+ * PM_NO_MEMORY. */
 pm_status pm_filter_block(pm_filter *filter, pm_block *block, size_t first, pm_source_report *row, pm_error *err);
 
 #endif

@@ -1,8 +1,9 @@
 /* once.c - see once.h.
  *
- * Open addressing with linear probing, 16 bytes a slot, at most three quarters full: 21 to 43 bytes a text. The set is 8 tables that grow
- * one after the other, so that while one is copied to twice its size little more than the set itself is held. A hash's home is told by its
- * top bits, so that copying goes through both tables from front to back. A slot of zeros is an empty one; for the hash of zeros stands 1. */
+ * Open addressing with linear probing, 16 bytes a slot, at most three quarters full: 21 to 43 bytes a text. The set is
+ * 8 tables that grow one after the other, so that while one is copied to twice its size little more than the set itself
+ * is held. A hash's home is told by its top bits, so that copying goes through both tables from front to back. A slot
+ * of zeros is an empty one; for the hash of zeros stands 1. */
 #include "corpus/once.h"
 
 enum { FIRST_CAP = 256, FIRST_SHIFT = 56 }; /* 4 KiB */
@@ -18,11 +19,14 @@ static size_t slot_of(const pm_once_shard *shard, XXH128_hash_t hash) {
 
 static pm_status grow(pm_once *set, pm_once_shard *shard, pm_error *err) {
     size_t old = shard->cap * sizeof *shard->slots;
-    pm_once_shard wider = {.cap = shard->cap ? 2 * shard->cap : FIRST_CAP, .n = shard->n, .shift = shard->cap ? shard->shift - 1 : FIRST_SHIFT};
+    pm_once_shard wider = {.cap = shard->cap ? 2 * shard->cap : FIRST_CAP,
+                           .n = shard->n,
+                           .shift = shard->cap ? shard->shift - 1 : FIRST_SHIFT};
     size_t bytes = wider.cap * sizeof *wider.slots;
     if (set->most && set->bytes + bytes > set->most) {
         return pm_fail(err, PM_LIMIT,
-                       "memory_limit is too small for remove_duplicates: the hashes of more than %llu documents need more than %llu bytes",
+                       "memory_limit is too small for remove_duplicates: the hashes of more than %llu documents need "
+                       "more than %llu bytes",
                        (unsigned long long)set->n, (unsigned long long)set->most);
     }
     wider.slots = pm_pages_alloc(bytes);

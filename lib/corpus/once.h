@@ -16,7 +16,7 @@ typedef struct pm_once_shard {
 /* {0} is an empty one. */
 typedef struct pm_once {
     pm_once_shard shards[PM_ONCE_SHARDS]; /* by the top bits of the hash */
-    uint64_t most;  /* bytes that it may take; 0: any number */
+    uint64_t most;                        /* bytes that it may take; 0: any number */
     uint64_t bytes;
     uint64_t n;
 } pm_once;
@@ -29,7 +29,8 @@ static inline void pm_once_prefetch(const pm_once *set, XXH128_hash_t hash) {
     }
 }
 
-/* Adds a hash; *added is false when it was there. Errors: PM_LIMIT (more than `most` bytes are needed), PM_NO_MEMORY. */
+/* Adds a hash; *added is false when it was there. Errors: PM_LIMIT (more than `most` bytes are needed), PM_NO_MEMORY.
+ */
 pm_status pm_once_add(pm_once *set, XXH128_hash_t hash, bool *added, pm_error *err);
 
 /* Frees everything; the set is empty then and keeps its limit. */

@@ -1,8 +1,9 @@
 /* source.c - see source.h.
  *
- * A file that changes while it is read would give a vocabulary of a text that nobody has. So its size, its time of last change and which
- * file it is are noted at the first look, and looked at again when it is opened, and after each read up to the one that found its end. What this cannot
- * see: writing within one tick of the file system's clock (some milliseconds) that leaves the size as it was, and times that are set back. */
+ * A file that changes while it is read would give a vocabulary of a text that nobody has. So its size, its time of last
+ * change and which file it is are noted at the first look, and looked at again when it is opened, and after each read
+ * up to the one that found its end. What this cannot see: writing within one tick of the file system's clock (some
+ * milliseconds) that leaves the size as it was, and times that are set back. */
 #include "corpus/source.h"
 
 #include <errno.h>
@@ -27,12 +28,16 @@ static void look_at_name(pm_file_source *file, const char *path) {
     bool gz = strip_ending(path, &len, ".gz"), zst = !gz && strip_ending(path, &len, ".zst");
     file->jsonl = strip_ending(path, &len, ".jsonl") || strip_ending(path, &len, ".ndjson");
     bool text = strip_ending(path, &len, ".txt");
-    file->packing = gz ? PM_PACKING_GZIP : zst ? PM_PACKING_ZSTD : file->jsonl || text ? PM_PACKING_NONE : PM_PACKING_GUESS;
+    file->packing = gz                    ? PM_PACKING_GZIP
+                    : zst                 ? PM_PACKING_ZSTD
+                    : file->jsonl || text ? PM_PACKING_NONE
+                                          : PM_PACKING_GUESS;
 }
 
 static pm_status open_file(const char *path, int *fd, pm_error *err) {
     do {
-        *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe that nobody writes to yet is waited for when it is read */
+        *fd = open(path, O_RDONLY | O_CLOEXEC |
+                             O_NONBLOCK); /* a named pipe that nobody writes to yet is waited for when it is read */
     } while (*fd < 0 && errno == EINTR);
     if (*fd < 0) {
         return pm_fail_errno(err, path, errno, "cannot open");

@@ -40,7 +40,8 @@ typedef struct pm_source {
     } as;
 } pm_source;
 
-/* Looks at a file ("-": standard input, which holds JSONL if `records`). Errors: PM_NOT_FOUND, PM_IO, PM_UNSUPPORTED, PM_NO_MEMORY. */
+/* Looks at a file ("-": standard input, which holds JSONL if `records`). Errors: PM_NOT_FOUND, PM_IO, PM_UNSUPPORTED,
+ * PM_NO_MEMORY. */
 pm_status pm_file_source_new(pm_file_source **out, const char *path, bool records, pm_error *err);
 void pm_file_source_free(pm_file_source *file);
 

@@ -1,8 +1,9 @@
 /* script.c - how many bytes of a text belong to which script of Unicode.
  *
- * The script of a character is two look-ups in a generated table. Two kinds of text, which most corpora are made of, do not come there:
- * eight bytes of ASCII at a time are letters (Latin) or not (Common), told by arithmetic on the whole word, and three bytes that begin with
- * E5 to E9 are a character of U+5000 to U+9FFF, all of them Han. Runs of one script are added up before they are written down.
+ * The script of a character is two look-ups in a generated table. Two kinds of text, which most corpora are made of, do
+ * not come there: eight bytes of ASCII at a time are letters (Latin) or not (Common), told by arithmetic on the whole
+ * word, and three bytes that begin with E5 to E9 are a character of U+5000 to U+9FFF, all of them Han. Runs of one
+ * script are added up before they are written down.
  *
  *     "a 中"    61 20 E4 B8 AD    Latin 1, Common 1, Han 3
  *
@@ -19,10 +20,12 @@ _Static_assert(N_SCRIPTS <= PM_SCRIPTS_MAX, "a script's number is a byte");
 
 const char *pm_script_name(unsigned script) { return script < N_SCRIPTS ? script_names[script] : NULL; }
 
-unsigned pm_script(uint32_t cp) { return script_codes[(size_t)script_blocks[cp >> SHIFT] << SHIFT | (cp & ((1u << SHIFT) - 1))]; }
+unsigned pm_script(uint32_t cp) {
+    return script_codes[(size_t)script_blocks[cp >> SHIFT] << SHIFT | (cp & ((1u << SHIFT) - 1))];
+}
 
-/* How many of the eight bytes, all ASCII, are letters. Lower case first; then the top bit of a byte + (0x80 - 'a') is "from a on", and
- * that of a byte + (0x7F - 'z') "behind z": no sum carries into the next byte. */
+/* How many of the eight bytes, all ASCII, are letters. Lower case first; then the top bit of a byte + (0x80 - 'a') is
+ * "from a on", and that of a byte + (0x7F - 'z') "behind z": no sum carries into the next byte. */
 static inline unsigned letters(uint64_t word) {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     uint64_t low = word | ones * 0x20;

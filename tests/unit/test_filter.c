@@ -39,7 +39,9 @@ static pm_bytes document(const pm_block *all, size_t i) {
     return (pm_bytes){all->text.data ? all->text.data + begin : NULL, all->ends[i] - begin};
 }
 
-static bool equal(pm_bytes a, pm_bytes b) { return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0); }
+static bool equal(pm_bytes a, pm_bytes b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
 
 static void assert_same(const pm_block *a, const pm_block *b) {
     ck_assert_uint_eq(a->n, b->n);
@@ -70,7 +72,8 @@ static void write_lines(const char *name, uint64_t seed, size_t n, unsigned diff
     pm_buf text = {0};
     for (size_t i = 0; i < n; i++) {
         uint64_t w = random_word(&seed) % different;
-        ck_assert(w ? pm_buf_printf(&text, NULL, "line %llx %.*s\n", (unsigned long long)w, (int)(w % 40), "aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd") == PM_OK
+        ck_assert(w ? pm_buf_printf(&text, NULL, "line %llx %.*s\n", (unsigned long long)w, (int)(w % 40),
+                                    "aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd") == PM_OK
                     : pm_buf_append(&text, "\n", 1, NULL) == PM_OK);
     }
     temporary_file(name, text.data, text.len);
@@ -148,9 +151,13 @@ START_TEST(the_set_of_hashes_is_one) {
         state = 1;
         for (uint64_t i = 0; i < N; i++) { /* hashes that differ in one half only, and that of zeros */
             bool added;
-            XXH128_hash_t hash = {i <= 3 && i % 3 == 0 ? i / 3 : random_word(&state), i % 3 == 1 ? i / 3 : i % 3 == 0 ? 0 : random_word(&state)};
+            XXH128_hash_t hash = {i <= 3 && i % 3 == 0 ? i / 3 : random_word(&state), i % 3 == 1 ? i / 3
+                                                                                      : i % 3 == 0
+                                                                                          ? 0
+                                                                                          : random_word(&state)};
             assert_ok(pm_once_add(&set, hash, &added, &err));
-            ck_assert_msg(added == (round == 0 && i != 3), "%d %d", round, (int)i); /* 3: 0 and 1, which stands for 0 and 0 */
+            ck_assert_msg(added == (round == 0 && i != 3), "%d %d", round,
+                          (int)i); /* 3: 0 and 1, which stands for 0 and 0 */
         }
         ck_assert_uint_eq(set.n, N - 1);
     }
@@ -296,7 +303,8 @@ static void write_gzip(const char *name, pm_bytes text) {
 #endif
 }
 
-/* A number of bytes is a share of the text, as it lies in the documents: the same lines in other wrappings give the same sample. */
+/* A number of bytes is a share of the text, as it lies in the documents: the same lines in other wrappings give the
+ * same sample. */
 START_TEST(a_sample_in_bytes_measures_the_text) {
     static const char *const plain[] = {"f1.txt", "f3.txt"}, *const wrapped[] = {"f1.jsonl", "f3.bin"};
     pm_corpus_options options = PM_CORPUS_OPTIONS_INIT;
@@ -461,7 +469,7 @@ START_TEST(rows_are_those_of_the_sources) {
         const char *name = pm_script_name(s);
         known += bytes;
         ck_assert(bytes == 0 || name);
-        ck_assert_uint_eq(bytes, !name                             ? 0
+        ck_assert_uint_eq(bytes, !name                            ? 0
                                  : strcmp(name, "Latin") == 0     ? 9 /* one, three, x */
                                  : strcmp(name, "Han") == 0       ? 3
                                  : strcmp(name, "Common") == 0    ? 4
@@ -489,9 +497,27 @@ static void oracle_scripts(pm_bytes text, uint64_t bytes[PM_SCRIPTS_MAX]) {
 }
 
 START_TEST(scripts_are_counted_as_by_their_twin) {
-    static const char *const parts[] = {"a", "Zz09", " \n", "@[`{", "\xE4\xB8\xAD", "\xE5\x80\x80", "\xE9\xBF\xBF", "\xE5\x80", "\xE9", "\xC3\xA9",
-                                        "\xD0\xB6", "\xE3\x81\x82", "\xE3\x83\xBC", "\xED\x95\x9C", "\xF0\xA0\x80\x80", "\xF0\x9F\x98\x80", "\xFF",
-                                        "\xCC\x81", "abcdefghijklmnopqrstuvwxyz", "\xEF\xBF\xBD", "\xF4\x8F\xBF\xBF"};
+    static const char *const parts[] = {"a",
+                                        "Zz09",
+                                        " \n",
+                                        "@[`{",
+                                        "\xE4\xB8\xAD",
+                                        "\xE5\x80\x80",
+                                        "\xE9\xBF\xBF",
+                                        "\xE5\x80",
+                                        "\xE9",
+                                        "\xC3\xA9",
+                                        "\xD0\xB6",
+                                        "\xE3\x81\x82",
+                                        "\xE3\x83\xBC",
+                                        "\xED\x95\x9C",
+                                        "\xF0\xA0\x80\x80",
+                                        "\xF0\x9F\x98\x80",
+                                        "\xFF",
+                                        "\xCC\x81",
+                                        "abcdefghijklmnopqrstuvwxyz",
+                                        "\xEF\xBF\xBD",
+                                        "\xF4\x8F\xBF\xBF"};
     uint64_t state = 5;
     for (int round = 0; round < 3000; round++) {
         uint8_t text[600];
@@ -532,14 +558,18 @@ START_TEST(characters_have_the_script_of_unicode) {
     static const struct {
         uint32_t cp;
         const char *name;
-    } cases[] = {{0, "Common"},         {'A', "Latin"},        {'Z', "Latin"},      {'[', "Common"},         {'z', "Latin"},        {'{', "Common"},
-                 {0xAA, "Latin"},       {0xD7, "Common"},      {0xE9, "Latin"},     {0x301, "Inherited"},    {0x3B1, "Greek"},      {0x436, "Cyrillic"},
-                 {0x531, "Armenian"},   {0x5D0, "Hebrew"},     {0x628, "Arabic"},   {0x60C, "Common"},       {0x905, "Devanagari"}, {0xE01, "Thai"},
-                 {0x378, "Unknown"},    {0x10D0, "Georgian"},  {0x1100, "Hangul"},  {0x200D, "Inherited"},   {0x2E80, "Han"},       {0x3005, "Han"},
-                 {0x3042, "Hiragana"},  {0x30A2, "Katakana"},  {0x30FC, "Common"},  {0x3105, "Bopomofo"},    {0x3400, "Han"},       {0x4DC0, "Common"},
-                 {0x4E00, "Han"},       {0x5000, "Han"},       {0x9FFF, "Han"},     {0xAC00, "Hangul"},      {0xD7A4, "Unknown"},   {0xD800, "Unknown"},
-                 {0xE000, "Unknown"},   {0xFF21, "Latin"},     {0xFF71, "Katakana"}, {0x1F600, "Common"},    {0x20000, "Han"},      {0x2A6E0, "Unknown"},
-                 {0x16D40, "Kirat_Rai"}, {0xE0100, "Inherited"}, {0x10FFFF, "Unknown"}};
+    } cases[] = {{0, "Common"},         {'A', "Latin"},        {'Z', "Latin"},         {'[', "Common"},
+                 {'z', "Latin"},        {'{', "Common"},       {0xAA, "Latin"},        {0xD7, "Common"},
+                 {0xE9, "Latin"},       {0x301, "Inherited"},  {0x3B1, "Greek"},       {0x436, "Cyrillic"},
+                 {0x531, "Armenian"},   {0x5D0, "Hebrew"},     {0x628, "Arabic"},      {0x60C, "Common"},
+                 {0x905, "Devanagari"}, {0xE01, "Thai"},       {0x378, "Unknown"},     {0x10D0, "Georgian"},
+                 {0x1100, "Hangul"},    {0x200D, "Inherited"}, {0x2E80, "Han"},        {0x3005, "Han"},
+                 {0x3042, "Hiragana"},  {0x30A2, "Katakana"},  {0x30FC, "Common"},     {0x3105, "Bopomofo"},
+                 {0x3400, "Han"},       {0x4DC0, "Common"},    {0x4E00, "Han"},        {0x5000, "Han"},
+                 {0x9FFF, "Han"},       {0xAC00, "Hangul"},    {0xD7A4, "Unknown"},    {0xD800, "Unknown"},
+                 {0xE000, "Unknown"},   {0xFF21, "Latin"},     {0xFF71, "Katakana"},   {0x1F600, "Common"},
+                 {0x20000, "Han"},      {0x2A6E0, "Unknown"},  {0x16D40, "Kirat_Rai"}, {0xE0100, "Inherited"},
+                 {0x10FFFF, "Unknown"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ck_assert_msg(strcmp(pm_script_name(pm_script(cases[i].cp)), cases[i].name) == 0, "U+%04X: %s", cases[i].cp,
                       pm_script_name(pm_script(cases[i].cp)));
@@ -579,11 +609,14 @@ static void age(const char *path, long seconds) {
 
 static void change(const char *path, int how) {
     switch (how) {
-    case 0: write_at(path, 0, CHANGING, "more\n"); break;                 /* grows */
-    case 1: ck_assert_int_eq(truncate(path, CHANGING / 2), 0); break;     /* shrinks */
-    case 2: ck_assert_int_eq(truncate(path, 10), 0); break;               /* to less than what was read */
-    case 3: write_at(path, 0, CHANGING - 9, "other"); age(path, 1); break;/* the same size */
-    default: age(path, -1); break;                                        /* touched */
+    case 0: write_at(path, 0, CHANGING, "more\n"); break;             /* grows */
+    case 1: ck_assert_int_eq(truncate(path, CHANGING / 2), 0); break; /* shrinks */
+    case 2: ck_assert_int_eq(truncate(path, 10), 0); break;           /* to less than what was read */
+    case 3:
+        write_at(path, 0, CHANGING - 9, "other");
+        age(path, 1);
+        break;                     /* the same size */
+    default: age(path, -1); break; /* touched */
     }
 }
 
@@ -686,7 +719,8 @@ START_TEST(every_allocation_may_fail) {
         pm_alloc_test_hook = NULL;
         pm_corpus_free(corpus);
         pm_buf_release(&settings);
-        ck_assert_msg(status == (done ? PM_OK : PM_NO_MEMORY), "allocation %d: %s: %s", nth, pm_status_name(status), err.message);
+        ck_assert_msg(status == (done ? PM_OK : PM_NO_MEMORY), "allocation %d: %s: %s", nth, pm_status_name(status),
+                      err.message);
         ck_assert_int_lt(nth, 1000);
     }
 }

@@ -1,9 +1,11 @@
 /* sources.c - what was taken of a corpus, from the library's rows to a summary's lists and dicts.
  *
- * A Tokenizer keeps the rows as they are here, and shows them to nobody; training_summary makes new lists and dicts of them each time. */
+ * A Tokenizer keeps the rows as they are here, and shows them to nobody; training_summary makes new lists and dicts of
+ * them each time. */
 #include "binding.h"
 
-static const char *const row_keys[] = {"name", "weight", "documents", "bytes", "taken_documents", "taken_bytes", "duplicates"};
+static const char *const row_keys[] = {"name",        "weight",    "documents", "bytes", "taken_documents",
+                                       "taken_bytes", "duplicates"};
 
 enum { N_KEYS = sizeof row_keys / sizeof *row_keys };
 
