@@ -26,7 +26,11 @@
  * above it; each further one is a `ratio`-th of the last, and when the end is in sight, a little below the count that the last merge is
  * expected to have. Small corpora are one phase.
  *
- * Cost: phases (about nine) times a pass over the distinct words, in parallel; the exact merging takes some ms a phase. No step depends on the order of
+ * Memory. What the fragments of a phase may take is given (memory.c). A cut that finds more raises T on the way; then, and from what a cut
+ * cost, follows how much of the pairs' counts the next phase may track, and T from that. A cut that ended at the last phase's T was for nothing, and
+ * the next T is halfway between what was asked for and that. So T falls in every phase or comes nearer to where it can.
+ *
+ * Cost: phases (about six, more under a small limit) times a pass over the distinct words, in parallel; the exact merging takes some ms a phase. No step depends on the order of
  * records, so the number of threads does not show in the result. */
 #include <math.h>
 #include "encode/engine.h"

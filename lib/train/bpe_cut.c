@@ -22,6 +22,9 @@
  * Rules may keep two symbols apart for ever, for what ends with the one and begins with the other is even longer (bpe_vocab.h). Such pairs are not counted,
  * so that words are cut there however frequent they are; else what the rules leave in pieces would be in long fragments, phase after phase.
  *
+ * Chance makes a pair live when its slot has T only with others. Where slots are few for the counts (a low T, a small limit), pairs in
+ * live slots are counted once more in other slots, which these few hardly fill: one more short pass, for fragments that are fewer and shorter.
+ *
  * When the fragments would take more memory than they may, T is raised on the way: bits are cleared, words still to come are cut at more
  * pairs. Fragments found before are then longer than they need be, which does no harm: the phase ends at the raised T, and each pair at
  * or above it was left together in all words.
@@ -487,7 +490,7 @@ static void mark_live(pm_bpe_words *w, uint32_t threshold) {
  * else falls: a pair is live when both of its slots are. */
 static pm_status look_again(pm_bpe_words *w, uint32_t threshold, pm_error *err) {
     uint64_t cells;
-    if (w->shape.shift || pm_bpe_words_mass(w, 0) >> w->shape.bits < threshold / LITTLE) {
+    if (w->shape.shift || threshold < 2 || pm_bpe_words_mass(w, 0) >> w->shape.bits < threshold / LITTLE) {
         return PM_OK;
     }
     w->second_bits = slot_bits(w, w->shape.width, pm_bpe_words_mass(w, threshold), threshold / (4 * LITTLE));
