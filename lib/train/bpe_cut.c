@@ -55,6 +55,7 @@ enum {
     LITTLE = 8,       /* parts of the threshold are little */
     QUEUE = 64,       /* fragments looked up together */
     NARROW = 1 << 15, /* symbols that units of 2 bytes can say */
+    POLL = 1 << 20,   /* cells */
     BATCH = 128,      /* words written out together, */
     BATCH_CELLS = 2048, /* or so many cells */
     GAP = 16,         /* cells copied at once */
@@ -105,6 +106,8 @@ typedef struct worker {
     size_t n_words;
     pm_chunk *read, *out, *spare;
     uint64_t cells;          /* in words of more than one */
+    pm_status status;        /* of a look at the ticker in the middle of a word */
+    pm_error error;
     char apart[64];
 } worker;
 
@@ -242,9 +245,20 @@ INLINE void add_count(void *counts, size_t slot, uint32_t weight, unsigned width
 
 /* ---------------------------------------------------------------- counting ---- */
 
-static void count_bytes(void *counts, const uint8_t *bytes, size_t n, uint32_t weight) {
-    for (size_t i = 1; i < n; i++) {
-        add_count(counts, (size_t)bytes[i - 1] << 8 | bytes[i], weight, 4);
+/* In long words, every POLL cells: true when the work is to end, for which the task then gives the reason. */
+INLINE bool is_over(const pm_bpe_words *w, worker *k, size_t i) {
+    if (__builtin_expect(i % POLL != 0, 1) || i == 0) {
+        return false;
+    }
+    if (k->status == PM_OK) {
+        k->status = pm_ticker_poll(w->ticker, (unsigned)(k - w->workers), &k->error);
+    }
+    return k->status != PM_OK;
+}
+
+static void count_bytes(const pm_bpe_words *w, worker *k, const uint8_t *bytes, size_t n, uint32_t weight) {
+    for (size_t i = 1; i < n && !is_over(w, k, i); i++) {
+        add_count(k->counts, (size_t)bytes[i - 1] << 8 | bytes[i], weight, 4);
     }
 }
 
@@ -254,13 +268,14 @@ static bool separates(const pm_bpe_words *w, uint32_t left, uint32_t right) {
 }
 
 /* Counts the pairs between units; returns the cells. */
-INLINE size_t count_units(const pm_bpe_words *w, void *counts, const result *results, const pm_record *record, unsigned width, shape as,
+INLINE size_t count_units(const pm_bpe_words *w, worker *k, const result *results, const pm_record *record, unsigned width, shape as,
                           unsigned second) {
     const void *units = pm_record_cells(record);
+    void *counts = k->counts;
     size_t n = record->n, cells = 0;
     uint32_t last = 0, symbol, number;
     uint64_t is_number;
-    for (size_t i = 0; i < n;) {
+    for (size_t i = 0; i < n && !is_over(w, k, i);) {
         bool first = i == 0;
         i += read_unit(units, i, width, &symbol, &number, &is_number);
         result r = result_of(results, symbol, number, is_number);
@@ -286,18 +301,18 @@ INLINE void count_records(const pm_bpe_words *w, worker *k, const pm_chunk *chun
     const result *results = w->workers[chunk->mark].results;
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *record = pm_record_at(chunk, at);
-        size_t cells = count_units(w, k->counts, results, record, width, as, second);
+        size_t cells = count_units(w, k, results, record, width, as, second);
         at += pm_record_bytes(record->n, width);
         k->cells += cells > 1 ? cells : 0;
     }
 }
 
-static void count_byte_records(worker *k, const pm_chunk *chunk) {
+static void count_byte_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk) {
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *record = pm_record_at(chunk, at);
         at += pm_record_bytes(record->n, 1);
         if (record->weight && record->n > 1) {
-            count_bytes(k->counts, pm_record_cells(record), record->n, record->weight);
+            count_bytes(w, k, pm_record_cells(record), record->n, record->weight);
             k->cells += record->n;
         }
     }
@@ -323,7 +338,7 @@ static pm_status count_chunk(pm_bpe_words *w, worker *k, size_t number, pm_error
     const pm_chunk *chunk;
     PM_TRY(pm_store_get(w->store, number, &k->read, &chunk, err));
     if (w->width == 1) {
-        count_byte_records(k, chunk);
+        count_byte_records(w, k, chunk);
     } else if (w->width == 2) {
         count_unit_records(w, k, chunk, 2);
     } else {
@@ -338,7 +353,7 @@ static void count_inside(const pm_bpe_words *w, worker *k, size_t range) {
     for (size_t i = f->n * range / RANGES; i < f->n * (range + 1) / RANGES; i++) {
         const pm_fragment *x = &f->items[i];
         uint32_t weight = x->weight < UINT32_MAX ? (uint32_t)x->weight : UINT32_MAX;
-        for (size_t s = 1; s < x->n_after; s++) {
+        for (size_t s = 1; s < x->n_after && !is_over(w, k, s); s++) {
             uint32_t left = f->symbols[x->at + s - 1], right = f->symbols[x->at + s];
             left = left < 256 ? w->byte[left] : left;
             right = right < 256 ? w->byte[right] : right;
@@ -355,6 +370,17 @@ static void count_inside(const pm_bpe_words *w, worker *k, size_t range) {
     }
 }
 
+/* The end of a task. */
+static pm_status finish(pm_bpe_words *w, const worker *k, pm_error *err) {
+    if (k->status != PM_OK) {
+        if (err) {
+            *err = k->error;
+        }
+        return k->status;
+    }
+    return pm_ticker_poll(w->ticker, (unsigned)(k - w->workers), err);
+}
+
 static pm_status count_task(void *ctx, unsigned thread, size_t number, pm_error *err) {
     pm_bpe_words *w = ctx;
     if (number < RANGES) {
@@ -362,7 +388,7 @@ static pm_status count_task(void *ctx, unsigned thread, size_t number, pm_error 
     } else {
         PM_TRY(count_chunk(w, &w->workers[thread], number - RANGES, err));
     }
-    return pm_ticker_poll(w->ticker, thread, err);
+    return finish(w, &w->workers[thread], err);
 }
 
 static unsigned bucket_of(uint32_t count) {
@@ -600,7 +626,7 @@ INLINE pm_status cut_word(pm_bpe_words *w, worker *k, const void *cells, size_t 
     uint8_t *to = out;
     size_t open = 0, done = 0; /* where the open fragment begins, if there is one; cells written */
     uint64_t carry = 0;        /* 1: there is one */
-    for (size_t base = 0; base < n; base += 64) {
+    for (size_t base = 0; base < n && !is_over(w, k, base); base += 64) {
         size_t pairs = n - 1 - base < 64 ? n - 1 - base : 64;
         uint64_t mask = live_pairs(w, cells, base, pairs, width, bits, shift, second), before = mask << 1 | carry;
         uint64_t begins = mask & ~before, ends = ~mask & before;
@@ -801,7 +827,7 @@ static pm_status cut_task(void *ctx, unsigned thread, size_t number, pm_error *e
     pm_chunk_free(k->spare);
     k->spare = chunk;
     PM_TRY(status);
-    return pm_ticker_poll(w->ticker, thread, err);
+    return finish(w, k, err);
 }
 
 static pm_status cut_all(pm_bpe_words *w, pm_error *err) {
