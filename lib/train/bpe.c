@@ -24,7 +24,7 @@
  *
  * Thresholds. A high T makes few fragments, a low T few phases. The first T is such that at most `share` of the pairs' counts lie
  * above it; each further one is a `ratio`-th of the last, and when the end is in sight, a little below the count that the last merge is
- * expected to have. Small corpora are one phase.
+ * expected to have. With few cells steps are larger; small corpora are one phase.
  *
  * Memory. What the fragments of a phase may take is given (memory.c). A cut that finds more raises T on the way; then, and from what a cut
  * cost, follows how much of the pairs' counts the next phase may track, and T from that. A cut that ended at the last phase's T was for nothing, and
@@ -40,7 +40,7 @@
 #include "train/checkpoint.h"
 #include "train/words.h"
 
-const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15};
+const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15, .few_cells = 400000};
 
 /* ---------------------------------------------------------------- phases ---- */
 
@@ -121,13 +121,24 @@ static pm_status learn_from_cut(course *c, const pm_bpe_words *words, uint32_t a
 }
 
 /* Keeps the merges in `checkpoint` (NULL: nowhere) behind each phase. */
+/* The plan with so many cells. */
+static pm_bpe_plan plan_for(const pm_bpe_plan *plan, uint64_t cells) {
+    pm_bpe_plan now = *plan;
+    if (cells < plan->few_cells) {
+        now.share = 1 - (1 - plan->share) / 3;
+        now.ratio = 4 * plan->ratio;
+    }
+    return now;
+}
+
 static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan, uint64_t room,
                             const pm_checkpoint *checkpoint, pm_ticker *ticker, pm_error *err) {
     course c = {.least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1,
                 .wanted = wanted, .done = vocab->n_merges, .room = room, .allowed = UINT64_MAX};
     pm_fragments *fragments;
     while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && c.last != c.least) {
-        uint32_t asked = next_threshold(words, plan, &c), threshold = asked;
+        const pm_bpe_plan now = plan_for(plan, pm_bpe_words_cells(words));
+        uint32_t asked = next_threshold(words, &now, &c), threshold = asked;
         uint64_t cost;
         PM_TRY(pm_bpe_words_cut(words, &threshold, &cost, ticker, &fragments, err));
         PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
@@ -142,8 +153,8 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
             c.done = vocab->n_merges;
         }
         if (threshold != c.least && vocab->n_merges < wanted) {
-            uint32_t end = in_sight(&c, plan);
-            PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), c.last, end ? end : c.last / plan->ratio, ticker, err));
+            uint32_t end = in_sight(&c, &now);
+            PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), c.last, end ? end : c.last / now.ratio, ticker, err));
         }
         PM_TRY(pm_ticker_tick(ticker, vocab->n_merges, err));
     }

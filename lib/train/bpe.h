@@ -78,6 +78,7 @@ typedef struct pm_bpe_plan {
     double share;         /* of all pairs' counts that may lie at or above a phase's threshold, 0 to 1 */
     uint32_t ratio;       /* a phase's threshold is at least the last one's divided by this, 2 or more */
     uint64_t small_cells; /* with fewer cells than this, one phase does all */
+    uint64_t few_cells;   /* with fewer than this, steps are larger: passes over all words cost more then than long fragments */
 } pm_bpe_plan;
 
 extern const pm_bpe_plan pm_bpe_plan_default;

@@ -94,7 +94,7 @@ static void compare(const made *m, size_t wanted, uint64_t min_count, const pm_s
     pm_bpe_vocab_release(&vocab);
 }
 
-static const pm_bpe_plan plans[] = {{0.45, 8, 1 << 15}, {0.45, 4, 0}, {0.1, 2, 0}, {0.9, 1000, 0}, {0, 2, 0}};
+static const pm_bpe_plan plans[] = {{0.45, 8, 1 << 15, 0}, {0.45, 4, 0, 500}, {0.1, 2, 0, 0}, {0.9, 1000, 0, 0}, {0, 2, 0, 100}};
 enum { N_PLANS = sizeof plans / sizeof *plans };
 
 /* ---------------------------------------------------------------- the merges ---- */
