@@ -233,3 +233,61 @@ static int run(const cli_usage *usage, int (*work)(count_call *, cli_progress *)
 
 int cmd_count(int argc, char **argv) { return run(&count_usage, count, argc, argv); }
 int cmd_merge(int argc, char **argv) { return run(&merge_usage, merge, argc, argv); }
+
+/* ---------------------------------------------------------------- for inspect ---- */
+
+/* The length of the setting at `line`: with the lines behind it that begin with a tab. */
+static size_t setting_length(const char *line) {
+    size_t n = strcspn(line, "\n");
+    while (line[n] == '\n' && line[n + 1] == '\t') {
+        n += 1 + strcspn(line + n + 1, "\n");
+    }
+    return n;
+}
+
+static void print_counts(cli_out *out, const pm_counts *counts) {
+    pm_counts_totals t = pm_counts_get_totals(counts);
+    const char *settings = pm_counts_settings(counts);
+    char words[32], distinct[32], documents[32], bytes[32];
+    cli_format_count(words, t.words);
+    cli_format_count(distinct, t.distinct);
+    cli_format_count(documents, t.documents);
+    cli_format_bytes(bytes, (double)t.bytes);
+    cli_out_printf(out, "%-18s %s, %s distinct\n%-18s %s, %s\n", "pre-tokens", words, distinct, "of documents", documents, bytes);
+    cli_out_write(out, settings, strlen(settings));
+}
+
+static void print_counts_json(cli_out *out, const pm_counts *counts) {
+    pm_counts_totals t = pm_counts_get_totals(counts);
+    cli_out_printf(out,
+                   "{\"words\": %" PRIu64 ", \"distinct\": %" PRIu64 ", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64
+                   ", \"lines_split\": %s, \"settings\": [",
+                   t.words, t.distinct, t.documents, t.bytes, t.lines_split ? "true" : "false");
+    for (const char *line = pm_counts_settings(counts); *line;) {
+        size_t n = setting_length(line);
+        cli_out_json(out, line, n);
+        line += n + 1;
+        cli_out_write(out, ", ", *line ? 2 : 0);
+    }
+    cli_out_printf(out, "]}\n");
+}
+
+bool cli_counts_inspect(const char *path, bool json, int *code) {
+    pm_counts *counts;
+    pm_error err;
+    cli_out out;
+    pm_status status = pm_counts_open(&counts, path, &err);
+    if (status == PM_OK) {
+        cli_out_open(&out);
+        (json ? print_counts_json : print_counts)(&out, counts);
+        *code = cli_out_close(&out, CLI_OK);
+        pm_counts_free(counts);
+        return true;
+    }
+    bool begins_as_one = status == PM_BAD_VERSION || status == PM_NO_MEMORY || (status == PM_BAD_FORMAT && err.offset > 0);
+    if (begins_as_one) {
+        cli_print_error(&err, path);
+        *code = cli_exit_code(status);
+    }
+    return begins_as_one;
+}

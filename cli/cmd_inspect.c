@@ -25,7 +25,8 @@ static const cli_option options[] = {
 
 static const cli_usage usage = {
     "inspect", "[OPTION]... FILE [TEXT...]", "Tells what a tokenizer holds: sizes, pattern, special tokens, its longest and most frequent pieces,\n"
-    "the settings it was trained with, and a hash that is equal for tokenizers that give the same ids.", options,
+    "the settings it was trained with, and a hash that is equal for tokenizers that give the same ids. Or what a\n"
+    "count file says of itself: its totals and settings.", options,
     "  piecemill inspect zh.piecemill\n"
     "  piecemill inspect --json zh.piecemill\n"
     "  piecemill inspect --report 20 zh.piecemill zh.txt\n"};
@@ -356,11 +357,9 @@ int cmd_inspect(int argc, char **argv) {
     pm_tokenizer *tok = NULL;
     cli_signals_default();
     int code = parse(&call, argc, argv);
-    if (code == CLI_OK) {
+    if (code == CLI_OK && (call.report || call.model.format || !cli_counts_inspect(call.model.path, call.json, &code))) {
         code = cli_model_load(&call.model, "inspect", &tok);
-    }
-    if (code == CLI_OK) {
-        code = inspect(&call, tok);
+        code = code == CLI_OK ? inspect(&call, tok) : code;
     }
     pm_tokenizer_free(tok);
     cli_model_release(&call.model);

@@ -89,6 +89,8 @@ void cli_model_release(cli_model *model);
 
 /* Looks whether these are count files. */
 int cli_counts_check(const char *const *files, size_t n);
+/* Prints what a count file says of itself (cmd_count.c), the exit code in *code; false: it does not begin as one. */
+bool cli_counts_inspect(const char *path, bool json, int *code);
 
 /* What would fail after hours of work is told at once: a path that is a folder, or whose folder is not there. */
 int cli_check_output(const char *path);

@@ -754,8 +754,19 @@ call 1 "documents were not counted" train -q -a bpe -v 1000 --min-documents 2 --
 call 2 "a.txt: there are count files to train from" train -q -a bpe -v 1000 --counts one.counts -o x.piecemill a.txt
 call 2 "counts is an option of BPE" train -q -a bytepiece -v 1000 --counts one.counts -o x.piecemill
 call 2 "min_documents is an option of BPE" train -q -a bytepiece -v 1000 --min-documents 2 -o x.piecemill a.txt
+call 0 "" count -q -a bpe --split document --mix b.txt=3 --sample 90% --seed 2 -o mixed.counts a.txt
+call 0 "" train -q -a bpe -v 1000 --counts mixed.counts -o counted.piecemill
+call 0 "" train -q -a bpe -v 1000 --split document --mix b.txt=3 --sample 90% --seed 2 -o trained.piecemill a.txt
+same counted.piecemill trained.piecemill "a mix and a sample from counts and from text"
+call 2 "there are count files to train from" train -q -a bpe -v 1000 --mix a.txt=2 --counts one.counts -o x.piecemill
+call 0 "" inspect one.counts
+holds out "algorithm=bpe"
+holds out "documents=yes"
+call 0 "" inspect --json mixed.counts
+holds out '"sample=900000 of 1000000", "seed=2"]}'
 head -c 5000 one.counts > cut.counts
 call 1 "cut.counts:5000: truncated" merge -q -o x.counts cut.counts
+call 1 "cut.counts:5000: truncated" inspect cut.counts
 call 1 "cut.counts:5000: truncated" train -q -a bpe -v 1000 --counts cut.counts -o x.piecemill
 (head -c 3000 one.counts && printf 'XXXX' && tail -c +3005 one.counts) > damaged.counts
 call 1 "damaged.counts:" merge -q -o x.counts damaged.counts
