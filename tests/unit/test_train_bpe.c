@@ -2,10 +2,12 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
 #endif
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "../oracle/bpe_train.h"
+#include "base/file.h"
 #include "count/words.h"
 #include "model/model.h"
 #include "support.h"
@@ -256,6 +258,32 @@ START_TEST(fragments_that_cannot_be_held_are_an_error) {
     assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
     assert_fails(pm_bpe_learn(&vocab, store_of(&records, 0), 3000, 5, 2, &plans[1], &memory, &ticker, &err), PM_LIMIT, "memory_limit is too small");
     pm_bpe_vocab_release(&vocab);
+}
+END_TEST
+
+static long io_left;
+static int fail_io_later(void) { return io_left-- > 0 ? 0 : ENOSPC; }
+
+/* Every read and write of the phases, one after the other. */
+START_TEST(a_disk_that_fails_in_the_phases_is_an_error) {
+    long n = 0;
+    pm_status status = PM_IO;
+    for (; status != PM_OK; n++) {
+        pm_records records = random_text(11, 3000);
+        pm_bpe_vocab vocab;
+        pm_ticker ticker;
+        pm_ticker_init(&ticker, NULL, NULL, 0);
+        pm_store *store = store_of(&records, 0);
+        assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
+        io_left = n;
+        pm_io_test_hook = fail_io_later;
+        status = pm_bpe_learn(&vocab, store, 500, 2, 1 + (unsigned)(n % 2), &plans[2], &no_bound, &ticker, &err);
+        pm_io_test_hook = NULL;
+        ck_assert_msg(status == PM_OK || (status == PM_IO && strstr(err.message, "No space left") && err.file[0]), "%s: %s", pm_status_name(status),
+                      err.message);
+        pm_bpe_vocab_release(&vocab);
+    }
+    ck_assert_int_gt(n, 20);
 }
 END_TEST
 
@@ -791,6 +819,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, a_chunk_that_is_full_to_its_end);
     tcase_add_test(merges, bounds_of_memory_do_not_show);
     tcase_add_test(merges, fragments_that_cannot_be_held_are_an_error);
+    tcase_add_test(merges, a_disk_that_fails_in_the_phases_is_an_error);
     tcase_add_test(merges, plans_and_threads_do_not_show);
     tcase_add_test(call, training_from_documents_equals_the_twin);
     tcase_add_test(call, a_small_corpus_gives_a_small_model_and_says_so);
