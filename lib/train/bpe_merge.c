@@ -38,7 +38,7 @@
 #include "base/hash.h"
 #include "train/bpe.h"
 
-enum { NONE = -1, TICK = 64, AHEAD = 12 /* places */, QUEUES = 1 << 13 };
+enum { NONE = -1, TICK = 64, AHEAD = 12 /* places */, LOOK = 1 << 16, QUEUES = 1 << 13 };
 #define BORDER ((uint32_t)PM_BPE_BORDER)
 #define DEAD ((uint32_t)-2)
 
@@ -97,7 +97,19 @@ typedef struct merger {
     size_t n_queues;
     pm_arena places;
     births births[2]; /* on the left, on the right */
+    pm_ticker *ticker;
+    size_t work;      /* places and the like since the ticker was looked at */
 } merger;
+
+/* One merge may have all cells of a corpus: loops over cells, places, pairs count here what they do, and look at the ticker every so often. */
+static inline pm_status add_work(merger *m, size_t work, pm_error *err) {
+    m->work += work;
+    if (m->work < LOOK) {
+        return PM_OK;
+    }
+    m->work = 0;
+    return pm_ticker_poll(m->ticker, 0, err);
+}
 
 /* ---------------------------------------------------------------- map ---- */
 
@@ -199,6 +211,7 @@ static pm_status refill(merger *m, pm_error *err) {
         uint32_t number = m->queues[--m->n_queues];
         while (number != (uint32_t)NONE) {
             uint32_t next = m->pairs[number].next;
+            PM_TRY(add_work(m, 1, err));
             if (m->pairs[number].count >= m->threshold) {
                 PM_TRY(push(m, number, err));
             }
@@ -316,9 +329,11 @@ static pm_status begin_symbol(merger *m, uint32_t left, const uint32_t *places, 
         birth *b = birth_beside(right, cell[1].symbol);
         b->count += cell->weight;
         b->n++;
+        PM_TRY(add_work(m, 1, err));
     }
     PM_TRY(track_births(m, RIGHT, left, &any, err));
     for (size_t i = 0; any && i < n; i++) {
+        PM_TRY(add_work(m, 1, err));
         __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
         add_place(m, RIGHT, m->cells[places[i] + 1].symbol, places[i]);
     }
@@ -327,12 +342,13 @@ static pm_status begin_symbol(merger *m, uint32_t left, const uint32_t *places, 
 }
 
 /* Writes the places of pairs by left symbol; ends[s] is where those of s end. */
-static void sort_places(const merger *m, uint32_t *places, uint32_t *ends, size_t n_symbols) {
+static pm_status sort_places(merger *m, uint32_t *places, uint32_t *ends, size_t n_symbols, pm_error *err) {
     uint32_t sum = 0;
     for (size_t i = 1; i + 1 < m->n_cells; i++) {
         if (begins_pair(m, i)) {
             ends[m->cells[i].symbol]++;
         }
+        PM_TRY(add_work(m, 1, err));
     }
     for (size_t s = 0; s < n_symbols; s++) {
         uint32_t n = ends[s];
@@ -343,7 +359,9 @@ static void sort_places(const merger *m, uint32_t *places, uint32_t *ends, size_
         if (begins_pair(m, i)) {
             places[ends[m->cells[i].symbol]++] = (uint32_t)i;
         }
+        PM_TRY(add_work(m, 1, err));
     }
+    return PM_OK;
 }
 
 static pm_status begin(merger *m, pm_error *err) {
@@ -354,7 +372,7 @@ static pm_status begin(merger *m, pm_error *err) {
     if (status == PM_OK) {
         m->n_queues = QUEUES;
         memset(m->queues, 0xFF, QUEUES * sizeof *m->queues); /* NONE */
-        sort_places(m, places, ends, n_symbols);
+        status = sort_places(m, places, ends, n_symbols, err);
     }
     for (size_t s = 0; s < n_symbols && status == PM_OK; s++) {
         status = begin_symbol(m, (uint32_t)s, places + from, ends[s] - from, err);
@@ -378,13 +396,14 @@ static inline void lose(merger *m, uint32_t left, uint32_t right, uint64_t weigh
 static inline pm_bpe_cell *before(pm_bpe_cell *x) { return x - x[-1].span; }
 static inline pm_bpe_cell *behind(pm_bpe_cell *x) { return x + x->span; }
 
-/* Joins what still is a b; the places where c stands then are left in p->places, the births in m->births. Returns the weight of
- * what is c c now. */
-static uint64_t join_places(merger *m, pair *p, uint32_t c) {
+/* Joins what still is a b at the places [from, to); those where c stands then are left in p->places from *kept on, the births in m->births. Returns
+ * the weight of what is c c now. */
+static uint64_t join_places(merger *m, const pair *p, uint32_t c, size_t from, size_t to, size_t *kept) {
     births *left = &m->births[LEFT], *right = &m->births[RIGHT];
-    uint32_t a = p->left, b = p->right, n = 0;
+    uint32_t a = p->left, b = p->right;
+    size_t n = *kept;
     uint64_t doubled = 0;
-    for (size_t i = 0; i < p->n_places; i++) {
+    for (size_t i = from; i < to; i++) {
         __builtin_prefetch(&m->cells[p->places[i + AHEAD < p->n_places ? i + AHEAD : i]], 1);
         pm_bpe_cell *x = &m->cells[p->places[i]], *y = behind(x);
         if (x->symbol != a || y->symbol != b) {
@@ -415,8 +434,20 @@ static uint64_t join_places(merger *m, pair *p, uint32_t c) {
         x->span = x[span - 1].span = span;
         p->places[n++] = p->places[i];
     }
-    p->n_places = n;
+    *kept = n;
     return doubled;
+}
+
+static pm_status join_all(merger *m, pair *p, uint32_t c, uint64_t *doubled, pm_error *err) {
+    size_t n = 0;
+    *doubled = 0;
+    for (size_t from = 0, to; from < p->n_places; from = to) {
+        to = p->n_places - from < LOOK ? p->n_places : from + LOOK;
+        *doubled += join_places(m, p, c, from, to, &n);
+        PM_TRY(add_work(m, to - from, err));
+    }
+    p->n_places = (uint32_t)n;
+    return PM_OK;
 }
 
 /* What the births took away: (x, a) and (b, y). */
@@ -434,9 +465,10 @@ static void lose_all(merger *m, uint32_t a, uint32_t b, uint32_t c, uint64_t dou
 }
 
 /* Fills the lists of the pairs that were born. */
-static void fill_lists(merger *m, const uint32_t *places, size_t n, uint32_t c) {
+static pm_status fill_lists(merger *m, const uint32_t *places, size_t n, uint32_t c, pm_error *err) {
     for (size_t i = 0; i < n; i++) {
         __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
+        PM_TRY(add_work(m, 1, err));
         pm_bpe_cell *x = &m->cells[places[i]], *l = before(x);
         uint32_t r = behind(x)->symbol;
         if (l->symbol != BORDER && l->symbol != c) {
@@ -446,6 +478,7 @@ static void fill_lists(merger *m, const uint32_t *places, size_t n, uint32_t c) 
             add_place(m, RIGHT, r, places[i]);
         }
     }
+    return PM_OK;
 }
 
 static pm_status merge_pair(merger *m, uint32_t number, pm_error *err) {
@@ -457,14 +490,16 @@ static pm_status merge_pair(merger *m, uint32_t number, pm_error *err) {
         PM_TRY(grow_births(m, (size_t)c + 1, err));
     }
     PM_TRY(pm_bpe_vocab_add(m->vocab, p->left, p->right, p->count, err));
-    uint64_t doubled = join_places(m, p, c);
+    uint64_t doubled;
+    PM_TRY(join_all(m, p, c, &doubled, err));
     size_t n = p->n_places;
     lose_all(m, p->left, p->right, c, doubled);
     PM_TRY(track_births(m, LEFT, c, &any, err)); /* m->pairs may move: p is not used behind this */
     PM_TRY(track_births(m, RIGHT, c, &any, err));
     if (any) {
-        fill_lists(m, places, n, c);
+        PM_TRY(fill_lists(m, places, n, c, err));
     }
+    PM_TRY(add_work(m, m->births[LEFT].n + m->births[RIGHT].n, err));
     forget_births(&m->births[LEFT]);
     forget_births(&m->births[RIGHT]);
     return PM_OK;
@@ -473,7 +508,7 @@ static pm_status merge_pair(merger *m, uint32_t number, pm_error *err) {
 /* ---------------------------------------------------------------- the call ---- */
 
 /* Moves the living symbols to the front of the memory of the cells, 4 bytes each: no symbol is written where a cell has not been read. */
-static void compact(pm_fragments *f) {
+static pm_status compact(merger *m, pm_fragments *f, pm_error *err) {
     size_t n = 0;
     f->symbols = (uint32_t *)f->cells;
     for (size_t i = 0; i < f->n; i++) {
@@ -484,9 +519,11 @@ static void compact(pm_fragments *f) {
             uint32_t symbol = x->symbol;
             x += x->span;
             f->symbols[n++] = symbol;
+            PM_TRY(n % LOOK ? PM_OK : add_work(m, LOOK, err));
         }
         fragment->n_after = (uint32_t)(n - fragment->at);
     }
+    return PM_OK;
 }
 
 /* Asks for the memory of what comes next, most likely: the best pair in the heap. */
@@ -521,7 +558,7 @@ static pm_status merge_all(merger *m, size_t wanted, pm_ticker *ticker, pm_error
 
 pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, size_t wanted, pm_ticker *ticker,
                                  pm_error *err) {
-    merger m = {.vocab = vocab, .cells = fragments->cells, .n_cells = fragments->n_cells, .threshold = threshold};
+    merger m = {.vocab = vocab, .cells = fragments->cells, .n_cells = fragments->n_cells, .threshold = threshold, .ticker = ticker};
     if (fragments->n_cells > UINT32_MAX - 2) {
         return pm_fail(err, PM_LIMIT, "more than 2^32 symbols to merge at once");
     }
@@ -533,7 +570,7 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
         status = merge_all(&m, wanted, ticker, err);
     }
     if (status == PM_OK) {
-        compact(fragments);
+        status = compact(&m, fragments, err);
     }
     for (int side = LEFT; side <= RIGHT; side++) {
         pm_free(m.births[side].items);

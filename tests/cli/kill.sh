@@ -3,7 +3,7 @@
 #
 #     PM_COMMAND=build/piecemill PM_SOURCE=. sh tests/cli/kill.sh [LOOPS [SIZE [SEED]]]
 #
-# Each loop is one training of SIZE bytes of made text (24M) in a folder of its own, begun again until it gets through, each time with another
+# Each loop is one training of SIZE bytes of made text (18M) in a folder of its own, begun again until it gets through, each time with another
 # number of threads and with or without a limit of memory. The output must not be there before a run gets through, and be whole then. Without
 # LOOPS there is one, the short form of `make check`; `make kill` makes a hundred. PM_GROWTH: corpora/make_growth, compiled with CC unless given.
 # Prints a line for each failure and a summary; exits 1 if something failed.
@@ -11,7 +11,7 @@ set -u
 LC_ALL=C
 export LC_ALL
 
-loops=${1:-1} size=${2:-24M} seed=${3:-1}
+loops=${1:-1} size=${2:-18M} seed=${3:-1}
 command=${PM_COMMAND:-piecemill}
 source=${PM_SOURCE:-$(dirname "$0")/../..}
 work=$(mktemp -d "${TMPDIR:-/tmp}/piecemill-kill.XXXXXX") || exit 99
