@@ -141,6 +141,12 @@ pm_status pm_ticker_tick(pm_ticker *t, uint64_t done, pm_error *err) {
     if (!t->fn && !t->memory_limit) {
         return PM_OK;
     }
+    if (atomic_load_explicit(&t->failed, memory_order_relaxed)) { /* once is enough, and whoever comes by must hear of it */
+        if (err) {
+            *err = t->error;
+        }
+        return t->error.status;
+    }
     double now = pm_now();
     return now - t->last < pm_ticker_seconds_between ? PM_OK : report(t, now, err);
 }
@@ -205,6 +211,9 @@ typedef struct parallel {
     crew crew;
     atomic_size_t next, finished;
     size_t n_tasks;
+    unsigned running; /* other threads; under the crew's lock */
+    pm_ticker *ticker;
+    bool counted;     /* the ticker gets the number of finished tasks */
     pm_task_fn task;
     void *ctx;
 } parallel;
@@ -215,7 +224,7 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
-static void work_tasks(parallel *p, unsigned index, pm_ticker *ticker) {
+static void work_tasks(parallel *p, unsigned index) {
     pm_error error = {0};
     while (!atomic_load_explicit(&p->crew.stop, memory_order_relaxed)) {
         size_t i = atomic_fetch_add(&p->next, 1);
@@ -224,8 +233,8 @@ static void work_tasks(parallel *p, unsigned index, pm_ticker *ticker) {
         }
         pm_status status = p->task(p->ctx, index, i, &error);
         size_t finished = atomic_fetch_add(&p->finished, 1) + 1;
-        if (status == PM_OK && ticker) {
-            status = pm_ticker_tick(ticker, finished, &error);
+        if (status == PM_OK && p->ticker && index == 0) {
+            status = p->counted ? pm_ticker_tick(p->ticker, finished, &error) : pm_ticker_poll(p->ticker, 0, &error);
         }
         if (status != PM_OK) {
             crew_fail(&p->crew, status, &error);
@@ -235,7 +244,12 @@ static void work_tasks(parallel *p, unsigned index, pm_ticker *ticker) {
 
 static void *parallel_main(void *arg) {
     worker *w = arg;
-    work_tasks(w->job, w->index, NULL);
+    parallel *p = w->job;
+    work_tasks(p, w->index);
+    pthread_mutex_lock(&p->crew.lock);
+    p->running--;
+    pthread_cond_broadcast(&p->crew.changed);
+    pthread_mutex_unlock(&p->crew.lock);
     return NULL;
 }
 
@@ -258,8 +272,41 @@ static void join_workers(worker *workers, unsigned n) {
     }
 }
 
-pm_status pm_parallel(unsigned threads, size_t n_tasks, pm_task_fn task, void *ctx, pm_ticker *ticker, pm_error *err) {
-    parallel p = {.n_tasks = n_tasks, .task = task, .ctx = ctx};
+enum { WAIT_NS = 50 * 1000 * 1000 };
+
+/* Waits for a change, at most WAIT_NS if there is a ticker, which is polled then. The crew's lock is held, but not while the callback runs. */
+static void wait_and_tick(crew *c, pm_ticker *ticker) {
+    struct timespec until;
+    if (!ticker || atomic_load(&c->stop)) {
+        pthread_cond_wait(&c->changed, &c->lock);
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until); /* the condition's clock; one that is set back only delays a tick */
+    until.tv_nsec += WAIT_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_cond_timedwait(&c->changed, &c->lock, &until) != ETIMEDOUT) {
+        return;
+    }
+    pthread_mutex_unlock(&c->lock);
+    pm_error error = {0};
+    pm_status status = pm_ticker_poll(ticker, 0, &error);
+    if (status != PM_OK) {
+        crew_fail(c, status, &error);
+    }
+    pthread_mutex_lock(&c->lock);
+}
+
+static void wait_for_others(parallel *p) {
+    pthread_mutex_lock(&p->crew.lock);
+    while (p->running) {
+        wait_and_tick(&p->crew, p->ticker);
+    }
+    pthread_mutex_unlock(&p->crew.lock);
+}
+
+static pm_status run_tasks(parallel p, unsigned threads, pm_error *err) {
+    size_t n_tasks = p.n_tasks;
     unsigned others = threads > 1 ? threads - 1 : 0;
     worker *workers = NULL;
 
@@ -277,8 +324,13 @@ pm_status pm_parallel(unsigned threads, size_t n_tasks, pm_task_fn task, void *c
     crew_init(&p.crew);
     atomic_init(&p.next, 0);
     atomic_init(&p.finished, 0);
+    p.running = others;
     unsigned started = start_workers(workers, others, &p, parallel_main);
-    work_tasks(&p, 0, ticker);
+    pthread_mutex_lock(&p.crew.lock);
+    p.running -= others - started;
+    pthread_mutex_unlock(&p.crew.lock);
+    work_tasks(&p, 0);
+    wait_for_others(&p);
     join_workers(workers, started);
     pm_status status = crew_result(&p.crew, err);
     crew_release(&p.crew);
@@ -286,9 +338,15 @@ pm_status pm_parallel(unsigned threads, size_t n_tasks, pm_task_fn task, void *c
     return status;
 }
 
-/* ---------------------------------------------------------------- a stream of blocks ---- */
+pm_status pm_parallel(unsigned threads, size_t n_tasks, pm_task_fn task, void *ctx, pm_ticker *ticker, pm_error *err) {
+    return run_tasks((parallel){.n_tasks = n_tasks, .task = task, .ctx = ctx, .ticker = ticker, .counted = true}, threads, err);
+}
 
-enum { WAIT_NS = 50 * 1000 * 1000 };
+pm_status pm_parallel_part(unsigned threads, size_t n_tasks, pm_task_fn task, void *ctx, pm_ticker *ticker, pm_error *err) {
+    return run_tasks((parallel){.n_tasks = n_tasks, .task = task, .ctx = ctx, .ticker = ticker}, threads, err);
+}
+
+/* ---------------------------------------------------------------- a stream of blocks ---- */
 
 /* Blocks move between two stacks under one lock: empty ones to the producer, full ones to the consumers. */
 typedef struct stream {
@@ -313,29 +371,8 @@ static void consume_one(stream *s, unsigned index, void *block) {
     pthread_mutex_unlock(&s->crew.lock);
 }
 
-/* Waits for a change, at most WAIT_NS on the calling thread (thread 0), which has a ticker to look after. The lock is
- * held, but not while the callback runs. */
-static void wait_for_change(stream *s, unsigned thread) {
-    struct timespec until;
-    if (thread > 0 || !s->ticker) {
-        pthread_cond_wait(&s->crew.changed, &s->crew.lock);
-        return;
-    }
-    clock_gettime(CLOCK_REALTIME, &until); /* the condition's clock; one that is set back only delays a tick */
-    until.tv_nsec += WAIT_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    if (pthread_cond_timedwait(&s->crew.changed, &s->crew.lock, &until) != ETIMEDOUT) {
-        return;
-    }
-    pthread_mutex_unlock(&s->crew.lock);
-    pm_error error = {0};
-    pm_status status = pm_ticker_poll(s->ticker, 0, &error);
-    if (status != PM_OK) {
-        crew_fail(&s->crew, status, &error);
-    }
-    pthread_mutex_lock(&s->crew.lock);
-}
+/* Waits for a change; the calling thread (thread 0) looks after the ticker meanwhile. */
+static void wait_for_change(stream *s, unsigned thread) { wait_and_tick(&s->crew, thread ? NULL : s->ticker); }
 
 /* A full block, or NULL when there will be none. Waits. */
 static void *take_full(stream *s, unsigned thread) {

@@ -48,6 +48,9 @@ uint64_t pm_resident_memory(void); /* bytes; 0 if the system does not tell */
  * finished tasks between those of the calling thread, so tasks should take well under 100 ms. */
 typedef pm_status (*pm_task_fn)(void *ctx, unsigned thread, size_t i, pm_error *err);
 pm_status pm_parallel(unsigned threads, size_t n_tasks, pm_task_fn task, void *ctx, pm_ticker *ticker, pm_error *err);
+/* The same for a part of a phase whose progress is not a number of tasks: the ticker is polled between tasks of the calling thread, and while that
+ * waits for the others. A task that may take long calls pm_ticker_poll itself. */
+pm_status pm_parallel_part(unsigned threads, size_t n_tasks, pm_task_fn task, void *ctx, pm_ticker *ticker, pm_error *err);
 
 /* ---- a stream of blocks ---- */
 

@@ -441,8 +441,8 @@ static pm_status add_range(void *ctx, unsigned thread, size_t range, pm_error *e
 /* Counts pairs into the first thread's counts, and cells into *cells. */
 static pm_status count_pairs(pm_bpe_words *w, uint64_t *cells, pm_error *err) {
     memset(w->workers[0].counts, 0, (size_t)w->shape.width << (w->second_bits ? w->second_bits : w->shape.bits));
-    PM_TRY(pm_parallel(w->threads, pm_store_size(w->store) + RANGES, count_task, w, NULL, err));
-    PM_TRY(pm_parallel(w->threads, RANGES, add_range, w, NULL, err));
+    PM_TRY(pm_parallel_part(w->threads, pm_store_size(w->store) + RANGES, count_task, w, w->ticker, err));
+    PM_TRY(pm_parallel_part(w->threads, RANGES, add_range, w, w->ticker, err));
     *cells = 0;
     for (unsigned i = 0; i < w->threads; i++) {
         *cells += w->workers[i].cells;
@@ -831,7 +831,7 @@ static pm_status cut_task(void *ctx, unsigned thread, size_t number, pm_error *e
 }
 
 static pm_status cut_all(pm_bpe_words *w, pm_error *err) {
-    PM_TRY(pm_parallel(w->threads, pm_store_size(w->store), cut_task, w, NULL, err));
+    PM_TRY(pm_parallel_part(w->threads, pm_store_size(w->store), cut_task, w, w->ticker, err));
     for (unsigned i = 0; i < w->threads; i++) {
         if (w->workers[i].out) {
             PM_TRY(put_out(w, &w->workers[i], err));
@@ -852,7 +852,7 @@ static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
             return pm_fail_memory(err);
         }
         k->n_results = k->fragments.n;
-        PM_TRY(pm_fragments_join(&w->workers[0].fragments, &k->fragments, w->cell_width, k->numbers, err));
+        PM_TRY(pm_fragments_join(&w->workers[0].fragments, &k->fragments, w->cell_width, k->numbers, w->ticker, err));
         pm_fragments_release(&k->fragments);
     }
     w->workers[0].n_results = w->workers[0].fragments.n;
@@ -878,7 +878,7 @@ pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint64_t *c
         *cost += pm_fragments_cost(&words->workers[i].fragments);
     }
     PM_TRY(join_fragments(words, err));
-    PM_TRY(pm_fragments_decode(&words->workers[0].fragments, words->cell_width, words->rank, err));
+    PM_TRY(pm_fragments_decode(&words->workers[0].fragments, words->cell_width, words->rank, ticker, err));
     words->width = words->next_width;
     *threshold = words->threshold;
     *fragments = &words->workers[0].fragments;
@@ -921,6 +921,7 @@ static pm_status list_results(pm_bpe_words *w, pm_error *err) {
     PM_TRY(alloc_results(&w->workers[0], err));
     for (size_t i = 0; i < f->n; i++) {
         PM_TRY(take_result(w, &f->items[i], f->symbols + f->items[i].at, &w->workers[0].results[i], err));
+        PM_TRY(i % POLL ? PM_OK : pm_ticker_poll(w->ticker, 0, err));
     }
     for (unsigned i = 1; i < w->threads; i++) {
         worker *k = &w->workers[i];
@@ -1029,7 +1030,7 @@ static pm_status replay_all(pm_bpe_words *w, const pm_bpe_vocab *vocab, pm_error
     replaying r = {.words = w};
     PM_TRY(pm_bpe_replay_init(&r.replay, vocab, err));
     r.replayers = pm_calloc(w->threads, sizeof *r.replayers);
-    pm_status status = r.replayers ? pm_parallel(w->threads, pm_store_size(w->store), replay_task, &r, NULL, err) : pm_fail_memory(err);
+    pm_status status = r.replayers ? pm_parallel_part(w->threads, pm_store_size(w->store), replay_task, &r, w->ticker, err) : pm_fail_memory(err);
     for (unsigned i = 0; r.replayers && i < w->threads; i++) {
         pm_bpe_replayer_release(&r.replayers[i]);
     }

@@ -12,7 +12,7 @@
 
 #include "base/hash.h"
 
-enum { FIRST_BITS = 10 };
+enum { FIRST_BITS = 10, LOOK = 1 << 16 /* fragments or cells between two looks at the ticker */ };
 
 #define ONES(n) [n] = {[0 ... n - 1] = 0xff}
 const uint8_t pm_fragment_masks[PM_FRAGMENT_SHORT + 1][PM_FRAGMENT_SHORT] = {
@@ -148,10 +148,11 @@ static const void *cells_of(const pm_fragments *f, const pm_fragment *item, unsi
     return (size_t)item->n * width > PM_FRAGMENT_SHORT ? (const void *)(f->keys.data + item->key[0]) : item->key;
 }
 
-pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers, pm_error *err) {
+pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers, pm_ticker *ticker, pm_error *err) {
     for (size_t i = 0; i < from->n; i++) {
         const pm_fragment *item = &from->items[i];
         PM_TRY(pm_fragments_add_cells(f, cells_of(from, item, width), item->n, width, item->weight, &numbers[i], err));
+        PM_TRY(i % LOOK ? PM_OK : pm_ticker_poll(ticker, 0, err));
     }
     return PM_OK;
 }
@@ -166,7 +167,7 @@ static uint32_t value_at(const void *cells, size_t i, unsigned width) {
     }
 }
 
-pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_error *err) {
+pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_ticker *ticker, pm_error *err) {
     const pm_bpe_cell border = {(uint32_t)PM_BPE_BORDER, 1, 0};
     size_t n = 0;
     pm_free(f->slots);
@@ -180,6 +181,7 @@ pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *s
         for (size_t k = 0; k < x->n; k++) {
             uint32_t value = value_at(cells, k, width);
             f->cells[n++] = (pm_bpe_cell){value < 256 ? symbols[value] : value, 1, x->weight};
+            PM_TRY(n % LOOK ? PM_OK : pm_ticker_poll(ticker, 0, err));
         }
         f->cells[n++] = border;
         x->at = at; /* in the place of the key */
