@@ -1,7 +1,7 @@
 /* store.c - see store.h.
  *
- * The file is a row of slots as large as an ordinary chunk; a long chunk has several in a row. Slots of chunks that were taken are used again, so
- * that a pass which takes and puts needs little more of the disk than what it began with:
+ * The file is a row of slots as large as an ordinary chunk; a long chunk has several in a row. Slots of chunks that
+ * were taken are used again, so that a pass which takes and puts needs little more of the disk than what it began with:
  *
  *     slots    0   1   2   3   4            free
  *     put a    a                            -

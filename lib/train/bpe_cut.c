@@ -1,44 +1,52 @@
 /* bpe_cut.c - passes over all distinct words: count pairs, cut at rare ones, put in what the fragments became.
  *
- * Idea (bpe.c says why it is exact). In a phase only pairs with a count of at least a threshold T matter. A word is cut wherever two neighbours
- * form a pair below T; what is left between cuts is a fragment when it has two cells or more. Fragments repeat much more than
- * words do, so they are added up in a hash table and merged once each. In the word only the fragment's number is left:
+ * Idea (bpe.c says why it is exact). In a phase only pairs with a count of at least a threshold T matter. A word is cut
+ * wherever two neighbours form a pair below T; what is left between cuts is a fragment when it has two cells or more.
+ * Fragments repeat much more than words do, so they are added up in a hash table and merged once each. In the word only
+ * the fragment's number is left:
  *
- *     words, T = 3             pairs      cut             fragments      word         merged        the next phase reads
- *     2  l o w                 lo: 6      l o | w         0: l o   6     2  #0 w      0: lo         2  lo w
- *     3  l o w l y             ow: 5      l o | w | l y   1: l y   3     3  #0 w #1   1: ly         3  lo w ly     (here with only lo
- *     1  s l o                 ...        s | l o                        1  s #0                    1  s lo         and ly at T or above)
+ *     words, T = 3    pairs    cut             fragments     word       merged    read in the next phase
+ *     2  l o w        lo: 6    l o | w         0: l o   6    2  #0 w    0: lo     2  lo w
+ *     3  l o w l y    ow: 5    l o | w | l y   1: l y   3    3  #0 w #1 1: ly     3  lo w ly
+ *     1  s l o        ...      s | l o                       1  s #0              1  s lo
  *
- * So a phase goes over the words twice: once to count pairs, for which a look at the first and last symbol of what each number stands for
- * is enough (pairs inside are counted with the fragments, once each), and once to write symbols for numbers, cut, and write numbers for
- * fragments. In memory or in a file, the store (count/store.h) gives chunks to read and takes new ones.
+ * So a phase goes over the words twice: once to count pairs, for which a look at the first and last symbol of what each
+ * number stands for is enough (pairs inside are counted with the fragments, once each), and once to write symbols for
+ * numbers, cut, and write numbers for fragments. In memory or in a file, the store (count/store.h) gives chunks to read
+ * and takes new ones.
  *
- * Counting. Nobody needs the exact count of a rare pair, so pairs are counted in an array without keys: slot = pair while symbols are few,
- * else slot = hash(pair), where a slot holds the sum of all pairs that fall into it: never less than the count of any. Cutting at
- * slots below T is then right, and what is wrongly left together is counted exactly in the fragments. Each thread counts for itself, in 32 bits
- * that stay at the top once there; T is at most that top. No pair has the threshold of the phase before, so when that fits 16 or 8 bits, so do
- * counts, and the same memory has more slots just when they are needed. The sums become one bit a slot, "at least T" (live), which fits a cache.
+ * Counting. Nobody needs the exact count of a rare pair, so pairs are counted in an array without keys: slot = pair
+ * while symbols are few, else slot = hash(pair), where a slot holds the sum of all pairs that fall into it: never less
+ * than the count of any. Cutting at slots below T is then right, and what is wrongly left together is counted exactly
+ * in the fragments. Each thread counts for itself, in 32 bits that stay at the top once there; T is at most that top.
+ * No pair has the threshold of the phase before, so when that fits 16 or 8 bits, so do counts, and the same memory has
+ * more slots just when they are needed. The sums become one bit a slot, "at least T" (live), which fits a cache.
  *
- * Rules may keep two symbols apart for ever, for what ends with the one and begins with the other is even longer (bpe_vocab.h). Such pairs are not counted,
- * so that words are cut there however frequent they are; else what the rules leave in pieces would be in long fragments, phase after phase.
+ * Rules may keep two symbols apart for ever, for what ends with the one and begins with the other is even longer
+ * (bpe_vocab.h). Such pairs are not counted, so that words are cut there however frequent they are; else what the rules
+ * leave in pieces would be in long fragments, phase after phase.
  *
- * Chance makes a pair live when its slot has T only with others. Where slots are few for the counts (a low T, a small limit), pairs in
- * live slots are counted once more in other slots, which these few hardly fill: one more short pass, for fragments that are fewer and shorter.
+ * Chance makes a pair live when its slot has T only with others. Where slots are few for the counts (a low T, a small
+ * limit), pairs in live slots are counted once more in other slots, which these few hardly fill: one more short pass,
+ * for fragments that are fewer and shorter.
  *
- * When the fragments would take more memory than they may, T is raised on the way: bits are cleared, words still to come are cut at more
- * pairs. Fragments found before are then longer than they need be, which does no harm: the phase ends at the raised T, and each pair at
- * or above it was left together in all words.
+ * When the fragments would take more memory than they may, T is raised on the way: bits are cleared, words still to
+ * come are cut at more pairs. Fragments found before are then longer than they need be, which does no harm: the phase
+ * ends at the raised T, and each pair at or above it was left together in all words.
  *
- * A word is a record (records.h): bytes in the first phase, then units of 2 bytes while all symbols are below 2^15, or of 4. A unit without
- * its top bit is a symbol; a unit with it begins the number of a fragment, of 15 + 16 bits or of 31, in the table of the thread that
- * wrote the chunk (its mark). Symbols below 256 are the bytes themselves here, so that nothing is translated but fragments.
+ * A word is a record (records.h): bytes in the first phase, then units of 2 bytes while all symbols are below 2^15, or
+ * of 4. A unit without its top bit is a symbol; a unit with it begins the number of a fragment, of 15 + 16 bits or of
+ * 31, in the table of the thread that wrote the chunk (its mark). Symbols below 256 are the bytes themselves here, so
+ * that nothing is translated but fragments.
  *
- * Lengths of fragments are hard to foresee for a processor, so the inner loops do without branches on them: a word's live pairs are bits of a mask, whose
- * edges are where fragments begin and end; a number stands for one or two symbols, both of which are written; gaps are copied 16 cells at a time.
- * Look-ups go through a short queue, so that memory is asked for well before it is used: the table of a phase fits no cache.
+ * Lengths of fragments are hard to foresee for a processor, so the inner loops do without branches on them: a word's
+ * live pairs are bits of a mask, whose edges are where fragments begin and end; a number stands for one or two symbols,
+ * both of which are written; gaps are copied 16 cells at a time. Look-ups go through a short queue, so that memory is
+ * asked for well before it is used: the table of a phase fits no cache.
  *
- * Cost of a phase: for each cell a table look-up of a bit, for each fragment met a hash and two cache lines, for each unit an addition in the
- * array of counts. Memory: the records, one array of counts a thread, the distinct fragments of a phase, the longest word. */
+ * Cost of a phase: for each cell a table look-up of a bit, for each fragment met a hash and two cache lines, for each
+ * unit an addition in the array of counts. Memory: the records, one array of counts a thread, the distinct fragments of
+ * a phase, the longest word. */
 #include <pthread.h>
 
 #include "model/model.h"
@@ -50,16 +58,16 @@ enum {
     MIN_SLOT_BITS = 16, /* the array of counts has a slot for each BYTES_PER_SLOT of records, within these bounds */
     MAX_SLOT_BITS = 21,
     BYTES_PER_SLOT = 4,
-    BUCKETS = 4 * 32, /* of counts: four a power of two */
-    RANGES = 16,      /* arrays are added up in so many tasks */
-    LITTLE = 8,       /* parts of the threshold are little */
-    QUEUE = 64,       /* fragments looked up together */
-    NARROW = 1 << 15, /* symbols that units of 2 bytes can say */
-    POLL = 1 << 20,   /* cells */
-    BATCH = 128,      /* words written out together, */
+    BUCKETS = 4 * 32,   /* of counts: four a power of two */
+    RANGES = 16,        /* arrays are added up in so many tasks */
+    LITTLE = 8,         /* parts of the threshold are little */
+    QUEUE = 64,         /* fragments looked up together */
+    NARROW = 1 << 15,   /* symbols that units of 2 bytes can say */
+    POLL = 1 << 20,     /* cells */
+    BATCH = 128,        /* words written out together, */
     BATCH_CELLS = 2048, /* or so many cells */
-    GAP = 16,         /* cells copied at once */
-    BUFFER_PAD = 64   /* cells behind the end of a buffer that may be read or written */
+    GAP = 16,           /* cells copied at once */
+    BUFFER_PAD = 64     /* cells behind the end of a buffer that may be read or written */
 };
 
 typedef struct shape {
@@ -88,42 +96,44 @@ enum { ONE = 1, TWO = 2, MORE = 3 };
 #define RESULT_FIRST(r) ((uint32_t)(r))
 #define RESULT_LAST(r) ((uint32_t)((r) >> 32) & UINT32_C(0x3fffffff)) /* of one: the same symbol */
 #define RESULT_PLACE(r) ((size_t)((r) & (((uint64_t)1 << 62) - 1)))
-static inline result make_result(unsigned kind, uint32_t first, uint32_t last) { return (uint64_t)kind << 62 | (uint64_t)last << 32 | first; }
+static inline result make_result(unsigned kind, uint32_t first, uint32_t last) {
+    return (uint64_t)kind << 62 | (uint64_t)last << 32 | first;
+}
 
 typedef struct worker {
     void *counts; /* of each slot */
     queued queue[QUEUE];
     size_t n_queue;
-    pm_fragments fragments;  /* met by this thread */
-    uint32_t *numbers;       /* of each of them in the first thread's table */
-    result *results;         /* of each of this thread's fragments of the phase before */
+    pm_fragments fragments; /* met by this thread */
+    uint32_t *numbers;      /* of each of them in the first thread's table */
+    result *results;        /* of each of this thread's fragments of the phase before */
     size_t n_results;
-    uint64_t room;           /* fragments may cost so much now; */
-    uint32_t seen_threshold; /* the threshold when that was set */
-    void *buffer;            /* the symbols of the words at hand */
+    uint64_t room;               /* fragments may cost so much now; */
+    uint32_t seen_threshold;     /* the threshold when that was set */
+    void *buffer;                /* the symbols of the words at hand */
     size_t n_buffer, cap_buffer; /* cells */
     word words[BATCH];
     size_t n_words;
     pm_chunk *read, *out, *spare;
-    uint64_t cells;          /* in words of more than one */
-    pm_status status;        /* of a look at the ticker in the middle of a word */
+    uint64_t cells;   /* in words of more than one */
+    pm_status status; /* of a look at the ticker in the middle of a word */
     pm_error error;
     char apart[64];
 } worker;
 
 struct pm_bpe_words {
     pm_store *store;
-    size_t n_chunks;         /* before the pass at hand */
-    unsigned width;          /* of the records' units */
-    unsigned cell_width;     /* of their symbols when numbers are written out */
-    unsigned next_width;     /* of the units that the cut writes */
+    size_t n_chunks;     /* before the pass at hand */
+    unsigned width;      /* of the records' units */
+    unsigned cell_width; /* of their symbols when numbers are written out */
+    unsigned next_width; /* of the units that the cut writes */
     size_t n_symbols;
     const pm_bpe_vocab *vocab;
-    bool separating;         /* some of its rules keep symbols apart for ever */
+    bool separating; /* some of its rules keep symbols apart for ever */
     uint64_t cells;
     unsigned threads;
     worker *workers;
-    size_t count_bytes;      /* of each worker's counts */
+    size_t count_bytes; /* of each worker's counts */
     unsigned max_slot_bits;
     uint64_t room;           /* for fragments, each thread; UINT64_MAX: no bound */
     shape shape;             /* of the counts that are there, or are being made */
@@ -133,8 +143,8 @@ struct pm_bpe_words {
     uint64_t mass[BUCKETS], ranges[RANGES][BUCKETS]; /* sums of counts by size of the count */
     uint32_t range_highest[RANGES];
     pthread_mutex_t raising;
-    uint32_t threshold;      /* atomic while cutting */
-    uint32_t *longs;         /* results of more than two symbols: their number, then they */
+    uint32_t threshold; /* atomic while cutting */
+    uint32_t *longs;    /* results of more than two symbols: their number, then they */
     size_t n_longs, cap_longs;
     uint32_t rank[256], byte[256]; /* of each byte its symbol's number in the vocabulary, and back */
     pm_ticker *ticker;
@@ -160,8 +170,10 @@ INLINE void set_cell(void *cells, size_t i, uint32_t value, unsigned width) {
     }
 }
 
-/* The unit at i as a number when its top bit is set (*number, else 0), else as a symbol; returns how many units that are. */
-INLINE size_t read_unit(const void *units, size_t i, unsigned width, uint32_t *symbol, uint32_t *number, uint64_t *is_number) {
+/* The unit at i as a number when its top bit is set (*number, else 0), else as a symbol; returns how many units that
+ * are. */
+INLINE size_t read_unit(const void *units, size_t i, unsigned width, uint32_t *symbol, uint32_t *number,
+                        uint64_t *is_number) {
     uint32_t unit = cell(units, i, width), top = unit >> (8 * width - 1);
     uint32_t mask = -top;
     if (width == 2) {
@@ -200,7 +212,9 @@ INLINE size_t second_slot_of(uint32_t left, uint32_t right, unsigned bits) {
     return (size_t)(((uint64_t)right << 32 | left) * UINT64_C(0xD6E8FEB86659FD93) >> (64 - bits));
 }
 
-INLINE uint64_t bit_of(const uint64_t *live, size_t slot) { return __atomic_load_n(&live[slot >> 6], __ATOMIC_RELAXED) >> (slot & 63) & 1; }
+INLINE uint64_t bit_of(const uint64_t *live, size_t slot) {
+    return __atomic_load_n(&live[slot >> 6], __ATOMIC_RELAXED) >> (slot & 63) & 1;
+}
 
 /* Slots, of counts so wide, for a sum of counts `all`, with `noise` of it in each by chance. */
 static unsigned slot_bits(const pm_bpe_words *w, unsigned width, uint64_t all, uint64_t noise) {
@@ -211,8 +225,9 @@ static unsigned slot_bits(const pm_bpe_words *w, unsigned width, uint64_t all, u
     return bits;
 }
 
-/* How pairs are counted for a coming threshold of about `threshold`: few slots are fast, but what falls into a slot by chance must stay
- * below the threshold. All symbols are counted as numbers while they are few. No pair has `below`, so counts may stop there. */
+/* How pairs are counted for a coming threshold of about `threshold`: few slots are fast, but what falls into a slot by
+ * chance must stay below the threshold. All symbols are counted as numbers while they are few. No pair has `below`, so
+ * counts may stop there. */
 static shape shape_for(const pm_bpe_words *w, uint32_t below, uint64_t threshold) {
     unsigned bits = 8, width = below <= UINT8_MAX ? 1 : below <= UINT16_MAX ? 2 : 4;
     uint64_t all = pm_bpe_words_mass(w, 0);
@@ -237,9 +252,7 @@ INLINE void add_count(void *counts, size_t slot, uint32_t weight, unsigned width
         sum = ((uint16_t *)counts)[slot] + (weight < UINT16_MAX ? weight : UINT16_MAX);
         ((uint16_t *)counts)[slot] = (uint16_t)(sum < UINT16_MAX ? sum : UINT16_MAX);
         break;
-    default:
-        sum = ((uint32_t *)counts)[slot] + weight;
-        ((uint32_t *)counts)[slot] = sum < weight ? UINT32_MAX : sum;
+    default: sum = ((uint32_t *)counts)[slot] + weight; ((uint32_t *)counts)[slot] = sum < weight ? UINT32_MAX : sum;
     }
 }
 
@@ -268,8 +281,8 @@ static bool separates(const pm_bpe_words *w, uint32_t left, uint32_t right) {
 }
 
 /* Counts the pairs between units; returns the cells. */
-INLINE size_t count_units(const pm_bpe_words *w, worker *k, const result *results, const pm_record *record, unsigned width, shape as,
-                          unsigned second) {
+INLINE size_t count_units(const pm_bpe_words *w, worker *k, const result *results, const pm_record *record,
+                          unsigned width, shape as, unsigned second) {
     const void *units = pm_record_cells(record);
     void *counts = k->counts;
     size_t n = record->n, cells = 0;
@@ -297,7 +310,8 @@ INLINE size_t count_units(const pm_bpe_words *w, worker *k, const result *result
     return cells;
 }
 
-INLINE void count_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, shape as, unsigned second) {
+INLINE void count_records(const pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, shape as,
+                          unsigned second) {
     const result *results = w->workers[chunk->mark].results;
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *record = pm_record_at(chunk, at);
@@ -512,8 +526,8 @@ static void mark_live(pm_bpe_words *w, uint32_t threshold) {
     }
 }
 
-/* Where what falls into a slot by chance is not small against the threshold, pairs in live slots are counted once more, in other slots, where little
- * else falls: a pair is live when both of its slots are. */
+/* Where what falls into a slot by chance is not small against the threshold, pairs in live slots are counted once more,
+ * in other slots, where little else falls: a pair is live when both of its slots are. */
 static pm_status look_again(pm_bpe_words *w, uint32_t threshold, pm_error *err) {
     uint64_t cells;
     if (w->shape.shift || threshold < 2 || pm_bpe_words_mass(w, 0) >> w->shape.bits < threshold / LITTLE) {
@@ -525,7 +539,8 @@ static pm_status look_again(pm_bpe_words *w, uint32_t threshold, pm_error *err) 
     return PM_OK;
 }
 
-/* The fragments cost as much as they may for now: the threshold goes up by a half, and they may have half of what is left. */
+/* The fragments cost as much as they may for now: the threshold goes up by a half, and they may have half of what is
+ * left. */
 static pm_status raise_threshold(pm_bpe_words *w, worker *k, pm_error *err) {
     pthread_mutex_lock(&w->raising);
     uint32_t threshold = w->threshold;
@@ -537,7 +552,9 @@ static pm_status raise_threshold(pm_bpe_words *w, worker *k, pm_error *err) {
     }
     pthread_mutex_unlock(&w->raising);
     if (raise && !can) {
-        return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: what frequent pairs make of its words needs more than %llu bytes",
+        return pm_fail(err, PM_LIMIT,
+                       "memory_limit is too small for this corpus: what frequent pairs make of its words needs more "
+                       "than %llu bytes",
                        (unsigned long long)w->room * w->threads);
     }
     k->seen_threshold = threshold;
@@ -546,8 +563,8 @@ static pm_status raise_threshold(pm_bpe_words *w, worker *k, pm_error *err) {
 }
 
 /* A bit for each of the n <= 64 pairs from cell `start` on: is it live? */
-INLINE uint64_t live_pairs(const pm_bpe_words *w, const void *cells, size_t start, size_t n, unsigned width, unsigned bits, unsigned shift,
-                           unsigned second) {
+INLINE uint64_t live_pairs(const pm_bpe_words *w, const void *cells, size_t start, size_t n, unsigned width,
+                           unsigned bits, unsigned shift, unsigned second) {
     uint64_t mask = 0;
     uint32_t left = cell(cells, start, width);
     for (size_t i = 0; i < n; i++) {
@@ -580,8 +597,8 @@ INLINE pm_status look_up(pm_bpe_words *w, worker *k, unsigned out_width, pm_erro
 }
 
 /* A fragment of n cells was met; its number goes to `unit`. */
-INLINE pm_status meet(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, void *unit, unsigned width, unsigned out_width,
-                      pm_error *err) {
+INLINE pm_status meet(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, void *unit,
+                      unsigned width, unsigned out_width, pm_error *err) {
     size_t bytes = n * width;
     if (__builtin_expect(bytes > PM_FRAGMENT_SHORT, 0)) {
         uint32_t number = 0;
@@ -620,8 +637,9 @@ INLINE void copy_cells(void *out, const void *cells, size_t n, unsigned width, u
 }
 
 /* Cuts a word of n cells and writes its units; *n_out is how many. */
-INLINE pm_status cut_word(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, void *out, size_t *n_out, unsigned width,
-                          unsigned out_width, unsigned bits, unsigned shift, unsigned second, pm_error *err) {
+INLINE pm_status cut_word(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, void *out,
+                          size_t *n_out, unsigned width, unsigned out_width, unsigned bits, unsigned shift,
+                          unsigned second, pm_error *err) {
     const uint8_t *in = cells;
     uint8_t *to = out;
     size_t open = 0, done = 0; /* where the open fragment begins, if there is one; cells written */
@@ -683,7 +701,8 @@ static pm_status append_long(pm_bpe_words *w, worker *k, result r, size_t more, 
 }
 
 /* Writes a word's symbols behind what is in the buffer. */
-INLINE pm_status write_out(pm_bpe_words *w, worker *k, const result *results, const pm_record *record, unsigned width, unsigned cell_width, pm_error *err) {
+INLINE pm_status write_out(pm_bpe_words *w, worker *k, const result *results, const pm_record *record, unsigned width,
+                           unsigned cell_width, pm_error *err) {
     const void *units = pm_record_cells(record);
     size_t n_units = record->n, n = k->n_buffer, begin = n;
     uint32_t symbol, number;
@@ -755,12 +774,13 @@ INLINE pm_status reserve(pm_bpe_words *w, worker *k, size_t bytes, pm_record **r
 }
 
 /* Cuts a word of n cells into a new record. */
-INLINE pm_status cut_record(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, unsigned width, unsigned out_width, unsigned bits,
-                            unsigned shift, unsigned second, pm_error *err) {
+INLINE pm_status cut_record(pm_bpe_words *w, worker *k, const void *cells, size_t n, uint32_t weight, unsigned width,
+                            unsigned out_width, unsigned bits, unsigned shift, unsigned second, pm_error *err) {
     size_t n_out = 0;
     pm_record *record = NULL;
     PM_TRY(reserve(w, k, pm_record_bytes(n, out_width), &record, err));
-    PM_TRY(cut_word(w, k, cells, n, weight, pm_record_cells(record), &n_out, width, out_width, bits, shift, second, err));
+    PM_TRY(
+        cut_word(w, k, cells, n, weight, pm_record_cells(record), &n_out, width, out_width, bits, shift, second, err));
     *record = (pm_record){weight, (uint32_t)n_out};
     k->out->used += pm_record_bytes(n_out, out_width);
     return PM_OK;
@@ -783,9 +803,10 @@ static pm_status cut_byte_records(pm_bpe_words *w, worker *k, const pm_chunk *ch
     return PM_OK;
 }
 
-/* Some words are written out before they are cut: a load of what was stored a moment ago in smaller parts would wait. */
-INLINE pm_status cut_records(pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, unsigned cell_width, unsigned bits, unsigned shift,
-                             unsigned second, pm_error *err) {
+/* Some words are written out before they are cut: a load of what was stored a moment ago in smaller parts would wait.
+ */
+INLINE pm_status cut_records(pm_bpe_words *w, worker *k, const pm_chunk *chunk, unsigned width, unsigned cell_width,
+                             unsigned bits, unsigned shift, unsigned second, pm_error *err) {
     const result *results = w->workers[chunk->mark].results;
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         k->n_words = k->n_buffer = 0;
@@ -796,7 +817,8 @@ INLINE pm_status cut_records(pm_bpe_words *w, worker *k, const pm_chunk *chunk, 
         }
         for (size_t i = 0; i < k->n_words; i++) {
             const word *x = &k->words[i];
-            PM_TRY(cut_record(w, k, (uint8_t *)k->buffer + x->at * cell_width, x->n, x->weight, cell_width, cell_width, bits, shift, second, err));
+            PM_TRY(cut_record(w, k, (uint8_t *)k->buffer + x->at * cell_width, x->n, x->weight, cell_width, cell_width,
+                              bits, shift, second, err));
         }
     }
     return PM_OK;
@@ -808,7 +830,7 @@ static pm_status cut_chunk(pm_bpe_words *w, worker *k, const pm_chunk *chunk, pm
         return cut_byte_records(w, k, chunk, err);
     }
     if (w->width == 2 && w->cell_width == 2) {
-        return shift ? cut_records(w, k, chunk, 2, 2, bits, shift, 0, err)
+        return shift    ? cut_records(w, k, chunk, 2, 2, bits, shift, 0, err)
                : second ? cut_records(w, k, chunk, 2, 2, bits, 0, second, err)
                         : cut_records(w, k, chunk, 2, 2, bits, 0, 0, err);
     }
@@ -859,7 +881,8 @@ static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
     return PM_OK;
 }
 
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint64_t *cost, pm_ticker *ticker, pm_fragments **fragments, pm_error *err) {
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint64_t *cost, pm_ticker *ticker,
+                           pm_fragments **fragments, pm_error *err) {
     words->ticker = ticker;
     words->threshold = *threshold;
     mark_live(words, *threshold);
@@ -935,7 +958,8 @@ static pm_status list_results(pm_bpe_words *w, pm_error *err) {
     return PM_OK;
 }
 
-pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint32_t below, uint64_t next_threshold, pm_ticker *ticker, pm_error *err) {
+pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint32_t below, uint64_t next_threshold,
+                             pm_ticker *ticker, pm_error *err) {
     words->ticker = ticker;
     words->n_symbols = n_symbols;
     words->cell_width = n_symbols <= NARROW ? 2 : 4;
@@ -980,7 +1004,8 @@ void pm_bpe_words_free(pm_bpe_words *words) {
 static void choose_slots(pm_bpe_words *w, uint64_t memory) {
     uint64_t bytes = pm_store_bytes(w->store);
     w->max_slot_bits = MIN_SLOT_BITS;
-    while (w->max_slot_bits < MAX_SLOT_BITS && (uint64_t)BYTES_PER_SLOT << w->max_slot_bits < bytes && memory >> w->max_slot_bits >= 8 * w->threads) {
+    while (w->max_slot_bits < MAX_SLOT_BITS && (uint64_t)BYTES_PER_SLOT << w->max_slot_bits < bytes &&
+           memory >> w->max_slot_bits >= 8 * w->threads) {
         w->max_slot_bits++;
     }
     w->count_bytes = sizeof(uint32_t) << w->max_slot_bits;
@@ -1030,7 +1055,9 @@ static pm_status replay_all(pm_bpe_words *w, const pm_bpe_vocab *vocab, pm_error
     replaying r = {.words = w};
     PM_TRY(pm_bpe_replay_init(&r.replay, vocab, err));
     r.replayers = pm_calloc(w->threads, sizeof *r.replayers);
-    pm_status status = r.replayers ? pm_parallel_part(w->threads, pm_store_size(w->store), replay_task, &r, w->ticker, err) : pm_fail_memory(err);
+    pm_status status = r.replayers
+                           ? pm_parallel_part(w->threads, pm_store_size(w->store), replay_task, &r, w->ticker, err)
+                           : pm_fail_memory(err);
     for (unsigned i = 0; r.replayers && i < w->threads; i++) {
         pm_bpe_replayer_release(&r.replayers[i]);
     }
@@ -1075,7 +1102,8 @@ static pm_status init(pm_bpe_words *w, const pm_bpe_vocab *vocab, const pm_bpe_m
     return count_all(w, err);
 }
 
-pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_vocab *vocab, unsigned threads, const pm_bpe_memory *memory, pm_ticker *ticker, pm_error *err) {
+pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_vocab *vocab, unsigned threads,
+                           const pm_bpe_memory *memory, pm_ticker *ticker, pm_error *err) {
     pm_bpe_words *w = pm_calloc(1, sizeof *w);
     *out = NULL;
     if (!w) {

@@ -1,13 +1,14 @@
 /* bpe_fragments.c - see bpe_fragments.h.
  *
- * Most fragments have two or three cells, so a look-up should be one comparison of known length and no call: a key of up to 16 bytes is two words
- * that lie with the fragment's weight in 32 bytes. The table itself has 8 bytes a slot (half of the hash, and the number), at most half of them used:
+ * Most fragments have two or three cells, so a look-up should be one comparison of known length and no call: a key of
+ * up to 16 bytes is two words that lie with the fragment's weight in 32 bytes. The table itself has 8 bytes a slot
+ * (half of the hash, and the number), at most half of them used:
  *
  *     slots   tag number          items   weight   key             n
  *             a71 2        ---->          12       "lo" 0 0 ...    2
  *
- * A longer key lies in a buffer, and the two words are its place there and its hash. When all are known the keys make room for where the
- * fragment's symbols lie. */
+ * A longer key lies in a buffer, and the two words are its place there and its hash. When all are known the keys make
+ * room for where the fragment's symbols lie. */
 #include "train/bpe_fragments.h"
 
 #include "base/hash.h"
@@ -16,7 +17,8 @@ enum { FIRST_BITS = 10, LOOK = 1 << 16 /* fragments or cells between two looks a
 
 #define ONES(n) [n] = {[0 ... n - 1] = 0xff}
 const uint8_t pm_fragment_masks[PM_FRAGMENT_SHORT + 1][PM_FRAGMENT_SHORT] = {
-    ONES(1), ONES(2), ONES(3), ONES(4), ONES(5), ONES(6), ONES(7), ONES(8), ONES(9), ONES(10), ONES(11), ONES(12), ONES(13), ONES(14), ONES(15), ONES(16),
+    ONES(1), ONES(2),  ONES(3),  ONES(4),  ONES(5),  ONES(6),  ONES(7),  ONES(8),
+    ONES(9), ONES(10), ONES(11), ONES(12), ONES(13), ONES(14), ONES(15), ONES(16),
 };
 
 pm_status pm_fragments_begin(pm_fragments *f, pm_error *err) {
@@ -90,7 +92,8 @@ static inline bool is_fragment(const pm_fragment *item, const pm_fragment_key *k
 }
 
 /* A new one for this empty slot. */
-static pm_status append(pm_fragments *f, pm_fragment_slot *slot, const pm_fragment_key *key, uint64_t weight, uint32_t *number, pm_error *err) {
+static pm_status append(pm_fragments *f, pm_fragment_slot *slot, const pm_fragment_key *key, uint64_t weight,
+                        uint32_t *number, pm_error *err) {
     PM_TRY(pm_grow((void **)&f->items, &f->cap, f->n + 1, sizeof *f->items, err));
     *number = (uint32_t)f->n;
     f->items[f->n] = (pm_fragment){.weight = weight, .key = {key->key[0], key->key[1]}, .n = key->n};
@@ -99,7 +102,8 @@ static pm_status append(pm_fragments *f, pm_fragment_slot *slot, const pm_fragme
     return f->n > (size_t)1 << f->bits >> 1 ? grow(f, err) : PM_OK;
 }
 
-pm_status pm_fragments_add(pm_fragments *f, const pm_fragment_key *key, uint64_t weight, uint32_t *number, pm_error *err) {
+pm_status pm_fragments_add(pm_fragments *f, const pm_fragment_key *key, uint64_t weight, uint32_t *number,
+                           pm_error *err) {
     uint32_t tag = pm_fragment_tag(key->hash);
     size_t mask = ((size_t)1 << f->bits) - 1, at = tag >> (32 - f->bits);
     for (; f->slots[at].index; at = (at + 1) & mask) {
@@ -114,13 +118,15 @@ pm_status pm_fragments_add(pm_fragments *f, const pm_fragment_key *key, uint64_t
 }
 
 /* Fragments of more than PM_FRAGMENT_SHORT bytes. */
-static pm_status add_long(pm_fragments *f, const void *cells, uint32_t n, size_t bytes, uint64_t weight, uint32_t *number, pm_error *err) {
+static pm_status add_long(pm_fragments *f, const void *cells, uint32_t n, size_t bytes, uint64_t weight,
+                          uint32_t *number, pm_error *err) {
     uint64_t hash = pm_hash(cells, bytes);
     uint32_t tag = pm_fragment_tag(hash);
     size_t mask = ((size_t)1 << f->bits) - 1, at = tag >> (32 - f->bits);
     for (; f->slots[at].index; at = (at + 1) & mask) {
         pm_fragment *item = &f->items[f->slots[at].index - 1];
-        if (f->slots[at].tag == tag && item->n == n && item->key[1] == hash && memcmp(f->keys.data + item->key[0], cells, bytes) == 0) {
+        if (f->slots[at].tag == tag && item->n == n && item->key[1] == hash &&
+            memcmp(f->keys.data + item->key[0], cells, bytes) == 0) {
             item->weight += weight;
             *number = f->slots[at].index - 1;
             return PM_OK;
@@ -131,7 +137,8 @@ static pm_status add_long(pm_fragments *f, const void *cells, uint32_t n, size_t
     return append(f, &f->slots[at], &key, weight, number, err);
 }
 
-pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n, unsigned width, uint64_t weight, uint32_t *number, pm_error *err) {
+pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n, unsigned width, uint64_t weight,
+                                 uint32_t *number, pm_error *err) {
     size_t bytes = (size_t)n * width;
     if (bytes > PM_FRAGMENT_SHORT) {
         return add_long(f, cells, n, bytes, weight, number, err);
@@ -148,7 +155,8 @@ static const void *cells_of(const pm_fragments *f, const pm_fragment *item, unsi
     return (size_t)item->n * width > PM_FRAGMENT_SHORT ? (const void *)(f->keys.data + item->key[0]) : item->key;
 }
 
-pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers, pm_ticker *ticker, pm_error *err) {
+pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers,
+                            pm_ticker *ticker, pm_error *err) {
     for (size_t i = 0; i < from->n; i++) {
         const pm_fragment *item = &from->items[i];
         PM_TRY(pm_fragments_add_cells(f, cells_of(from, item, width), item->n, width, item->weight, &numbers[i], err));
@@ -167,7 +175,8 @@ static uint32_t value_at(const void *cells, size_t i, unsigned width) {
     }
 }
 
-pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_ticker *ticker, pm_error *err) {
+pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_ticker *ticker,
+                              pm_error *err) {
     const pm_bpe_cell border = {(uint32_t)PM_BPE_BORDER, 1, 0};
     size_t n = 0;
     pm_free(f->slots);

@@ -7,7 +7,10 @@
 #include "train/bpe.h"
 
 /* What a fragment is looked up by: its cells, 1, 2 or 4 bytes wide, as bytes. */
-enum { PM_FRAGMENT_SHORT = 16 }; /* so many bytes, zeros behind, are in `key`; longer ones have their place in pm_fragments.keys and their hash there */
+enum {
+    PM_FRAGMENT_SHORT = 16
+}; /* so many bytes, zeros behind, are in `key`; longer ones have their place in pm_fragments.keys and their hash there
+    */
 typedef struct pm_fragment_key {
     uint64_t key[2], hash;
     uint32_t n; /* cells */
@@ -16,7 +19,8 @@ typedef struct pm_fragment_key {
 extern const uint8_t pm_fragment_masks[PM_FRAGMENT_SHORT + 1][PM_FRAGMENT_SHORT];
 
 static inline uint64_t pm_fragment_hash(uint64_t a, uint64_t b, uint32_t n) {
-    unsigned __int128 product = (unsigned __int128)(a ^ UINT64_C(0x9E3779B97F4A7C15)) * ((b + n) ^ UINT64_C(0xD6E8FEB86659FD93));
+    unsigned __int128 product =
+        (unsigned __int128)(a ^ UINT64_C(0x9E3779B97F4A7C15)) * ((b + n) ^ UINT64_C(0xD6E8FEB86659FD93));
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
@@ -48,13 +52,18 @@ static inline void pm_fragments_prefetch(const pm_fragments *f, uint64_t hash) {
 }
 
 /* Adds a weight to the fragment with this short key; *number is its place in items. */
-pm_status pm_fragments_add(pm_fragments *f, const pm_fragment_key *key, uint64_t weight, uint32_t *number, pm_error *err);
+pm_status pm_fragments_add(pm_fragments *f, const pm_fragment_key *key, uint64_t weight, uint32_t *number,
+                           pm_error *err);
 /* The same for n cells of `width` bytes, of any number. */
-pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n, unsigned width, uint64_t weight, uint32_t *number, pm_error *err);
+pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n, unsigned width, uint64_t weight,
+                                 uint32_t *number, pm_error *err);
 /* Adds all of `from`; numbers[i] is the place of its i-th. */
-pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers, pm_ticker *ticker, pm_error *err);
-/* Fills `cells` for merging. `symbols` has the symbol of each cell's value below 256. Nothing can be looked up any more. */
-pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_ticker *ticker, pm_error *err);
+pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers,
+                            pm_ticker *ticker, pm_error *err);
+/* Fills `cells` for merging. `symbols` has the symbol of each cell's value below 256. Nothing can be looked up any
+ * more. */
+pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_ticker *ticker,
+                              pm_error *err);
 /* After merging: gives back what symbols, which are fewer than cells, leave free; and all of it. */
 void pm_fragments_shrink(pm_fragments *f);
 void pm_fragments_free_cells(pm_fragments *f);

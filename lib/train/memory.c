@@ -3,8 +3,9 @@
  *     counting    | reading, stacks | tables: three quarters of the rest             | store: a fifth |
  *     phases      | vocabulary      | counts: a sixth | store: an eighth | fragments and their merging |
  *
- * A store is only there for speed, and the system's own cache holds files as well; fragments save phases. What the parts take is not known
- * to the byte, so a little is left over, and pm_ticker (base/thread.h) allows for a tenth more than the limit. */
+ * A store is only there for speed, and the system's own cache holds files as well; fragments save phases. What the
+ * parts take is not known to the byte, so a little is left over, and pm_ticker (base/thread.h) allows for a tenth more
+ * than the limit. */
 #include "train/memory.h"
 
 enum {
@@ -14,8 +15,8 @@ enum {
     READING_THREAD = 3 << 19, /* blocks, chunks, stacks */
     MERGING = 3 << 20,
     MERGING_THREAD = 3 << 18,
-    SYMBOL = 100,             /* in the growing vocabulary and beside it */
-    USUAL_SYMBOLS = 1 << 16   /* are in LEAST */
+    SYMBOL = 100,           /* in the growing vocabulary and beside it */
+    USUAL_SYMBOLS = 1 << 16 /* are in LEAST */
 };
 
 static uint64_t least(unsigned threads, uint32_t n_symbols) {
@@ -23,14 +24,16 @@ static uint64_t least(unsigned threads, uint32_t n_symbols) {
     return LEAST + (uint64_t)LEAST_THREAD * threads + more * 2 * SYMBOL;
 }
 
-pm_status pm_train_memory_share(pm_train_memory *out, uint64_t limit, bool halved, unsigned threads, uint32_t n_symbols, pm_error *err) {
+pm_status pm_train_memory_share(pm_train_memory *out, uint64_t limit, bool halved, unsigned threads, uint32_t n_symbols,
+                                pm_error *err) {
     uint64_t times = halved ? 2 : 1;
     *out = (pm_train_memory){0, UINT64_MAX, UINT64_MAX, UINT64_MAX, {UINT64_MAX, UINT64_MAX}};
     if (!limit) {
         return PM_OK;
     }
     if (limit < least(threads, n_symbols)) {
-        return pm_fail(err, PM_LIMIT, "memory_limit of %llu bytes is too small: with %u threads%s it must be %llu at least",
+        return pm_fail(err, PM_LIMIT,
+                       "memory_limit of %llu bytes is too small: with %u threads%s it must be %llu at least",
                        (unsigned long long)(limit * times), threads, halved ? " and remove_duplicates" : "",
                        (unsigned long long)(least(threads, n_symbols) * times));
     }

@@ -12,15 +12,16 @@ typedef struct pm_bpe_memory {
 
 /* In bytes. Without a limit `tables` is 0, which is no bound there, and all others UINT64_MAX. */
 typedef struct pm_train_memory {
-    uint64_t tables;      /* of counting, and afterwards what sorting of counts may take */
+    uint64_t tables; /* of counting, and afterwards what sorting of counts may take */
     uint64_t sorting;
     uint64_t store;       /* while there are tables: what is above it goes to the file */
     uint64_t later_store; /* in the phases */
     pm_bpe_memory phases;
 } pm_train_memory;
 
-/* For a limit of so many bytes (0: none). PM_LIMIT when that is too small to work in; the sentence says the least that works. With
- * `halved`, the limit is half of what the caller was given, and that is what the sentence speaks of. */
-pm_status pm_train_memory_share(pm_train_memory *out, uint64_t limit, bool halved, unsigned threads, uint32_t n_symbols, pm_error *err);
+/* For a limit of so many bytes (0: none). PM_LIMIT when that is too small to work in; the sentence says the least that
+ * works. With `halved`, the limit is half of what the caller was given, and that is what the sentence speaks of. */
+pm_status pm_train_memory_share(pm_train_memory *out, uint64_t limit, bool halved, unsigned threads, uint32_t n_symbols,
+                                pm_error *err);
 
 #endif
