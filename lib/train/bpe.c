@@ -52,7 +52,7 @@ typedef struct course {
     uint32_t last_but_one;
     uint64_t room;        /* what fragments may cost; UINT64_MAX: no bound */
     uint64_t allowed;     /* counts of pairs at or above the threshold, in all, that may not cost more; UINT64_MAX: not known */
-    uint32_t floor;       /* a threshold below this cost too much; 0: none did */
+    uint32_t stride;      /* how far a threshold may lie below where the last phase ended; UINT32_MAX: no bound */
 } course;
 
 /* Where the last wanted merge will be found, judging by the last two phases: the number of merges grows as a power of 1 / threshold. 0:
@@ -90,37 +90,47 @@ static uint32_t wished_threshold(const pm_bpe_words *words, const pm_bpe_plan *p
     return t;
 }
 
+/* No pair has this count: where the next phase begins. */
+static uint32_t phase_end(const course *c, const pm_bpe_words *words) {
+    uint32_t highest = pm_bpe_words_highest(words), end = highest == UINT32_MAX ? highest : highest + 1;
+    return c->last && c->last < end ? c->last : end;
+}
+
 static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, const course *c) {
-    uint32_t t = pm_bpe_words_cells(words) < plan->small_cells ? c->least : wished_threshold(words, plan, c);
+    uint32_t t = pm_bpe_words_cells(words) < plan->small_cells ? c->least : wished_threshold(words, plan, c), end = phase_end(c, words);
     uint32_t fits = c->allowed == UINT64_MAX ? 0 : pm_bpe_words_threshold(words, c->allowed);
-    fits = fits < c->floor ? c->floor : fits;
-    t = t < fits ? fits : t;
+    uint32_t stride = c->stride < end / 16 ? c->stride : end / 16; /* counts are known to a few per cent only: where all fitting ones lie above the end */
+    t = fits >= end ? end - (stride ? stride : 1) : t < fits ? fits : t;
+    if (t < end && end - t > c->stride) {
+        t = end - c->stride;
+    }
     if (c->last && t >= c->last) {
         t = c->last - 1;
     }
     return t > c->least ? t : c->least;
 }
 
-/* After a cut with this threshold, which was raised to `got`: what can be asked for next time. */
-static pm_status learn_from_cut(course *c, const pm_bpe_words *words, uint32_t asked, uint32_t got, uint64_t cost, pm_error *err) {
-    uint32_t end = c->last ? c->last : pm_bpe_words_highest(words);
+/* After a cut that was to go from `end` down to `asked`, whose threshold was raised to `got`: what can be asked for next time. A cut that was for
+ * nothing is tried again with a quarter of the way; when there is room again, ways become longer. */
+static pm_status learn_from_cut(course *c, const pm_bpe_words *words, uint32_t end, uint32_t asked, uint32_t got, uint64_t cost, pm_error *err) {
     uint64_t mass = pm_bpe_words_mass(words, asked);
-    c->floor = 0;
     if (c->room == UINT64_MAX) {
         return PM_OK;
     }
     c->allowed = got > asked ? mass / 2 : (uint64_t)((double)mass * 0.7 * (double)c->room / (double)(cost + 1));
-    if (got > asked && got >= end) { /* for nothing */
-        if (asked + 1 >= end) {
-            return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: its most frequent pairs alone make more fragments of words "
-                           "than fit into %llu bytes", (unsigned long long)c->room);
-        }
-        c->floor = asked + (end - asked + 1) / 2;
+    if (got == asked) {
+        c->stride = cost < c->room / 2 && c->stride > UINT32_MAX / 4 ? UINT32_MAX : cost < c->room / 2 ? 4 * c->stride : c->stride;
+    } else if (got < end) {
+        c->stride = end - got;
+    } else if (asked + 1 >= end) {
+        return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: its most frequent pairs alone make more fragments of words "
+                       "than fit into %llu bytes", (unsigned long long)c->room);
+    } else {
+        c->stride = (end - asked) / 4 ? (end - asked) / 4 : 1;
     }
     return PM_OK;
 }
 
-/* Keeps the merges in `checkpoint` (NULL: nowhere) behind each phase. */
 /* The plan with so many cells. */
 static pm_bpe_plan plan_for(const pm_bpe_plan *plan, uint64_t cells) {
     pm_bpe_plan now = *plan;
@@ -131,21 +141,22 @@ static pm_bpe_plan plan_for(const pm_bpe_plan *plan, uint64_t cells) {
     return now;
 }
 
+/* Keeps the merges in `checkpoint` (NULL: nowhere) behind each phase. */
 static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan, uint64_t room,
                             const pm_checkpoint *checkpoint, pm_ticker *ticker, pm_error *err) {
     course c = {.least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1,
-                .wanted = wanted, .done = vocab->n_merges, .room = room, .allowed = UINT64_MAX};
+                .wanted = wanted, .done = vocab->n_merges, .room = room, .allowed = UINT64_MAX, .stride = UINT32_MAX};
     pm_fragments *fragments;
     while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && c.last != c.least) {
         const pm_bpe_plan now = plan_for(plan, pm_bpe_words_cells(words));
-        uint32_t asked = next_threshold(words, &now, &c), threshold = asked;
+        uint32_t end = phase_end(&c, words), asked = next_threshold(words, &now, &c), threshold = asked;
         uint64_t cost;
         PM_TRY(pm_bpe_words_cut(words, &threshold, &cost, ticker, &fragments, err));
         PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
         if (checkpoint && vocab->n_merges > c.done) {
             PM_TRY(pm_checkpoint_keep_merges(checkpoint, vocab, err));
         }
-        PM_TRY(learn_from_cut(&c, words, asked, threshold, cost, err));
+        PM_TRY(learn_from_cut(&c, words, end, asked, threshold, cost, err));
         if (!c.last || threshold < c.last) {
             c.last_but_one = c.last;
             c.last = threshold;
@@ -153,8 +164,8 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
             c.done = vocab->n_merges;
         }
         if (threshold != c.least && vocab->n_merges < wanted) {
-            uint32_t end = in_sight(&c, &now);
-            PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), c.last, end ? end : c.last / now.ratio, ticker, err));
+            uint32_t next = in_sight(&c, &now);
+            PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), c.last, next ? next : c.last / now.ratio, ticker, err));
         }
         PM_TRY(pm_ticker_tick(ticker, vocab->n_merges, err));
     }

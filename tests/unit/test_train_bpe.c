@@ -261,6 +261,51 @@ START_TEST(fragments_that_cannot_be_held_are_an_error) {
 }
 END_TEST
 
+static long io_calls;
+static int count_io(void) {
+    io_calls++;
+    return 0;
+}
+
+/* Pairs that are all about as frequent: the room held all of them or nearly none, and thresholds went down by one, with two passes over all words each. */
+START_TEST(pairs_that_are_alike_take_few_passes) {
+    pm_bpe_vocab first = {0};
+    uint64_t state = 1;
+    for (unsigned i = 0; i < 2; i++) {
+        pm_records records = {0};
+        pm_bpe_memory memory = {1 << 20, i ? 2 << 20 : UINT64_MAX};
+        pm_bpe_vocab vocab;
+        pm_ticker ticker;
+        state = 1;
+        for (unsigned w = 0; w < 60000; w++) {
+            pm_record *r = pm_records_reserve(&records, pm_record_bytes(24, 1));
+            ck_assert_ptr_nonnull(r);
+            *r = (pm_record){1, 24};
+            for (unsigned k = 0; k < 24; k++) {
+                state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+                ((uint8_t *)pm_record_cells(r))[k] = (uint8_t)"0123456789abcdef"[state >> 60];
+            }
+            records.last->used += pm_record_bytes(24, 1);
+        }
+        pm_ticker_init(&ticker, NULL, NULL, 0);
+        assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
+        io_calls = 0;
+        pm_io_test_hook = count_io;
+        assert_ok(pm_bpe_learn(&vocab, store_of(&records, 0), 300, 0, 1, &pm_bpe_plan_default, &memory, &ticker, &err));
+        pm_io_test_hook = NULL;
+        if (i == 0) {
+            first = vocab;
+            continue;
+        }
+        ck_assert_int_lt(io_calls, 2000); /* 15 chunks or so, each read and written once a phase */
+        ck_assert_uint_eq(vocab.n_merges, 300);
+        ck_assert_mem_eq(vocab.merges, first.merges, 300 * sizeof *first.merges);
+        pm_bpe_vocab_release(&vocab);
+    }
+    pm_bpe_vocab_release(&first);
+}
+END_TEST
+
 static long io_left;
 static int fail_io_later(void) { return io_left-- > 0 ? 0 : ENOSPC; }
 
@@ -819,6 +864,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, a_chunk_that_is_full_to_its_end);
     tcase_add_test(merges, bounds_of_memory_do_not_show);
     tcase_add_test(merges, fragments_that_cannot_be_held_are_an_error);
+    tcase_add_test(merges, pairs_that_are_alike_take_few_passes);
     tcase_add_test(merges, a_disk_that_fails_in_the_phases_is_an_error);
     tcase_add_test(merges, plans_and_threads_do_not_show);
     tcase_add_test(call, training_from_documents_equals_the_twin);
