@@ -25,7 +25,7 @@ def count(folder, names, out, **options):
 def test_merging_is_counting_all(parts):
     for name in "abc":
         count(parts, name, f"{name}.counts", threads=1)
-    summary = count(parts, "abc", "all.counts")
+    summary = count(parts, "abc", "all.counts", tmpdir=parts)
     whole = (parts / "all.counts").read_bytes()
     assert piecemill.merge_counts([parts / f"{n}.counts" for n in "cab"], parts / "cab.counts")["distinct"] == summary["distinct"]
     assert (parts / "cab.counts").read_bytes() == whole

@@ -88,7 +88,10 @@ def _load_extended(path: Path, pattern: Optional[Pattern]) -> Tokenizer:
 
 
 def _source(source: Mapping[str, Any], options: Dict[str, Any]) -> Tuple[Mapping[str, Any], Dict[str, Any]]:
-    """Options that speak of the corpus, as the C side takes them."""
+    """Options that speak of the corpus and of folders, as the C side takes them."""
+    for folder in ("tmpdir", "checkpoint"):
+        if options.get(folder) is not None:
+            options[folder] = os.fsencode(options[folder])
     if options.get("counts") is not None:
         if source:
             raise InvalidArgumentError("files and counts are given: training is from one or the other", 1)
@@ -132,8 +135,6 @@ def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Ite
            progress: ProgressArgument, options: Mapping[str, Any]) -> Union[Tokenizer, List[Tokenizer]]:
     options = dict(_options(algorithm, options, "documents" not in source))
     source, options = _source(source, options)
-    if options.get("checkpoint") is not None:
-        options["checkpoint"] = os.fsencode(options["checkpoint"])
     if isinstance(options.get("extend"), (str, bytes, os.PathLike)):
         options["extend"] = _load_extended(options["extend"], pattern)
     if algorithm == "bytepiece" and pattern is not None:
