@@ -366,7 +366,8 @@ def test_a_memory_limit_too_small_to_work_in():
 
 
 def test_a_memory_limit_that_needs_files(tmp_path):
-    lines = [b" ".join(b"%x" % (i * k * 2654435761 % (1 << 40)) for k in range(1, 200)) + b"\n" for i in range(4000)]
+    letters = bytes.maketrans(b"0123456789", b"ghijklmnop")  # a pre-token is letters or digits
+    lines = [b" ".join(b"%x" % ((i * 200 + k) * 2654435761 % (1 << 40)) for k in range(200)).translate(letters) + b"\n" for i in range(4000)]
     small = piecemill.train_from_iterator(lines, "bpe", 2000, pattern="gpt2", memory_limit="32M", threads=2, tmpdir=tmp_path)
     assert small.merges == piecemill.train_from_iterator(lines, "bpe", 2000, pattern="gpt2").merges
     with pytest.raises(FileNotFoundError, match="none"):
