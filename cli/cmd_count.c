@@ -84,7 +84,8 @@ static bool set_algorithm(count_call *call, const char *name) {
     return true;
 }
 
-static bool set_option(count_call *call, int code, const char *value) {
+static bool set_option(void *ctx, int code, const char *value) {
+    count_call *call = ctx;
     switch (code) {
     case 'a': return set_algorithm(call, value);
     case 'o': call->output = value; break;
@@ -110,19 +111,9 @@ static bool set_option(count_call *call, int code, const char *value) {
 }
 
 static int parse(count_call *call, int argc, char **argv) {
-    const char *value;
-    cli_options_begin();
-    for (;;) {
-        int code = cli_options_next(call->usage, argc, argv, &value);
-        if (code == CLI_END) {
-            break;
-        }
-        if (code == CLI_HELPED) {
-            return CLI_HELP;
-        }
-        if (code == CLI_ERROR || !set_option(call, code, value)) {
-            return cli_wrong_call();
-        }
+    int code = cli_options_read(call->usage, argc, argv, set_option, call);
+    if (code != CLI_OK) {
+        return code;
     }
     call->files = argv + optind;
     call->n_files = argc - optind;

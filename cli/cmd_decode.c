@@ -52,40 +52,41 @@ typedef struct decode_call {
     unsigned digits;
 } decode_call;
 
-static int parse(decode_call *call, int argc, char **argv) {
-    const char *value;
-    cli_options_begin();
-    for (;;) {
-        int code = cli_options_next(&usage, argc, argv, &value);
-        bool good = true;
-        switch (code) {
-        case CLI_END:
-            if (argc - optind > 1) {
-                cli_say("decode reads one file; see `piecemill decode --help`");
-                return CLI_USAGE;
-            }
-            call->path = argc > optind && strcmp(argv[optind], "-") != 0 ? argv[optind] : NULL;
-            return CLI_OK;
-        case CLI_HELPED: return CLI_HELP;
-        case 'm': call->model.path = value; break;
-        case 'p': good = cli_list_add(&call->model.patterns, value); break;
-        case 'q': break;
-        case OPT_ANY_UNICODE: call->model.any_unicode = true; break;
-        case OPT_FROM: good = cli_parse_model_format(value, &call->model.format); break;
-        case OPT_SPECIAL: good = cli_add_special(&call->model.specials, &call->model.n_specials, value, true); break;
-        case OPT_FORMAT:
-            good = strcmp(value, "text") == 0 || strcmp(value, "u32") == 0;
-            call->raw = good && value[0] == 'u';
-            if (!good) {
-                cli_say("--format %s: expected text or u32", value);
-            }
-            break;
-        default: return CLI_USAGE;
-        }
-        if (!good) {
-            return cli_wrong_call();
-        }
+static bool set_format(decode_call *call, const char *name) {
+    if (strcmp(name, "text") != 0 && strcmp(name, "u32") != 0) {
+        cli_say("--format %s: expected text or u32", name);
+        return false;
     }
+    call->raw = name[0] == 'u';
+    return true;
+}
+
+static bool set_option(void *ctx, int code, const char *value) {
+    decode_call *call = ctx;
+    switch (code) {
+    case 'm': call->model.path = value; break;
+    case 'p': return cli_list_add(&call->model.patterns, value);
+    case 'q': break;
+    case OPT_ANY_UNICODE: call->model.any_unicode = true; break;
+    case OPT_FROM: return cli_parse_model_format(value, &call->model.format);
+    case OPT_SPECIAL: return cli_add_special(&call->model.specials, &call->model.n_specials, value, true);
+    case OPT_FORMAT: return set_format(call, value);
+    default: return false;
+    }
+    return true;
+}
+
+static int parse(decode_call *call, int argc, char **argv) {
+    int code = cli_options_read(&usage, argc, argv, set_option, call);
+    if (code != CLI_OK) {
+        return code;
+    }
+    if (argc - optind > 1) {
+        cli_say("decode reads one file; see `piecemill decode --help`");
+        return CLI_USAGE;
+    }
+    call->path = argc > optind && strcmp(argv[optind], "-") != 0 ? argv[optind] : NULL;
+    return CLI_OK;
 }
 
 static const char *input_name(const decode_call *call) { return call->path ? call->path : "standard input"; }

@@ -82,7 +82,8 @@ static bool set_alpha(encode_call *call, const char *value) {
     return true;
 }
 
-static bool set_option(encode_call *call, int code, const char *value) {
+static bool set_option(void *ctx, int code, const char *value) {
+    encode_call *call = ctx;
     switch (code) {
     case 'm': call->model.path = value; break;
     case 'p': return cli_list_add(&call->model.patterns, value);
@@ -108,19 +109,9 @@ static bool set_option(encode_call *call, int code, const char *value) {
 }
 
 static int parse(encode_call *call, int argc, char **argv) {
-    const char *value;
-    cli_options_begin();
-    for (;;) {
-        int code = cli_options_next(&usage, argc, argv, &value);
-        if (code == CLI_END) {
-            break;
-        }
-        if (code == CLI_HELPED) {
-            return CLI_HELP;
-        }
-        if (code == CLI_ERROR || !set_option(call, code, value)) {
-            return cli_wrong_call();
-        }
+    int code = cli_options_read(&usage, argc, argv, set_option, call);
+    if (code != CLI_OK) {
+        return code;
     }
     call->files = argv + optind;
     call->n_files = argc - optind;

@@ -283,7 +283,8 @@ typedef struct inspect_call {
     int n_files;
 } inspect_call;
 
-static bool set_option(inspect_call *call, int code, const char *value) {
+static bool set_option(void *ctx, int code, const char *value) {
+    inspect_call *call = ctx;
     switch (code) {
     case OPT_JSON: call->json = true; break;
     case OPT_ANY_UNICODE: call->model.any_unicode = true; break;
@@ -301,16 +302,9 @@ static bool set_option(inspect_call *call, int code, const char *value) {
 }
 
 static int parse(inspect_call *call, int argc, char **argv) {
-    const char *value;
-    int code;
-    cli_options_begin();
-    while ((code = cli_options_next(&usage, argc, argv, &value)) != CLI_END) {
-        if (code == CLI_HELPED) {
-            return CLI_HELP;
-        }
-        if (code == CLI_ERROR || !set_option(call, code, value)) {
-            return cli_wrong_call();
-        }
+    int code = cli_options_read(&usage, argc, argv, set_option, call);
+    if (code != CLI_OK) {
+        return code;
     }
     int n = argc - optind;
     if (n < 1 || (n > 1 && !call->report)) {

@@ -80,7 +80,7 @@ typedef struct train_call {
     uint32_t *sizes;
     const char *output;
     pm_format format;
-    bool json, quiet;
+    bool json, quiet, algorithm;
     bool chosen; /* not all documents are taken once: the summary tells which */
     char **files;
     int n_files;
@@ -110,6 +110,7 @@ static bool add_sizes(train_call *call, const char *text) {
 }
 
 static bool set_algorithm(train_call *call, const char *name) {
+    call->algorithm = true;
     if (strcmp(name, "bytepiece") == 0) {
         call->o.algorithm = PM_ALGORITHM_BYTEPIECE;
     } else if (strcmp(name, "bpe") == 0) {
@@ -131,7 +132,8 @@ static bool set_layout(train_call *call, const char *name) {
 }
 
 /* Options that begin a flag or name a thing. */
-static bool set_option(train_call *call, int code, const char *value) {
+static bool set_option(void *ctx, int code, const char *value) {
+    train_call *call = ctx;
     switch (code) {
     case 'a': return set_algorithm(call, value);
     case 'v': return add_sizes(call, value);
@@ -175,23 +177,11 @@ static bool set_option(train_call *call, int code, const char *value) {
 }
 
 static int parse(train_call *call, int argc, char **argv) {
-    const char *value;
-    bool algorithm = false;
-    cli_options_begin();
-    for (;;) {
-        int code = cli_options_next(&usage, argc, argv, &value);
-        if (code == CLI_END) {
-            break;
-        }
-        if (code == CLI_HELPED) {
-            return CLI_HELP;
-        }
-        if (code == CLI_ERROR || !set_option(call, code, value)) {
-            return cli_wrong_call();
-        }
-        algorithm = algorithm || code == 'a';
+    int code = cli_options_read(&usage, argc, argv, set_option, call);
+    if (code != CLI_OK) {
+        return code;
     }
-    const char *missing = !algorithm ? "-a bytepiece|bpe" : !call->o.n_vocab_sizes ? "-v SIZE" : !call->output ? "-o FILE" : NULL;
+    const char *missing = !call->algorithm ? "-a bytepiece|bpe" : !call->o.n_vocab_sizes ? "-v SIZE" : !call->output ? "-o FILE" : NULL;
     if (missing) {
         cli_say("%s is missing; see `piecemill train --help`", missing);
         return CLI_USAGE;

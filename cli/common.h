@@ -39,7 +39,7 @@ typedef struct cli_option {
     const char *help;     /* NULL: a second name of the row with this code */
 } cli_option;
 
-enum { CLI_LONG = 256, CLI_END = -1, CLI_ERROR = -2, CLI_HELPED = -3, CLI_MOST_OPTIONS = 64 };
+enum { CLI_LONG = 256, CLI_MOST_OPTIONS = 64 };
 
 typedef struct cli_usage {
     const char *command, *operands, *about;
@@ -47,9 +47,8 @@ typedef struct cli_usage {
     const char *examples;
 } cli_usage;
 
-/* The next option's code, its argument in *value; CLI_END behind the last (optind is the first operand), CLI_ERROR (printed), CLI_HELPED. */
-void cli_options_begin(void);
-int cli_options_next(const cli_usage *usage, int argc, char **argv, const char **value);
+/* Hands each option's code and argument to `set`, which returns false after printing what is wrong. CLI_OK: optind is the first operand; CLI_HELP. */
+int cli_options_read(const cli_usage *usage, int argc, char **argv, bool (*set)(void *call, int code, const char *value), void *call);
 
 /* "12", "2K", "3M", "4G", "5T" (powers of 1024; "GB" and "GiB" too). False after printing what is wrong with it. */
 bool cli_parse_size(const char *option, const char *text, uint64_t most, uint64_t *out);

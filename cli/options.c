@@ -35,7 +35,9 @@ static void print_help(const cli_usage *usage) {
     printf("\nexamples:\n%s", usage->examples);
 }
 
-void cli_options_begin(void) {
+enum { CLI_END = -1, CLI_ERROR = -2, CLI_HELPED = -3 }; /* beside the codes of options */
+
+static void begin(void) {
     errno = 0;
 #ifdef __GLIBC__
     optind = 0; /* starts over, whatever ran before in this process */
@@ -63,7 +65,8 @@ static void make_tables(const cli_usage *usage, char *letters, struct option *lo
     *longs = (struct option){0};
 }
 
-int cli_options_next(const cli_usage *usage, int argc, char **argv, const char **value) {
+/* The next option's code, its argument in *value. */
+static int next(const cli_usage *usage, int argc, char **argv, const char **value) {
     char letters[2 * CLI_MOST_OPTIONS + 4];
     struct option longs[CLI_MOST_OPTIONS + 2];
     make_tables(usage, letters, longs);
@@ -82,6 +85,21 @@ int cli_options_next(const cli_usage *usage, int argc, char **argv, const char *
         return CLI_ERROR;
     default: return code;
     }
+}
+
+int cli_options_read(const cli_usage *usage, int argc, char **argv, bool (*set)(void *call, int code, const char *value), void *call) {
+    const char *value;
+    int code;
+    begin();
+    while ((code = next(usage, argc, argv, &value)) != CLI_END) {
+        if (code == CLI_HELPED) {
+            return CLI_HELP;
+        }
+        if (code == CLI_ERROR || !set(call, code, value)) {
+            return cli_wrong_call();
+        }
+    }
+    return CLI_OK;
 }
 
 /* ---------------------------------------------------------------- arguments ---- */

@@ -28,7 +28,7 @@
  *
  * Memory. What the fragments of a phase may take is given (memory.c). A cut that finds more raises T on the way; then, and from what a cut
  * cost, follows how much of the pairs' counts the next phase may track, and T from that. A cut that ended at the last phase's T was for nothing, and
- * the next T is halfway between what was asked for and that. So T falls in every phase or comes nearer to where it can.
+ * the next T goes a quarter of that way down. So T falls in every phase or comes nearer to where it can.
  *
  * Cost: phases (about six, more under a small limit) times a pass over the distinct words, in parallel; the exact merging takes some ms a phase. No step depends on the order of
  * records, so the number of threads does not show in the result. */
