@@ -3,7 +3,7 @@
 
 usage: python3 scripts/make_log_table.py > lib/base/log_table.h
 """
-BITS = 300  # fraction bits of the working precision
+BITS = 200  # fraction bits of the working precision
 
 
 def ln_ratio(a, b):
@@ -29,13 +29,9 @@ def words(value, n):
 LN2 = ln_ratio(2, 1)
 print("/* log_table.h - made by scripts/make_log_table.py; do not edit. Words go from the lowest up. */")
 print("static const uint64_t ln2_q120[2] = {%s};" % words(rounded(LN2, 120), 2))
-print("static const uint64_t ln2_q250[4] = {%s};" % words(rounded(LN2, 250), 4))
 print("\n/* reciprocal = ceil(2^10 / (1 + i / 256)); minus_log = -ln(reciprocal / 2^10), 120 fraction bits. */")
 print("static const struct {\n    uint64_t minus_log[2];\n    uint64_t reciprocal;\n} first_table[256] = {")
 for i in range(256):
     r = -(-(2**10 * 256) // (256 + i))
     print("    {{%s}, %d}," % (words(rounded(ln_ratio(1024, r), 120), 2), r))
-print("};\n\n/* ln(1 + 2^-(i + 1)), 250 fraction bits. */\nstatic const uint64_t second_table[128][4] = {")
-for j in range(1, 129):
-    print("    {%s}," % words(rounded(ln_ratio(2**j + 1, 2**j), 250), 4))
 print("};")

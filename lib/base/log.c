@@ -19,21 +19,36 @@
  * truncated products loses less than one, the factor less than 2^-60 of itself); the series after z^11, less than 2^-84
  * / 12. Sum: less than 2^-82.
  *
- * A double near ln n has its last bit at 2^-47 or above 2^-53, so two values in 2^32 or fewer lie within 2^-80 of a
- * midpoint between two doubles. Those go to the
+ * A double near ln n has its last bit at 2^-53 or above, and at 2^-47 or below, so one value in 2^26 to 2^32 lies
+ * within 2^-80 of a midpoint between two doubles: one in 2^31 from 8,900,000 (e^16) on.
  *
- * Second step, error below 2^-240. m is multiplied up to 2 by factors 1 + 2^-j, j = 1 .. 128, each at most once: a
- * factor is taken when the product stays at or below 2. Before step j the product is above 2 / (1 + 2^-(j-1)), and (1 +
- * 2^-j)^2 > 1 + 2^-(j-1), so once is enough. Then ln m = ln 2 - (sum of ln(1 + 2^-j) taken) - e, where the product is 2
- * (1 - e), e < 2^-128, and e^2/2 is far below the error. A multiplication is a shift and an addition: 128 truncations
- * below 2^-250 each.
+ * Second step, with words of 64 bits, 4 at first: F = 64 words - 6 fraction bits. m is multiplied up to 2 by factors 1 +
+ * 2^-j, j = 1 .. F/2, each at most once: a factor is taken when the product stays at or below 2. Before step j the
+ * product is above 2 / (1 + 2^-(j-1)), and (1 + 2^-j)^2 > 1 + 2^-(j-1), so once is enough. Then ln m = ln 2 - (sum of
+ * ln(1 + 2^-j) taken) - e, where the product is 2 (1 - e), e < 2^-(F/2), and e^2/2 < 2^-F. A multiplication is a shift
+ * and an addition. ln(1 + 2^-j) is the series 2^-j - 2^-2j / 2 + 2^-3j / 3 - ..., ln 2 the series 2^-1 + 2^-2 / 2 +
+ * 2^-3 / 3 + ...: divisions of a power of two by a small number, and no table. Errors, in units of 2^-F: one for each
+ * multiplication, F/2; one for each term, and one for what comes behind the last: F/j + 1 for each j, together below F
+ * (ln F + 2), and F + 1 for ln 2; e, 2. With at most 64 words F < 4096 and all is below 14 F < 2^16 units; 2^20 are
+ * taken.
  *
- * Why that is enough: ln n is irrational for n > 1, so it never is a midpoint; that one of 2^64 values comes nearer to
- * a midpoint than 2^-240 has, if their bits behave as random ones do, a probability of about 2^-128.
+ * Rounding. Each step knows the value to within its error, so the value less the error and the value plus the error are
+ * both rounded; when they agree, that is the rounded logarithm, since rounding does not turn the order around. If not,
+ * the next step is taken: the second step again with twice as many words.
  *
- * Cost: some 30 ns, the second step a microsecond or so. Source of the method: CORE-MATH (Sibidanov, Zimmermann,
- * Glondu, 2022), https://core-math.gitlabpages.inria.fr/; shift-and-add logarithms: Briggs, Arithmetica logarithmica,
- * 1624. The code is our own. */
+ * Why it ends. ln n is irrational for n > 1 (Hermite, 1873), so it is never a midpoint, and with words enough the two
+ * agree. How many are enough is known for each n that is a double, so for all counts below 2^53: Lefevre and Muller
+ * went through all doubles, and nowhere do as many as 70 equal bits follow the rounding bit of a logarithm, so 4 words
+ * are. Beyond 2^53 nobody has looked. There four words leave one n of 2^170 undecided if bits behave as random ones
+ * do, and what is decided is proven; the theorems that hold without looking (Nesterenko and Waldschmidt, 1996) need
+ * millions of bits. 64 words are the most that is tried: behind them the value is rounded as it is.
+ *
+ * Cost: some 30 ns; the second step some 50 us, for one n in 2^31.
+ *
+ * Sources: CORE-MATH (Sibidanov, Zimmermann, Glondu, 2022), https://core-math.gitlabpages.inria.fr/; steps that are
+ * taken again with more bits: Ziv, Fast evaluation of elementary mathematical functions with correctly rounded last
+ * bit, 1991; worst cases: Lefevre and Muller, Worst cases for correct rounding of the elementary functions in double
+ * precision, 2001; shift-and-add logarithms: Briggs, Arithmetica logarithmica, 1624. The code is our own. */
 #include "base/log.h"
 
 #include <stdbool.h>
@@ -42,6 +57,8 @@
 #include "base/log_table.h"
 
 typedef unsigned __int128 u128;
+
+static const u128 FIRST_ERROR = (u128)1 << 40; /* units of 2^-120 */
 
 static inline u128 join(const uint64_t w[2]) { return (u128)w[1] << 64 | w[0]; }
 static inline uint64_t mul_high(uint64_t a, uint64_t b) { return (uint64_t)((u128)a * b >> 64); }
@@ -67,71 +84,8 @@ static u128 first_step(unsigned k, uint64_t m) {
            ((u128)mul_high(cube, series_tail(u)) << 35);
 }
 
-/* ---------------------------------------------------------------- 256-bit numbers, 250 fraction bits ---- */
-
-typedef struct wide {
-    uint64_t w[4];
-} wide;
-
-static wide wide_add(wide a, const uint64_t b[4]) {
-    u128 carry = 0;
-    for (int i = 0; i < 4; i++) {
-        carry += (u128)a.w[i] + b[i];
-        a.w[i] = (uint64_t)carry;
-        carry >>= 64;
-    }
-    return a;
-}
-
-static wide wide_subtract(wide a, const uint64_t b[4]) {
-    uint64_t borrow = 0;
-    for (int i = 0; i < 4; i++) {
-        u128 d = (u128)a.w[i] - b[i] - borrow;
-        a.w[i] = (uint64_t)d;
-        borrow = (uint64_t)(d >> 64) & 1;
-    }
-    return a;
-}
-
-static wide wide_shift_right(wide a, unsigned by) {
-    wide r = {{0}};
-    unsigned words = by / 64, bits = by % 64;
-    for (unsigned i = 0; i + words < 4; i++) {
-        r.w[i] = a.w[i + words] >> bits;
-        if (bits && i + words + 1 < 4) {
-            r.w[i] |= a.w[i + words + 1] << (64 - bits);
-        }
-    }
-    return r;
-}
-
-static const uint64_t wide_two[4] = {0, 0, 0, UINT64_C(1) << 59};
-
-static bool at_most_two(wide a) {
-    return a.w[3] < wide_two[3] || (a.w[3] == wide_two[3] && (a.w[2] | a.w[1] | a.w[0]) == 0);
-}
-
-static wide second_step(unsigned k, uint64_t m) {
-    wide sum = {{0}}, x = {{0, 0, m << 59, m >> 5}}; /* m has 63 fraction bits; 250 - 63 = 2 * 64 + 59 */
-
-    for (unsigned i = 0; i <= k; i++) {
-        sum = wide_add(sum, ln2_q250);
-    }
-    for (unsigned j = 1; j <= 128; j++) {
-        wide y = wide_add(x, wide_shift_right(x, j).w);
-        if (at_most_two(y)) {
-            x = y;
-            sum = wide_subtract(sum, second_table[j - 1]);
-        }
-    }
-    wide e = {{wide_two[0], wide_two[1], wide_two[2], wide_two[3]}};
-    return wide_subtract(sum, wide_shift_right(wide_subtract(e, x.w), 1).w);
-}
-
-/* ---------------------------------------------------------------- rounding ---- */
-
-/* head 2^-scale as a double, head having exactly its top bit of 54 set and its lowest bit being the one to round by
- * (never a tie). */
+/* 2^(exponent - 53) head as a double, where head has 54 bits, of which the last one is the one to round by; up when it
+ * is set. */
 static double round_bits(uint64_t head, int exponent) {
     uint64_t mantissa = (head >> 1) + (head & 1); /* 53 bits; 2^53 rounds up to the next power and is right as it is */
     uint64_t bits = (uint64_t)(exponent + 1023) << 52;
@@ -141,22 +95,129 @@ static double round_bits(uint64_t head, int exponent) {
     return result;
 }
 
+/* Of a number with 120 fraction bits, 2^-1 or more. */
+static double round_first(u128 x) {
+    int top = 127 - __builtin_clzll((uint64_t)(x >> 64));
+    return round_bits((uint64_t)(x >> (top - 53)), top - 120);
+}
+
+/* ---------------------------------------------------------------- the second step ---- */
+
+enum { WORDS = 4, WORDS_MOST = 64 };
+static const uint64_t SECOND_ERROR = UINT64_C(1) << 20; /* units of the last bit */
+
+/* A number below 64 with 64 n - 6 fraction bits, words from the lowest up. */
+typedef struct wide {
+    unsigned n;
+    uint64_t w[WORDS_MOST];
+} wide;
+
+static unsigned fraction_bits(const wide *a) { return 64 * a->n - 6; }
+
+/* a + b, or a - b. */
+static wide wide_sum(const wide *a, const wide *b, bool minus) {
+    wide r = {.n = a->n};
+    u128 carry = minus;
+    for (unsigned i = 0; i < a->n; i++) {
+        carry += (u128)a->w[i] + (minus ? ~b->w[i] : b->w[i]);
+        r.w[i] = (uint64_t)carry;
+        carry >>= 64;
+    }
+    return r;
+}
+
+static wide wide_half(const wide *a, unsigned times) {
+    wide r = {.n = a->n};
+    unsigned words = times / 64, bits = times % 64;
+    for (unsigned i = 0; i + words < a->n; i++) {
+        r.w[i] = a->w[i + words] >> bits;
+        if (bits && i + words + 1 < a->n) {
+            r.w[i] |= a->w[i + words + 1] << (64 - bits);
+        }
+    }
+    return r;
+}
+
+/* scale 2^-power / divisor, rounded down; 1 <= power <= fraction_bits, scale <= 64. */
+static wide wide_fraction(unsigned n, unsigned scale, unsigned power, unsigned divisor) {
+    wide r = {.n = n};
+    unsigned at = fraction_bits(&r) - power, word = at / 64, bit = at % 64;
+    u128 dividend = (u128)scale << bit; /* of two words */
+    if (word + 1 < n) {
+        r.w[word + 1] = (uint64_t)(dividend >> 64);
+    }
+    r.w[word] = (uint64_t)dividend;
+    u128 rest = 0;
+    for (unsigned i = word + 2 < n ? word + 2 : n; i-- > 0;) {
+        rest = rest << 64 | r.w[i];
+        r.w[i] = (uint64_t)(rest / divisor);
+        rest %= divisor;
+    }
+    return r;
+}
+
+static bool at_most_two(const wide *a) {
+    unsigned top = a->n - 1;
+    uint64_t two = UINT64_C(1) << 59, below = 0;
+    for (unsigned i = 0; i < top; i++) {
+        below |= a->w[i];
+    }
+    return a->w[top] < two || (a->w[top] == two && below == 0);
+}
+
+/* ln(2^k m) with n words; m is normalized. */
+static wide second_step(unsigned k, uint64_t m, unsigned n) {
+    wide sum = {.n = n}, x = {.n = n};
+
+    for (unsigned i = 1; i <= fraction_bits(&sum); i++) { /* (k + 1) ln 2 */
+        wide term = wide_fraction(n, k + 1, i, i);
+        sum = wide_sum(&sum, &term, false);
+    }
+    x.w[n - 1] = m >> 5; /* m has 63 fraction bits, the top word 58 */
+    x.w[n - 2] = m << 59;
+    for (unsigned j = 1; j <= fraction_bits(&x) / 2; j++) {
+        wide part = wide_half(&x, j), y = wide_sum(&x, &part, false);
+        if (!at_most_two(&y)) {
+            continue;
+        }
+        x = y;
+        for (unsigned i = 1; i * j <= fraction_bits(&x); i++) { /* less ln(1 + 2^-j) */
+            wide term = wide_fraction(n, 1, i * j, i);
+            sum = wide_sum(&sum, &term, i % 2 == 1);
+        }
+    }
+    wide two = {.n = n};
+    two.w[n - 1] = UINT64_C(1) << 59;
+    wide e = wide_sum(&two, &x, true);
+    e = wide_half(&e, 1);
+    return wide_sum(&sum, &e, true);
+}
+
+/* Of a number from 2^-1 on. */
+static double round_wide(const wide *a) {
+    int top = 64 * (int)a->n - 1 - __builtin_clzll(a->w[a->n - 1]); /* 2^57 and more in the top word */
+    wide head = wide_half(a, (unsigned)(top - 53));
+    return round_bits(head.w[0], top - (int)fraction_bits(a));
+}
+
+double pm_log_slow(uint64_t n, unsigned words) {
+    unsigned zeros = (unsigned)__builtin_clzll(n);
+    for (;; words *= 2) {
+        wide sum = second_step(63 - zeros, n << zeros, words), error = {.n = words, .w = {SECOND_ERROR}};
+        wide low = wide_sum(&sum, &error, true), high = wide_sum(&sum, &error, false);
+        double result = round_wide(&low);
+        if (result == round_wide(&high) || words > WORDS_MOST / 2) {
+            return result;
+        }
+    }
+}
+
 double pm_log_u64(uint64_t n) {
     if (n <= 1) {
         return 0.0;
     }
-    unsigned zeros = (unsigned)__builtin_clzll(n), k = 63 - zeros;
-    uint64_t m = n << zeros;
-    u128 sum = first_step(k, m);
-    int top = 127 - __builtin_clzll((uint64_t)(sum >> 64)); /* ln 2 > 2^-1: the high word is not 0 */
-    int below = top - 53;                                   /* bits behind the rounding bit */
-    u128 rest = sum & (((u128)1 << (below + 1)) - 1);       /* the rounding bit and all behind it */
-    u128 half = (u128)1 << below, slack = (u128)1 << 40;
-    /* Sure when the true value is on the same side of the midpoint, and no power of two lies in the way. */
-    if (rest + slack < half || (rest > half + slack)) {
-        return round_bits((uint64_t)(sum >> below), top - 120);
-    }
-    wide exact = second_step(k, m);
-    int high = exact.w[3] ? 255 - __builtin_clzll(exact.w[3]) : 191 - __builtin_clzll(exact.w[2]);
-    return round_bits(wide_shift_right(exact, (unsigned)(high - 53)).w[0], high - 250);
+    unsigned zeros = (unsigned)__builtin_clzll(n);
+    u128 sum = first_step(63 - zeros, n << zeros);
+    double result = round_first(sum - FIRST_ERROR);
+    return result == round_first(sum + FIRST_ERROR) ? result : pm_log_slow(n, WORDS);
 }

@@ -23,4 +23,7 @@
 /* ln(n), correctly rounded to nearest even, the same on every machine; n >= 1. */
 double pm_log_u64(uint64_t n);
 
+/* The same for n > 1 by the slow step alone, beginning with so many words of 64 bits, 2 to 64; for tests. */
+double pm_log_slow(uint64_t n, unsigned words);
+
 #endif
