@@ -503,6 +503,15 @@ static pm_status merge_open(merge *m, run *list, size_t n, const char *settings,
     return PM_OK;
 }
 
+static void merge_close(merge *m, size_t n) {
+    for (size_t i = 0; m->sources && i < n; i++) {
+        pm_count_reader_close(&m->sources[i].reader);
+    }
+    pm_free(m->sources);
+    pm_free(m->heap);
+    pm_buf_release(&m->word);
+}
+
 /* Gives the words of n runs, which are used up, to the sink. */
 static pm_status merge_runs(run *list, size_t n, const char *settings, sink *to, const pm_count_work *work, unsigned thread, pm_error *err) {
     merge m;
@@ -510,13 +519,10 @@ static pm_status merge_runs(run *list, size_t n, const char *settings, sink *to,
     if (status == PM_OK) {
         status = merge_all(&m, to, work->ticker, thread, err);
     }
-    for (size_t i = 0; m.sources && i < n; i++) {
-        pm_count_reader_close(&m.sources[i].reader);
+    merge_close(&m, n);
+    for (size_t i = 0; i < n; i++) {
         run_release(&list[i]);
     }
-    pm_free(m.sources);
-    pm_free(m.heap);
-    pm_buf_release(&m.word);
     return status;
 }
 
@@ -634,9 +640,8 @@ static pm_status store_sink_close(store_sink *to, pm_status status, pm_store **o
 
 /* ---------------------------------------------------------------- many runs ---- */
 
-/* Merges all runs, which are used up, into the sink. */
-static pm_status merge_many(runs *all, const char *settings, sink *to, uint64_t words, const pm_count_work *work, pm_error *err) {
-    PM_TRY(pm_ticker_phase(work->ticker, "merge words", "words", words, err));
+/* Leaves FAN runs at most. */
+static pm_status join_many(runs *all, const char *settings, const pm_count_work *work, pm_error *err) {
     while (all->n > FAN) {
         run joined;
         PM_TRY(join_runs(all->list, FAN, &joined, settings, work, 0, err));
@@ -644,6 +649,13 @@ static pm_status merge_many(runs *all, const char *settings, sink *to, uint64_t 
         memmove(all->list, all->list + FAN, all->n * sizeof *all->list);
         all->list[all->n++] = joined;
     }
+    return PM_OK;
+}
+
+/* Merges all runs, which are used up, into the sink. */
+static pm_status merge_many(runs *all, const char *settings, sink *to, uint64_t words, const pm_count_work *work, pm_error *err) {
+    PM_TRY(pm_ticker_phase(work->ticker, "merge words", "words", words, err));
+    PM_TRY(join_many(all, settings, work, err));
     return merge_runs(all->list, all->n, settings, to, work, 0, err);
 }
 
@@ -751,4 +763,77 @@ pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n
     runs_release(&all);
     pm_buf_release(&settings);
     return store_sink_close(&to, status, out, err);
+}
+
+/* ---------------------------------------------------------------- word by word ---- */
+
+struct pm_count_stream {
+    runs all;
+    merge merge;
+    pm_ticker *ticker;
+};
+
+static pm_status stream_new(pm_count_stream **out, const pm_count_work *work, pm_error *err) {
+    *out = pm_calloc(1, sizeof **out);
+    if (!*out) {
+        return pm_fail_memory(err);
+    }
+    runs_init(&(*out)->all);
+    (*out)->ticker = work->ticker;
+    return PM_OK;
+}
+
+/* With all runs there. */
+static pm_status stream_begin(pm_count_stream *s, const char *settings, const pm_count_work *work, pm_error *err) {
+    PM_TRY(join_many(&s->all, settings, work, err));
+    return merge_open(&s->merge, s->all.list, s->all.n, settings, work->tmpdir, err);
+}
+
+static pm_status stream_end(pm_count_stream **out, pm_status status) {
+    if (status != PM_OK) {
+        pm_count_stream_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+pm_status pm_count_stream_store(pm_count_stream **out, pm_store *store, bool documents, const pm_count_work *work, pm_error *err) {
+    const char *settings = documents ? "documents=yes\n" : "";
+    PM_TRY(stream_new(out, work, err));
+    pm_status status = sort_store(&(*out)->all, store, settings, documents, work, err);
+    return stream_end(out, status == PM_OK ? stream_begin(*out, settings, work, err) : status);
+}
+
+pm_status pm_count_stream_files(pm_count_stream **out, const char *const *paths, size_t n, pm_count_totals *totals, const pm_count_work *work,
+                                pm_error *err) {
+    pm_buf settings;
+    *out = NULL;
+    PM_TRY(pm_count_files_look(paths, n, &settings, totals, err));
+    pm_status status = stream_new(out, work, err);
+    if (status == PM_OK) {
+        status = name_runs(&(*out)->all, paths, n, err);
+        status = stream_end(out, status == PM_OK ? stream_begin(*out, (const char *)settings.data, work, err) : status);
+    }
+    pm_buf_release(&settings);
+    return status;
+}
+
+pm_status pm_count_stream_next(pm_count_stream *s, pm_counted_word *word, bool *more, pm_error *err) {
+    merge *m = &s->merge;
+    *word = (pm_counted_word){0};
+    *more = m->n > 0;
+    if (!*more) {
+        return PM_OK;
+    }
+    PM_TRY(next_word(m, err));
+    *word = (pm_counted_word){{m->word.data, m->word.len}, m->count, m->documents};
+    return ++m->done % POLL_WORDS == 0 ? pm_ticker_poll(s->ticker, 0, err) : PM_OK;
+}
+
+void pm_count_stream_free(pm_count_stream *s) {
+    if (s) {
+        merge_close(&s->merge, s->all.n);
+        runs_release(&s->all);
+        pm_free(s);
+    }
 }

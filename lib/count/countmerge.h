@@ -36,4 +36,18 @@ pm_status pm_count_files_merge(const char *path, const char *const *paths, size_
 pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n, uint64_t min_documents, uint64_t room, pm_count_totals *totals,
                               const pm_count_work *work, pm_error *err);
 
+/* ---- word by word ---- */
+
+typedef struct pm_count_stream pm_count_stream;
+
+/* The words of a store, whose chunks are taken out of it; what does not fit in work->memory lies in temporary files. `documents`: records have them. */
+pm_status pm_count_stream_store(pm_count_stream **out, pm_store *store, bool documents, const pm_count_work *work, pm_error *err);
+/* The words of n count files with equal settings; *totals are those of all (distinct: an upper bound). Errors as pm_count_files_look. */
+pm_status pm_count_stream_files(pm_count_stream **out, const char *const *paths, size_t n, pm_count_totals *totals, const pm_count_work *work,
+                                pm_error *err);
+/* The next word in rising order, with all its counts; the text lives until the next call. *more is false behind the last. On the calling thread; it
+ * polls the ticker. Errors as pm_count_reader_next, PM_LIMIT (a sum above 2^64), the ticker's. */
+pm_status pm_count_stream_next(pm_count_stream *stream, pm_counted_word *word, bool *more, pm_error *err);
+void pm_count_stream_free(pm_count_stream *stream); /* NULL is accepted */
+
 #endif

@@ -293,6 +293,25 @@ static void check_store(pm_store *store, const words *twin, uint64_t least, uint
     pm_store_free(store);
 }
 
+/* The stream, which is freed, gives the twin's words. */
+static void check_stream(pm_count_stream *stream, const words *twin) {
+    pm_counted_word next;
+    bool more;
+    for (size_t i = 0; i < twin->n; i++) {
+        assert_ok(pm_count_stream_next(stream, &next, &more, &err));
+        ck_assert(more);
+        word got = {next.text, next.count, next.documents};
+        ck_assert_int_eq(compare(&got, &twin->list[i]), 0);
+        ck_assert_uint_eq(got.count, twin->list[i].count);
+        ck_assert_uint_eq(got.documents, twin->list[i].documents);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_ok(pm_count_stream_next(stream, &next, &more, &err));
+        ck_assert(!more && next.text.len == 0);
+    }
+    pm_count_stream_free(stream);
+}
+
 START_TEST(files_and_stores_become_filtered_stores) {
     static words w, twin;
     for (uint64_t seed = 1; seed <= 12; seed++) {
@@ -314,6 +333,13 @@ START_TEST(files_and_stores_become_filtered_stores) {
         from = store_of(&w, 0, w.n, true, UINT64_MAX, seed);
         assert_ok(pm_count_store_filter(&store, from, least, seed % 2 ? 0 : UINT64_MAX, &work, &err));
         check_store(store, &twin, least, expected);
+        pm_store_free(from);
+        pm_count_stream *stream;
+        assert_ok(pm_count_stream_files(&stream, (const char *[]){path_of(0), path_of(1)}, 2, &totals, &work, &err));
+        check_stream(stream, &twin);
+        from = store_of(&w, 0, w.n, true, UINT64_MAX, seed);
+        assert_ok(pm_count_stream_store(&stream, from, true, &work, &err));
+        check_stream(stream, &twin);
         pm_store_free(from);
     }
 }

@@ -278,11 +278,29 @@ START_TEST(wide_slots_give_what_narrow_ones_give) {
 }
 END_TEST
 
-/* What a spool gives back is what it was given, whether it went through memory or the file. */
+/* What a spool gives back is what it was given, whether it went through memory or the file, and as often as it is asked for. */
+static void check_run(const pm_chunks *c, int i) {
+    ck_assert_uint_eq(c->n, (size_t)i + 1);
+    ck_assert_uint_eq(c->weight, (uint32_t)i);
+    ck_assert_uint_eq(c->section, (uint64_t)i / 3);
+    ck_assert_uint_eq(c->n_docs, (size_t)i % 4);
+    for (size_t d = 0; d < c->n_docs; d++) {
+        ck_assert_uint_eq(c->docs[d], (uint32_t)i + 1);
+    }
+    for (int k = 0; k <= i; k++) {
+        size_t begin = k ? c->ends[k - 1] : 0;
+        ck_assert_uint_eq(c->ends[k] - begin, (size_t)(k % 50));
+        for (size_t b = begin; b < c->ends[k]; b++) {
+            ck_assert_uint_eq(c->text[b], (uint8_t)(i + k));
+        }
+    }
+}
+
 START_TEST(spool_keeps_runs_in_memory_and_file) {
     pm_error err = {0};
     pm_spool *spool;
-    pm_chunks c = {0};
+    pm_chunks c = {0}, buffer = {0};
+    const pm_chunks *run;
     assert_ok(pm_spool_new(&spool, 3000, NULL, &err));
     for (int i = 0; i < 20; i++) {
         for (int k = 0; k <= i; k++) {
@@ -290,22 +308,26 @@ START_TEST(spool_keeps_runs_in_memory_and_file) {
             memset(chunk, i + k, sizeof chunk);
             assert_ok(pm_chunks_add(&c, chunk, (size_t)(k % 50), &err));
         }
+        for (int d = 0; d < i % 4; d++) {
+            assert_ok(pm_chunks_end_document(&c, &err));
+        }
+        c.weight = (uint32_t)i;
+        c.section = (uint64_t)i / 3;
         assert_ok(pm_spool_put(spool, &c, &err));
         ck_assert_uint_eq(c.n, 0);
     }
     ck_assert_uint_eq(pm_spool_size(spool), 20);
     for (int i = 19; i >= 0; i--) {
-        assert_ok(pm_spool_take(spool, (size_t)i, &c, &err));
-        ck_assert_uint_eq(c.n, (size_t)i + 1);
-        for (int k = 0; k <= i; k++) {
-            size_t begin = k ? c.ends[k - 1] : 0;
-            ck_assert_uint_eq(c.ends[k] - begin, (size_t)(k % 50));
-            for (size_t b = begin; b < c.ends[k]; b++) {
-                ck_assert_uint_eq(c.text[b], (uint8_t)(i + k));
-            }
+        for (int times = 0; times < 2; times++) {
+            assert_ok(pm_spool_get(spool, (size_t)i, &buffer, &run, &err));
+            check_run(run, i);
         }
+        ck_assert_uint_eq(pm_spool_section(spool, (size_t)i), (uint64_t)i / 3);
+        assert_ok(pm_spool_take(spool, (size_t)i, &c, &err));
+        check_run(&c, i);
     }
     pm_chunks_release(&c);
+    pm_chunks_release(&buffer);
     pm_spool_free(spool);
 }
 END_TEST
