@@ -39,29 +39,23 @@
 #include "count/pieces.h"
 #include "count/spool.h"
 #include "encode/engine.h"
-#include "encode/special.h"
-#include "text/chunk.h"
-#include "text/nfc.h"
 #include "text/unicode.h"
+#include "train/chunks.h"
 #include "train/prune.h"
 #include "train/segment.h"
-#include "train/train.h"
 
-enum { BLOCK_BYTES = 1 << 18, RUN_BYTES = 1 << 18, SLICE_BYTES = 1 << 20, CONTROLS = 3 };
+enum { CONTROLS = 3 };
 static const uint64_t spool_memory = UINT64_C(1) << 30; /* without a limit */
 
 typedef struct crafter { /* one thread's */
     pm_chunks run;
-    pm_buf normal;
     pm_segmenter segmenter;
     pm_piece_feeder feeder;
-    uint64_t documents, bytes, chunks, with_special;
 } crafter;
 
 typedef struct trainer {
     pm_corpus *corpus;
     pm_train_job *job;
-    pm_specials *specials; /* NULL: none */
     pm_ngram_counter *counter;
     pm_ngram_model *model;
     pm_spool *spool;
@@ -71,134 +65,27 @@ typedef struct trainer {
 
 /* ---------------------------------------------------------------- reading and counting n-grams ---- */
 
-static pm_status finish_run(trainer *t, unsigned thread, pm_error *err) {
-    crafter *c = &t->crafters[thread];
-    if (!c->run.n) {
-        return PM_OK;
-    }
-    PM_TRY(pm_ticker_poll(&t->job->ticker, thread, err)); /* a document may have thousands of runs */
-    PM_TRY(pm_ngram_count(t->counter, thread, c->run.text, c->run.ends, c->run.n, err));
-    return pm_spool_put(t->spool, &c->run, err);
-}
-
-/* Where a slice of the document ends: before an ASCII character, with which nothing to its left joins. */
-static size_t slice_end(pm_bytes doc, size_t begin) {
-    size_t end = doc.len - begin > SLICE_BYTES ? begin + SLICE_BYTES : doc.len;
-    while (end < doc.len && doc.data[end] >= 0x80) {
-        end++;
-    }
-    return end;
-}
-
-/* The document in NFC: itself, or a copy in the thread's memory. In slices, so that a long document can be given up. */
-static pm_status normalize(trainer *t, unsigned thread, pm_bytes doc, pm_bytes *text, pm_error *err) {
-    pm_buf *normal = &t->crafters[thread].normal;
-    bool copied = false;
-
-    normal->len = 0;
-    for (size_t at = 0, end; at < doc.len; at = end) {
-        end = slice_end(doc, at);
-        if (at) {
-            PM_TRY(pm_ticker_poll(&t->job->ticker, thread, err));
-        }
-        if (!copied) {
-            if (pm_nfc_quick_check(doc.data + at, end - at)) {
-                continue;
-            }
-            PM_TRY(pm_buf_append(normal, doc.data, at, err));
-            copied = true;
-        }
-        PM_TRY(pm_nfc_append(normal, doc.data + at, end - at, err));
-    }
-    *text = copied ? (pm_bytes){normal->data, normal->len} : doc;
-    return PM_OK;
-}
-
-static pm_status take_document(trainer *t, unsigned thread, pm_bytes doc, pm_error *err) {
-    crafter *c = &t->crafters[thread];
-    pm_special_hit hit;
-    pm_bytes text;
-
-    c->documents++;
-    c->bytes += doc.len;
-    if (!doc.len) {
-        return PM_OK;
-    }
-    if (t->specials) {
-        c->with_special +=
-            pm_specials_next(t->specials, (pm_special_rules){NULL, PM_SPECIAL_NOTICE}, doc.data, doc.len, 0, &hit);
-    }
-    PM_TRY(normalize(t, thread, doc, &text, err));
-    for (size_t at = 0; at < text.len;) {
-        size_t len = pm_chunk_next(text.data + at, text.len - at, t->job->o.isolate_digits);
-        PM_TRY(pm_chunks_add(&c->run, text.data + at, len, err));
-        c->chunks++;
-        at += len;
-        if (c->run.len >= RUN_BYTES) {
-            PM_TRY(finish_run(t, thread, err));
-        }
-    }
-    return PM_OK;
-}
-
-static pm_status produce(void *ctx, void *block, bool *filled, bool *more, pm_error *err) {
+static pm_status take_run(void *ctx, unsigned thread, pm_chunks *run, pm_error *err) {
     trainer *t = ctx;
-    pm_block *b = block;
-    uint64_t done, total;
-
-    PM_TRY(pm_corpus_fill(t->corpus, b, BLOCK_BYTES, err));
-    *filled = *more = b->n > 0;
-    pm_corpus_position(t->corpus, &done, &total);
-    t->job->ticker.now.total = total;
-    return pm_ticker_tick(&t->job->ticker, done, err);
-}
-
-static pm_status consume(void *ctx, unsigned thread, void *block, pm_error *err) {
-    const pm_block *b = block;
-    for (size_t i = 0; i < b->n; i++) {
-        size_t begin = i ? b->ends[i - 1] : 0, len = b->ends[i] - begin;
-        PM_TRY(take_document(ctx, thread, (pm_bytes){len ? b->text.data + begin : NULL, len}, err));
-    }
-    return PM_OK;
-}
-
-static pm_status stream_corpus(trainer *t, pm_error *err) {
-    unsigned threads = t->job->o.threads;
-    size_t n = threads > 1 ? 2 * (size_t)threads : 1;
-    static const pm_stream_ops ops = {produce, consume};
-    pm_block *blocks = pm_calloc(n, sizeof *blocks);
-    void **pointers = pm_alloc(n, sizeof *pointers);
-    pm_status status = blocks && pointers ? PM_OK : pm_fail_memory(err);
-
-    for (size_t i = 0; status == PM_OK && i < n; i++) {
-        pointers[i] = &blocks[i];
-    }
-    if (status == PM_OK) {
-        status = pm_stream(threads, pointers, n, &ops, t, &t->job->ticker, err);
-    }
-    for (size_t i = 0; blocks && i < n; i++) {
-        pm_block_release(&blocks[i]);
-    }
-    pm_free(blocks);
-    pm_free(pointers);
-    return status;
+    PM_TRY(pm_ngram_count(t->counter, thread, run->text, run->ends, run->n, err));
+    return pm_spool_put(t->spool, run, err);
 }
 
 static pm_status count_ngrams(trainer *t, pm_error *err) {
     pm_train_summary *sum = &t->job->summary;
+    pm_chunker chunker;
 
     PM_TRY(pm_ticker_phase(&t->job->ticker, "count n-grams", "bytes", 0, err));
-    PM_TRY(stream_corpus(t, err));
-    for (unsigned i = 0; i < t->job->o.threads; i++) {
-        crafter *c = &t->crafters[i];
-        PM_TRY(finish_run(t, i, err));
-        pm_chunks_release(&c->run);
-        pm_buf_release(&c->normal);
-        sum->documents += c->documents;
-        sum->bytes += c->bytes;
-        sum->words += c->chunks;
-        sum->documents_with_special += c->with_special;
+    pm_status status = pm_chunker_init(&chunker, t->corpus, t->job, err);
+    if (status == PM_OK) {
+        status = pm_chunker_read(&chunker, UINT64_MAX, take_run, t, err);
     }
+    sum->documents = chunker.documents;
+    sum->bytes = chunker.bytes;
+    sum->words = chunker.chunks;
+    sum->documents_with_special = chunker.with_special;
+    pm_chunker_release(&chunker);
+    PM_TRY(status);
     return sum->bytes ? PM_OK
                       : pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %llu documents, all empty",
                                 (unsigned long long)sum->documents);
@@ -232,7 +119,6 @@ static void release_crafters(trainer *t) {
     for (unsigned i = 0; t->crafters && i < t->job->o.threads; i++) {
         crafter *c = &t->crafters[i];
         pm_chunks_release(&c->run);
-        pm_buf_release(&c->normal);
         pm_segmenter_release(&c->segmenter);
         pm_piece_feeder_release(&c->feeder);
     }
@@ -246,11 +132,9 @@ static void release_text(trainer *t) {
     pm_ngram_counter_free(t->counter);
     pm_ngram_model_free(t->model);
     pm_spool_free(t->spool);
-    pm_specials_free(t->specials);
     t->counter = NULL;
     t->model = NULL;
     t->spool = NULL;
-    t->specials = NULL;
 }
 
 static pm_status find_pieces(trainer *t, pm_error *err) {
@@ -259,9 +143,6 @@ static pm_status find_pieces(trainer *t, pm_error *err) {
     t->crafters = pm_calloc(o->threads, sizeof *t->crafters);
     if (!t->crafters) {
         return pm_fail_memory(err);
-    }
-    if (o->n_special_tokens) {
-        PM_TRY(pm_specials_new(&t->specials, o->special_tokens, o->n_special_tokens, err));
     }
     PM_TRY(pm_spool_new(&t->spool, o->memory_limit ? o->memory_limit / 4 : spool_memory, o->tmpdir, err));
     PM_TRY(pm_ngram_counter_new(&t->counter, o->ngram_order, o->threads, err));
