@@ -30,11 +30,6 @@ enum {
     LEAST_BYTES = 1 << 20 /* of a thread's runs: with less there would be too many */
 };
 
-/* Takes words in rising order, each once. */
-typedef struct sink {
-    pm_status (*take)(struct sink *to, const uint8_t *word, size_t len, uint64_t count, uint64_t documents, pm_error *err);
-} sink;
-
 typedef struct item {
     uint64_t prefix; /* the word's first 8 bytes, the first one highest */
     const pm_record *record;
@@ -471,7 +466,7 @@ static pm_status next_word(merge *m, pm_error *err) {
     return PM_OK;
 }
 
-static pm_status merge_all(merge *m, sink *to, pm_ticker *ticker, unsigned thread, pm_error *err) {
+static pm_status merge_all(merge *m, pm_word_sink *to, pm_ticker *ticker, unsigned thread, pm_error *err) {
     while (m->n) {
         PM_TRY(next_word(m, err));
         PM_TRY(to->take(to, m->word.data, m->word.len, m->count, m->documents, err));
@@ -513,7 +508,7 @@ static void merge_close(merge *m, size_t n) {
 }
 
 /* Gives the words of n runs, which are used up, to the sink. */
-static pm_status merge_runs(run *list, size_t n, const char *settings, sink *to, const pm_count_work *work, unsigned thread, pm_error *err) {
+static pm_status merge_runs(run *list, size_t n, const char *settings, pm_word_sink *to, const pm_count_work *work, unsigned thread, pm_error *err) {
     merge m;
     pm_status status = merge_open(&m, list, n, settings, work->tmpdir, err);
     if (status == PM_OK) {
@@ -529,11 +524,11 @@ static pm_status merge_runs(run *list, size_t n, const char *settings, sink *to,
 /* ---------------------------------------------------------------- sinks ---- */
 
 typedef struct file_sink {
-    sink sink;
+    pm_word_sink sink;
     pm_count_writer writer;
 } file_sink;
 
-static pm_status take_to_file(sink *to, const uint8_t *word, size_t len, uint64_t count, uint64_t documents, pm_error *err) {
+static pm_status take_to_file(pm_word_sink *to, const uint8_t *word, size_t len, uint64_t count, uint64_t documents, pm_error *err) {
     return pm_count_writer_add(&((file_sink *)to)->writer, word, len, count, documents, err);
 }
 
@@ -556,23 +551,12 @@ static pm_status write_run(run *r, const char *settings, const pm_count_work *wo
     return status;
 }
 
-/* Puts words into a store. */
-typedef struct store_sink {
-    sink sink;
-    pm_store *store;
-    pm_chunk *chunk;
-    uint64_t min_documents;
-    uint64_t text;     /* bytes of what was put in, as often as it was counted */
-    uint64_t more;     /* bytes of records behind the first of a word */
-    uint64_t distinct; /* words seen */
-} store_sink;
-
 /* What a file may ask for: a count is written as records of 32 bits, of which there are more than one a word only in texts of terabytes; and counts of
  * pairs, which are at most those of words times their lengths in sum, are 64-bit. */
 enum { MAX_MORE = 1 << 26, MAX_TEXT_LOG = 62 };
 
 /* Counts what a word adds to that. */
-static pm_status check_size(store_sink *to, size_t len, uint64_t count, pm_error *err) {
+static pm_status check_size(pm_store_sink *to, size_t len, uint64_t count, pm_error *err) {
     uint64_t text, more = count / UINT32_MAX * pm_record_bytes(len, 1);
     if (__builtin_mul_overflow(count, len, &text) || __builtin_add_overflow(to->text, text, &to->text) || to->text >> MAX_TEXT_LOG ||
         len >= UINT32_MAX) {
@@ -583,7 +567,7 @@ static pm_status check_size(store_sink *to, size_t len, uint64_t count, pm_error
 }
 
 /* Makes room for a record of this size in the chunk. */
-static pm_status make_room(store_sink *to, size_t bytes, pm_error *err) {
+static pm_status make_room(pm_store_sink *to, size_t bytes, pm_error *err) {
     pm_records one = {0};
     if (to->chunk && to->chunk->size - to->chunk->used >= bytes) {
         return PM_OK;
@@ -598,8 +582,8 @@ static pm_status make_room(store_sink *to, size_t bytes, pm_error *err) {
     return to->chunk ? PM_OK : pm_fail_memory(err);
 }
 
-static pm_status take_to_store(sink *where, const uint8_t *word, size_t len, uint64_t count, uint64_t documents, pm_error *err) {
-    store_sink *to = (store_sink *)where;
+static pm_status take_to_store(pm_word_sink *where, const uint8_t *word, size_t len, uint64_t count, uint64_t documents, pm_error *err) {
+    pm_store_sink *to = (pm_store_sink *)where;
     size_t bytes = pm_record_bytes(len, 1);
     to->distinct++;
     if (documents < to->min_documents) {
@@ -619,13 +603,12 @@ static pm_status take_to_store(sink *where, const uint8_t *word, size_t len, uin
     return PM_OK;
 }
 
-static pm_status store_sink_open(store_sink *to, uint64_t min_documents, uint64_t room, const char *tmpdir, pm_error *err) {
-    *to = (store_sink){.sink = {take_to_store}, .min_documents = min_documents};
+pm_status pm_store_sink_open(pm_store_sink *to, uint64_t min_documents, uint64_t room, const char *tmpdir, pm_error *err) {
+    *to = (pm_store_sink){.sink = {take_to_store}, .min_documents = min_documents};
     return pm_store_new(&to->store, room, tmpdir, err);
 }
 
-/* The store in *out; NULL after a failure. */
-static pm_status store_sink_close(store_sink *to, pm_status status, pm_store **out, pm_error *err) {
+pm_status pm_store_sink_close(pm_store_sink *to, pm_status status, pm_store **out, pm_error *err) {
     if (status == PM_OK && to->chunk && to->chunk->used > sizeof *to->chunk) {
         status = pm_store_put(to->store, &to->chunk, err);
     }
@@ -653,7 +636,7 @@ static pm_status join_many(runs *all, const char *settings, const pm_count_work 
 }
 
 /* Merges all runs, which are used up, into the sink. */
-static pm_status merge_many(runs *all, const char *settings, sink *to, uint64_t words, const pm_count_work *work, pm_error *err) {
+static pm_status merge_many(runs *all, const char *settings, pm_word_sink *to, uint64_t words, const pm_count_work *work, pm_error *err) {
     PM_TRY(pm_ticker_phase(work->ticker, "merge words", "words", words, err));
     PM_TRY(join_many(all, settings, work, err));
     return merge_runs(all->list, all->n, settings, to, work, 0, err);
@@ -687,10 +670,10 @@ pm_status pm_count_store_write(pm_store *store, const char *path, const char *se
 
 pm_status pm_count_store_filter(pm_store **out, pm_store *store, uint64_t min_documents, uint64_t room, const pm_count_work *work, pm_error *err) {
     static const char settings[] = "documents=yes\n"; /* of the temporary files */
-    store_sink to;
+    pm_store_sink to;
     runs all;
     runs_init(&all);
-    pm_status status = store_sink_open(&to, min_documents, room, work->tmpdir, err);
+    pm_status status = pm_store_sink_open(&to, min_documents, room, work->tmpdir, err);
     if (status == PM_OK) {
         status = sort_store(&all, store, settings, true, work, err);
     }
@@ -698,7 +681,7 @@ pm_status pm_count_store_filter(pm_store **out, pm_store *store, uint64_t min_do
         status = merge_many(&all, settings, &to.sink, 0, work, err);
     }
     runs_release(&all);
-    return store_sink_close(&to, status, out, err);
+    return pm_store_sink_close(&to, status, out, err);
 }
 
 pm_status pm_count_files_look(const char *const *paths, size_t n, pm_buf *settings, pm_count_totals *totals, pm_error *err) {
@@ -747,12 +730,12 @@ pm_status pm_count_files_merge(const char *path, const char *const *paths, size_
 pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n, uint64_t min_documents, uint64_t room, pm_count_totals *totals,
                               const pm_count_work *work, pm_error *err) {
     pm_buf settings;
-    store_sink to;
+    pm_store_sink to;
     runs all;
     *out = NULL;
     PM_TRY(pm_count_files_look(paths, n, &settings, totals, err));
     runs_init(&all);
-    pm_status status = store_sink_open(&to, min_documents, room, work->tmpdir, err);
+    pm_status status = pm_store_sink_open(&to, min_documents, room, work->tmpdir, err);
     if (status == PM_OK) {
         status = name_runs(&all, paths, n, err);
     }
@@ -762,7 +745,7 @@ pm_status pm_count_files_read(pm_store **out, const char *const *paths, size_t n
     totals->distinct = to.distinct;
     runs_release(&all);
     pm_buf_release(&settings);
-    return store_sink_close(&to, status, out, err);
+    return pm_store_sink_close(&to, status, out, err);
 }
 
 /* ---------------------------------------------------------------- word by word ---- */

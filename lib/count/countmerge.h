@@ -14,6 +14,27 @@ typedef struct pm_count_work {
     pm_ticker *ticker;
 } pm_count_work;
 
+/* Takes words in rising order, each once. */
+typedef struct pm_word_sink {
+    pm_status (*take)(struct pm_word_sink *to, const uint8_t *word, size_t len, uint64_t count, uint64_t documents, pm_error *err);
+} pm_word_sink;
+
+/* One that puts words into a store, in any order; they are given to s.sink.take. */
+typedef struct pm_store_sink {
+    pm_word_sink sink;
+    pm_store *store;
+    pm_chunk *chunk;
+    uint64_t min_documents;
+    uint64_t text;     /* bytes of what was put in, as often as it was counted */
+    uint64_t more;     /* bytes of records behind the first of a word */
+    uint64_t distinct; /* words seen */
+} pm_store_sink;
+
+/* Words found in fewer than min_documents documents are left out; the store has `room` bytes of memory. */
+pm_status pm_store_sink_open(pm_store_sink *s, uint64_t min_documents, uint64_t room, const char *tmpdir, pm_error *err);
+/* The store in *out; NULL after a failure, which `status` may be. */
+pm_status pm_store_sink_close(pm_store_sink *s, pm_status status, pm_store **out, pm_error *err);
+
 /* Records in a store are as pm_count_words (words.h) leaves them: cells of one byte, behind them the number of documents if that is counted.
  * Records of the same word are added up. */
 

@@ -434,6 +434,7 @@ static inline pm_status add_to(pm_word_table *t, pm_record *record, pm_error *er
     if (record->weight > UINT32_MAX - t->weight) {
         PM_TRY(leave(t, record, 0, err));
         record->weight = 0;
+        t->doubles = true;
     }
     record->weight += t->weight;
     return PM_OK;
@@ -536,6 +537,19 @@ pm_status pm_word_table_add(pm_word_table *t, const pm_block *block, pm_error *e
     return count_queue(t, true, err); /* the queue points into the block */
 }
 
+pm_status pm_word_table_add_spans(pm_word_table *t, const uint8_t *text, const uint8_t *end, const pm_span *spans, size_t n, uint32_t weight, bool begins,
+                                  pm_error *err) {
+    t->weight = weight;
+    if (t->per_document && begins) {
+        t->document++;
+        PM_TRY(make_room(t, true, err));
+    }
+    for (size_t i = 0; i < n; i++) {
+        PM_TRY(queue_word(t, text + spans[i].at, spans[i].len, end, err));
+    }
+    return count_queue(t, !t->per_document, err); /* the queue points into the text */
+}
+
 /* ---------------------------------------------------------------- life ---- */
 
 pm_status pm_word_table_init(pm_word_table *t, const pm_splitter *splitter, pm_error *err) {
@@ -545,7 +559,7 @@ pm_status pm_word_table_init(pm_word_table *t, const pm_splitter *splitter, pm_e
         return pm_fail_memory(err);
     }
     PM_TRY(add_chunk(t, 0, err)); /* so that there is a first page */
-    return pm_split_scratch_new(&t->scratch, splitter, err);
+    return splitter ? pm_split_scratch_new(&t->scratch, splitter, err) : PM_OK;
 }
 
 /* Everything but the records. */

@@ -25,6 +25,10 @@ typedef struct pm_word_documents {
     uint64_t last, count_in_last; /* the number of the last one, and how often it was counted there */
 } pm_word_documents;
 
+typedef struct pm_span { /* text[at .. at + len) */
+    uint32_t at, len;
+} pm_span;
+
 typedef struct pm_word_table {
     /* settings */
     pm_store *store;        /* where words go that are evicted, and all of them at the end */
@@ -49,13 +53,18 @@ typedef struct pm_word_table {
     size_t n_queue;
     uint32_t weight;        /* of the document at hand */
     uint64_t words, document, evicted; /* met; the number of the document at hand; records that were evicted */
+    bool doubles;           /* some word stands in two records, though none were evicted: its weight is above 32 bits */
     char apart[64];         /* keeps the counters of two threads out of one cache line */
 } pm_word_table;
 
-/* Makes index and scratch memory; the settings are there. */
+/* Makes index and scratch memory; the settings are there. splitter NULL: only pm_word_table_add_spans will be called. */
 pm_status pm_word_table_init(pm_word_table *t, const pm_splitter *splitter, pm_error *err);
 /* Counts the words of a block of documents. */
 pm_status pm_word_table_add(pm_word_table *t, const pm_block *block, pm_error *err);
+/* Counts words that were cut elsewhere, none of them empty. `end`: so far the memory can be read that the text is in. Where documents matter, all words are of
+ * one, which goes on in the next call unless that says that one begins. */
+pm_status pm_word_table_add_spans(pm_word_table *t, const uint8_t *text, const uint8_t *end, const pm_span *spans, size_t n, uint32_t weight, bool begins,
+                                  pm_error *err);
 /* Puts all that is left into the store. */
 pm_status pm_word_table_finish(pm_word_table *t, pm_error *err);
 void pm_word_table_release(pm_word_table *t);

@@ -1,24 +1,18 @@
 /* words.c - counting the pre-tokens of a corpus.
  *
- * The calling thread reads blocks of documents, every thread cuts blocks into pre-tokens and counts them in a table of its own (word_table.c), so
- * that nothing is shared while it matters. A word that several threads met then stands in several tables; a last parallel pass over
- * ranges of the hash looks each word up in the tables before its own, adds it to the first that has it, and kills the double: a range of hashes is
- * a range of every index, so both are read from front to back. Then all records go to the store. */
+ * The calling thread reads blocks of documents, every thread cuts blocks into pre-tokens and counts them in a table of its own (word_tables.c), so
+ * that nothing is shared while it matters. */
 #include "count/words.h"
 
-#include "count/word_table.h"
+#include "count/word_tables.h"
 
-enum {
-    BLOCK_BYTES = 1 << 17,
-    POLL_SLOTS = 1 << 16,
-    SHARD_BITS = 6 /* ranges of the last pass: 64 */
-};
+enum { BLOCK_BYTES = 1 << 17 };
 
 typedef struct counting {
     pm_corpus *corpus;
     const pm_count_options *o;
     pm_ticker *ticker;
-    pm_word_table *tables;
+    pm_word_tables tables;
     unsigned threads;
     pm_word_counts *out; /* the calling thread's */
     struct special_count {
@@ -94,7 +88,7 @@ static pm_status produce(void *ctx, void *item, bool *filled, bool *more, pm_err
 
 static pm_status consume(void *ctx, unsigned thread, void *item, pm_error *err) {
     counting *c = ctx;
-    pm_word_table *t = &c->tables[thread];
+    pm_word_table *t = &c->tables.list[thread];
     const pm_block *block = item;
     PM_TRY(pm_word_table_add(t, block, err));
     return c->o->n_specials ? count_with_special(block, c->o->specials, c->o->n_specials, &c->with_special[thread].documents, err) : PM_OK;
@@ -120,123 +114,27 @@ static pm_status read_all(counting *c, pm_error *err) {
     return status;
 }
 
-/* ---------------------------------------------------------------- adding up what several threads counted ---- */
-
-typedef struct adding {
-    pm_word_table *tables;
-    unsigned threads;
-    uint64_t *distinct; /* of each shard */
-} adding;
-
-static void move_counts(const pm_word_table *t, pm_record *to, pm_record *from) {
-    if (to->weight <= UINT32_MAX - from->weight) {
-        to->weight += from->weight;
-        from->weight = 0;
-        if (t->per_document) {
-            pm_word_documents_of(to)->documents += pm_word_documents_of(from)->documents;
-        }
-    }
-}
-
-/* Adds a word of table `own` to the first table before it that has it. False: none has. */
-static bool give_away(const adding *a, unsigned own, pm_word_slot s) {
-    pm_record *record = pm_word_record(&a->tables[own], s.ref);
-    for (unsigned i = 0; i < own; i++) {
-        pm_record *other = pm_word_table_find(&a->tables[i], s.tag, record);
-        if (other) {
-            move_counts(&a->tables[own], other, record);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The words of a shard stand in the index from its place on, and some are pushed behind its end. */
-static pm_status add_shard(void *ctx, unsigned thread, size_t shard, pm_error *err) {
-    const adding *a = ctx;
-    for (unsigned own = 0; own < a->threads; own++) {
-        const pm_word_table *t = &a->tables[own];
-        size_t mask = ((size_t)1 << t->bits) - 1, n = (size_t)1 << (t->bits - SHARD_BITS), start = shard * n;
-        for (size_t i = 0; i <= mask; i++) {
-            pm_word_slot s = t->slots[(start + i) & mask];
-            if (i >= n && !s.ref) {
-                break;
-            }
-            if (s.ref && s.tag >> (32 - SHARD_BITS) == shard && !give_away(a, own, s)) {
-                a->distinct[shard]++;
-            }
-            if (i % POLL_SLOTS == POLL_SLOTS - 1) {
-                PM_TRY(pm_ticker_poll(a->tables->ticker, thread, err));
-            }
-        }
-    }
-    return PM_OK;
-}
-
-/* Leaves each word in one table; the number of words in *total. */
-static pm_status add_up(counting *c, uint64_t *total, pm_error *err) {
-    uint64_t distinct[1 << SHARD_BITS] = {0};
-    adding a = {c->tables, c->threads, distinct};
-    if (c->threads == 1) {
-        *total = c->tables[0].n;
-        return PM_OK;
-    }
-    PM_TRY(pm_ticker_phase(c->ticker, "add up", "shards", 1 << SHARD_BITS, err));
-    PM_TRY(pm_parallel(c->threads, 1 << SHARD_BITS, add_shard, &a, c->ticker, err));
-    *total = 0;
-    for (size_t i = 0; i < 1 << SHARD_BITS; i++) {
-        *total += distinct[i];
-    }
-    return PM_OK;
-}
-
 /* ---------------------------------------------------------------- the call ---- */
 
-static pm_status init_table(counting *c, unsigned thread, pm_store *store, pm_error *err) {
-    const pm_count_options *o = c->o;
-    uint64_t most = o->memory / c->threads, least = PM_COUNT_LEAST_MEMORY;
-    pm_word_table *t = &c->tables[thread];
-    t->store = store;
-    t->memory = !o->memory ? UINT64_MAX : most < least ? least : most;
-    t->documents = o->documents;
-    t->per_document = o->documents || o->max_count_per_document;
-    t->max_in_document = o->max_count_per_document ? o->max_count_per_document : UINT64_MAX;
-    t->ticker = c->ticker;
-    t->thread = thread;
-    return pm_word_table_init(t, o->splitter, err);
-}
-
 static pm_status count_all(counting *c, pm_store *store, pm_error *err) {
-    for (unsigned i = 0; i < c->threads; i++) {
-        PM_TRY(init_table(c, i, store, err));
-    }
+    PM_TRY(pm_word_tables_init(&c->tables, store, c->o, c->ticker, err));
     uint64_t done, total;
     pm_corpus_position(c->corpus, &done, &total);
     PM_TRY(pm_ticker_phase_from(c->ticker, "count words", "bytes", done, total, err));
     PM_TRY(read_all(c, err));
-    PM_TRY(add_up(c, &c->out->distinct, err));
     for (unsigned i = 0; i < c->threads; i++) {
-        pm_word_table *t = &c->tables[i];
-        c->out->words += t->words;
-        c->out->evicted += t->evicted;
         c->out->documents_with_special += c->with_special[i].documents;
-        PM_TRY(pm_word_table_finish(t, err));
     }
-    c->out->distinct += c->out->evicted;
-    return PM_OK;
+    return pm_word_tables_finish(&c->tables, c->out, err);
 }
 
 pm_status pm_count_words(pm_word_counts *out, pm_store *store, pm_corpus *corpus, const pm_count_options *options, pm_ticker *ticker, pm_error *err) {
     unsigned threads = options->threads ? options->threads : 1;
     counting c = {.corpus = corpus, .o = options, .ticker = ticker, .threads = threads, .out = out};
     *out = (pm_word_counts){0};
-    c.tables = pm_calloc(threads, sizeof *c.tables);
     c.with_special = pm_calloc(threads, sizeof *c.with_special);
-    pm_status status = c.tables && c.with_special ? count_all(&c, store, err) : pm_fail_memory(err);
-    for (unsigned i = 0; c.tables && i < threads; i++) {
-        pm_word_table_release(&c.tables[i]);
-    }
-    pm_free(c.tables);
+    pm_status status = c.with_special ? count_all(&c, store, err) : pm_fail_memory(err);
+    pm_word_tables_release(&c.tables);
     pm_free(c.with_special);
     return status;
 }

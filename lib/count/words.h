@@ -29,6 +29,7 @@ typedef struct pm_word_counts {
     uint64_t documents, bytes;       /* read */
     uint64_t documents_with_special; /* that held one of the texts in `specials` */
     uint64_t evicted;                /* records that went to the store before the end, because `memory` was full */
+    bool doubles;                    /* some words may stand in several records: `evicted`, or a weight above 32 bits */
     bool ended;                      /* the corpus is at its end */
 } pm_word_counts;
 

@@ -8,8 +8,7 @@
 
 enum {
     PM_CHUNK_CHARACTERS = 10000,
-    PM_CHUNK_NEWLINES = 100,
-    PM_CHUNK_BYTES = PM_CHUNK_CHARACTERS * 4 + PM_CHUNK_NEWLINES /* no chunk is longer */
+    PM_CHUNK_NEWLINES = 100 /* no chunk is longer than 4 * 10000 + 100 bytes */
 };
 
 /* The length in bytes of the chunk that begins at text; len > 0, the result is at least 1. It is what Python's re finds

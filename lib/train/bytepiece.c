@@ -6,7 +6,7 @@
  *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c).
  *   2. All n-grams of 0 .. order bytes are counted, and become conditional log-probabilities (count/ngrams.c).
  *   3. Each chunk is cut where, by those probabilities, beginning anew is likelier than going on (segment.c). The parts
- *     are counted: they are the pieces (count/pieces.c).
+ *     are counted: they are the pieces (count/word_tables.c).
  *   4. Rare and superfluous pieces are split into others until a vocabulary of the wanted size is left (prune.c).
  *
  * What equality with bytepiece depends on, beside what segment.c, prune.c and encode/lattice.c list:
@@ -36,8 +36,8 @@
  * take blocks of documents, and later runs of chunks, in any order; all that comes of it are sums of integers and sets,
  * so the model does not depend on it. */
 #include "count/ngrams.h"
-#include "count/pieces.h"
 #include "count/spool.h"
+#include "count/word_tables.h"
 #include "encode/engine.h"
 #include "text/unicode.h"
 #include "train/chunks.h"
@@ -50,7 +50,6 @@ static const uint64_t spool_memory = UINT64_C(1) << 30; /* without a limit */
 typedef struct crafter { /* one thread's */
     pm_chunks run;
     pm_segmenter segmenter;
-    pm_piece_feeder feeder;
 } crafter;
 
 typedef struct trainer {
@@ -59,7 +58,9 @@ typedef struct trainer {
     pm_ngram_counter *counter;
     pm_ngram_model *model;
     pm_spool *spool;
-    pm_piece_table *pieces;
+    pm_word_tables tables; /* of pieces */
+    pm_store *pieces;
+    bool doubles; /* a piece may stand there more than once */
     crafter *crafters;
 } trainer;
 
@@ -98,20 +99,26 @@ static pm_status task_segment(void *ctx, unsigned thread, size_t i, pm_error *er
     crafter *c = &t->crafters[thread];
     PM_TRY(pm_spool_take(t->spool, i, &c->run, err));
     PM_TRY(pm_segment(&c->segmenter, t->model, t->job->o.ensure_unicode, c->run.text, c->run.ends, c->run.n, err));
-    return pm_piece_table_add(t->pieces, &c->feeder, c->run.text, c->segmenter.spans, c->segmenter.n, err);
+    return pm_word_table_add_spans(&t->tables.list[thread], c->run.text, c->run.text + c->run.len + PM_CHUNKS_PAD, c->segmenter.spans, c->segmenter.n, 1,
+                                   false, err);
 }
 
 static pm_status count_pieces(trainer *t, pm_error *err) {
     const pm_train_options *o = &t->job->o;
+    pm_count_options options = {.threads = o->threads};
+    pm_word_counts counts = {0};
     size_t runs = pm_spool_size(t->spool);
 
     PM_TRY(pm_ngram_model_new(&t->model, t->counter, o->min_count, o->threads, &t->job->ticker, err));
     pm_ngram_counter_free(t->counter);
     t->counter = NULL;
-    PM_TRY(pm_piece_table_new(&t->pieces, err));
+    PM_TRY(pm_store_new(&t->pieces, UINT64_MAX, o->tmpdir, err));
+    PM_TRY(pm_word_tables_init(&t->tables, t->pieces, &options, &t->job->ticker, err));
     PM_TRY(pm_ticker_phase(&t->job->ticker, "count pieces", "runs", runs, err));
     PM_TRY(pm_parallel(o->threads, runs, task_segment, t, &t->job->ticker, err));
-    t->job->summary.distinct = pm_piece_table_size(t->pieces);
+    PM_TRY(pm_word_tables_finish(&t->tables, &counts, err));
+    t->doubles = counts.doubles;
+    t->job->summary.distinct = counts.distinct;
     return PM_OK;
 }
 
@@ -120,7 +127,6 @@ static void release_crafters(trainer *t) {
         crafter *c = &t->crafters[i];
         pm_chunks_release(&c->run);
         pm_segmenter_release(&c->segmenter);
-        pm_piece_feeder_release(&c->feeder);
     }
     pm_free(t->crafters);
     t->crafters = NULL;
@@ -129,6 +135,7 @@ static void release_crafters(trainer *t) {
 /* All that is not needed for pruning. */
 static void release_text(trainer *t) {
     release_crafters(t);
+    pm_word_tables_release(&t->tables);
     pm_ngram_counter_free(t->counter);
     pm_ngram_model_free(t->model);
     pm_spool_free(t->spool);
@@ -234,16 +241,54 @@ static void sort_sizes(const pm_train_job *job, size_t *sizes, size_t *which) {
     }
 }
 
-static pm_status make_all(pm_tokenizer **out, trainer *t, size_t *sizes, size_t *which, pm_error *err) {
+static pm_status feed_words(pm_pruner *pruner, pm_count_stream *words, pm_error *err) {
+    pm_counted_word word;
+    for (bool more = true; more;) {
+        PM_TRY(pm_count_stream_next(words, &word, &more, err));
+        if (more) {
+            PM_TRY(pm_pruner_add(pruner, word.text, word.count, err));
+        }
+    }
+    return PM_OK;
+}
+
+/* All pieces to the pruner, each once. */
+static pm_status feed_pruner(pm_pruner *pruner, trainer *t, pm_error *err) {
+    pm_count_work work = {t->job->o.threads, UINT64_MAX, t->job->o.tmpdir, &t->job->ticker};
+    pm_count_stream *words;
+    if (!t->doubles) {
+        return pm_pruner_add_store(pruner, t->pieces, err);
+    }
+    PM_TRY(pm_count_stream_store(&words, t->pieces, false, &work, err));
+    pm_status status = feed_words(pruner, words, err);
+    pm_count_stream_free(words);
+    return status;
+}
+
+static pm_status prune(pm_pruned *out, trainer *t, const size_t *sizes, pm_error *err) {
     const pm_train_options *o = &t->job->o;
+    pm_prune_options options = {
+        .max_length = o->max_piece_length, .min_count = o->min_count, .threads = o->threads, .memory = UINT64_MAX, .tmpdir = o->tmpdir};
+    pm_pruner *pruner;
+    PM_TRY(pm_pruner_new(&pruner, &options, &t->job->ticker, err));
+    pm_status status = feed_pruner(pruner, t, err);
+    if (status == PM_OK) {
+        status = pm_ticker_phase(&t->job->ticker, "prune pieces", "tasks", 0, err);
+    }
+    if (status == PM_OK) {
+        status = pm_pruner_run(pruner, out, sizes, o->n_vocab_sizes, err);
+    }
+    pm_pruner_free(pruner);
+    return status;
+}
+
+static pm_status make_all(pm_tokenizer **out, trainer *t, size_t *sizes, size_t *which, pm_error *err) {
     pm_pruned pruned;
     pm_status status = PM_OK;
 
     sort_sizes(t->job, sizes, which);
-    PM_TRY(pm_ticker_phase(&t->job->ticker, "prune pieces", "tasks", 0, err));
-    PM_TRY(pm_prune(&pruned, t->pieces, sizes, o->n_vocab_sizes, o->max_piece_length, o->min_count, o->threads,
-                    &t->job->ticker, err));
-    for (size_t i = 0; status == PM_OK && i < o->n_vocab_sizes; i++) {
+    PM_TRY(prune(&pruned, t, sizes, err));
+    for (size_t i = 0; status == PM_OK && i < t->job->o.n_vocab_sizes; i++) {
         status = make_tokenizer(&out[which[i]], t, &pruned, pruned.counts[i], sizes[i], err);
     }
     pm_pruned_release(&pruned);
@@ -271,7 +316,7 @@ pm_status pm_train_bytepiece(pm_tokenizer **out, pm_corpus *corpus, pm_train_job
     if (status == PM_OK) {
         status = make_tokenizers(out, &t, err);
     }
-    pm_piece_table_free(t.pieces);
+    pm_store_free(t.pieces);
     for (size_t i = 0; status != PM_OK && i < n; i++) {
         pm_tokenizer_free(out[i]);
         out[i] = NULL;

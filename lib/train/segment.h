@@ -3,7 +3,7 @@
 #define PM_TRAIN_SEGMENT_H
 
 #include "count/ngrams.h"
-#include "count/pieces.h"
+#include "count/word_table.h"
 
 typedef struct pm_segmenter { /* one thread's; {0} is an empty one */
     uint8_t *routes;
