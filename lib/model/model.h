@@ -28,7 +28,7 @@ typedef struct pm_model {
     pm_merge *merges;
     size_t n_merges, cap_merges;
     bool whole_first; /* a pre-token that is a piece is that piece whatever the merges say (tiktoken; HF's ignore_merges) */
-    bool derived;     /* the merges are derive.c's: those of their results and of the bytes encode to themselves, no other piece does */
+    bool derived;     /* the results of merges and the bytes encode to themselves, no other piece does: the merges are derive.c's, or were trained */
 
     pm_splitter *splitter; /* BPE: the pattern */
     bool normalize;        /* BytePiece: NFC before anything else */

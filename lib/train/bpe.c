@@ -254,8 +254,10 @@ static pm_status set_settings(pm_model *model, const pm_train_job *job, pm_error
     return pm_model_setting_number(model, "bytes", job->summary.bytes, err);
 }
 
+/* What was learned encodes to itself: no merge crossed the ends of such a piece before it was made, so what stands in it was merged as if it stood alone,
+ * runs too. Of a tokenizer that is extended nobody knows. */
 static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, pm_train_job *job, pm_error *err) {
-    pm_model model = {.algorithm = PM_ALGORITHM_BPE};
+    pm_model model = {.algorithm = PM_ALGORITHM_BPE, .derived = !job->o.extend};
     pm_status status = set_ids(&model, vocab, job, err);
     if (status == PM_OK) {
         status = set_settings(&model, job, err);

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "../oracle/bpe_encode.h"
 #include "../oracle/bpe_train.h"
 #include "base/file.h"
 #include "count/words.h"
+#include "encode/inside.h"
 #include "model/model.h"
 #include "support.h"
 #include "train/bpe.h"
@@ -360,6 +362,19 @@ static pm_train_options options_for(const uint32_t *size) {
     return o;
 }
 
+/* The trainer says so without looking (pm_model.derived). */
+static void assert_pieces_encode_to_themselves(const pm_tokenizer *tok) {
+    const pm_engine *engine = tok->engine;
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        static pm_id ids[6000];
+        pm_bytes piece = pm_tokenizer_piece(tok, id);
+        ck_assert_uint_le(piece.len, sizeof ids / sizeof *ids);
+        ck_assert_uint_eq(oracle_bpe_encode(&tok->model, false, piece.data, piece.len, ids), 1);
+        ck_assert_uint_eq(ids[0], id);
+        ck_assert(pm_bpe_reachable(engine->bpe, id));
+    }
+}
+
 /* Every merge joins what the twin joins: words found by the splitter itself. */
 START_TEST(training_from_documents_equals_the_twin) {
     static const char *const patterns[] = {"", "gpt2", "o200k_base", "[ab]+|\\s"};
@@ -415,6 +430,7 @@ START_TEST(training_from_documents_equals_the_twin) {
             ck_assert(left == slow[i].left && right == slow[i].right && result == 256 + i);
             ck_assert_uint_eq(pm_tokenizer_count(tok, result), slow[i].count);
         }
+        assert_pieces_encode_to_themselves(tok);
         pm_tokenizer_free(tok);
         pm_corpus_free(corpus);
     }
