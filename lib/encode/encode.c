@@ -2,7 +2,8 @@
  *
  * A document is cut at the special tokens that are allowed; what lies between is encoded stretch by stretch, each as if it were a
  * document of its own (a lookahead does not see past a special token, as in tiktoken). A stretch goes through the splitter and BPE in
- * blocks of pre-tokens, or for BytePiece in chunks `[^\n]*\n+|[^\n]+` through NFC and the lattice.
+ * blocks of pre-tokens, or for BytePiece in chunks `[^\n]*\n+|[^\n]+` through NFC and the lattice; where a BytePiece tokenizer has a pattern, the
+ * stretch is brought to NFC, as a document is in training, and the chunks are its pre-tokens.
  *
  * Ids are written where the caller wants them as long as they surely fit (a block gives at most as many as it has bytes), and
  * through a buffer of the encoder's where they might not: so a caller may have room for exactly the ids there are, or for none. */
@@ -138,10 +139,45 @@ static pm_status draw_ids(pm_encoder *enc, const pm_plan *plan, const uint8_t *t
     return PM_OK;
 }
 
+/* Chunks whose first begins at `place` of the document, in NFC. */
+static pm_status draw_chunks(pm_encoder *enc, const pm_plan *plan, const pm_bytes *chunks, size_t n, size_t place, uint64_t number,
+                             pm_out *out, pm_error *err) {
+    for (size_t i = 0; i < n; place += chunks[i++].len) {
+        uint64_t key = chunk_key(plan->seed, number, place);
+        PM_TRY(pm_lattice_sample(enc->engine->lattice, enc->lattice, chunks[i], plan->alpha, key, take_ids, out, err));
+    }
+    return PM_OK;
+}
+
+/* Pre-tokens of a pattern. */
+static pm_status encode_split(pm_encoder *enc, const pm_plan *plan, pm_bytes text, size_t place, uint64_t number, pm_out *out,
+                              pm_error *err) {
+    size_t ends[CHUNKS], start = 0, n;
+    pm_bytes chunks[CHUNKS];
+
+    PM_TRY(normalize_chunk(enc, plan, &text, err));
+    pm_split_begin(enc->split, text.data, text.len);
+    for (;;) {
+        PM_TRY(pm_split_next(enc->split, ends, CHUNKS, &n, err));
+        if (n == 0) {
+            return PM_OK;
+        }
+        size_t first = start;
+        for (size_t i = 0; i < n; start = ends[i++]) {
+            chunks[i] = (pm_bytes){text.data + start, ends[i] - start};
+        }
+        PM_TRY(plan->sample ? draw_chunks(enc, plan, chunks, n, place + first, number, out, err)
+                            : pm_lattice_best(enc->engine->lattice, enc->lattice, chunks, n, take_ids, out, err));
+    }
+}
+
 static pm_status encode_bytepiece(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, size_t place,
                                   uint64_t number, pm_out *out, pm_error *err) {
     pm_bytes chunks[CHUNKS];
 
+    if (enc->split) {
+        return encode_split(enc, plan, (pm_bytes){text, len}, place, number, out, err);
+    }
     if (plan->sample) {
         return draw_ids(enc, plan, text, len, place, number, out, err);
     }

@@ -64,10 +64,10 @@ static void destroy(pm_encoder *enc) {
 /* Makes the parts that the encoder lacks. */
 static pm_status complete(pm_encoder *enc, pm_error *err) {
     const pm_splitter *splitter = enc->tok->model.splitter;
-    if (enc->engine->lattice) {
-        return enc->lattice ? PM_OK : pm_lattice_scratch_new(&enc->lattice, err);
+    if (enc->engine->lattice && !enc->lattice) {
+        PM_TRY(pm_lattice_scratch_new(&enc->lattice, err));
     }
-    if (!enc->bpe) {
+    if (enc->engine->bpe && !enc->bpe) {
         PM_TRY(pm_bpe_scratch_new(&enc->bpe, err));
     }
     return enc->split || !splitter ? PM_OK : pm_split_scratch_new(&enc->split, splitter, err);

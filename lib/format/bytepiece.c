@@ -172,6 +172,9 @@ static pm_status check_writable(const pm_tokenizer *tok, pm_error *err) {
     if (!tok->model.normalize) {
         return pm_fail(err, PM_UNSUPPORTED, "bytepiece always normalizes text; this model does not");
     }
+    if (pm_tokenizer_n_patterns(tok)) {
+        return pm_fail(err, PM_UNSUPPORTED, "bytepiece files have no room for a pattern; this model has one");
+    }
     for (pm_id id = 0; id < tok->vocab_size; id++) {
         PM_TRY(check_id(&tok->model, id, err));
     }

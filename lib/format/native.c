@@ -183,8 +183,8 @@ static pm_status read_model(reader *r, pm_error *err) {
         return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 4, "flags 0x%X are not all known for this algorithm",
                           flags);
     }
-    if (algorithm == PM_ALGORITHM_BYTEPIECE && (r->n_merges || r->s[PATTERN].len)) {
-        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 12, "BytePiece has no merges and no pattern");
+    if (algorithm == PM_ALGORITHM_BYTEPIECE && r->n_merges) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 12, "BytePiece has no merges");
     }
     r->model->algorithm = (pm_algorithm)algorithm;
     r->model->whole_first = flags & WHOLE_FIRST;

@@ -270,8 +270,8 @@ typedef struct pm_train_options {
     pm_algorithm algorithm;
     const uint32_t *vocab_sizes;    /* total sizes asked for, special tokens and reserved slots included; BPE takes one, of 2,097,152 at most */
     size_t n_vocab_sizes;
-    const char *const *patterns;    /* BPE: one name ("gpt2", "cl100k_base", ...) or one or more regexes applied in turn; */
-    size_t n_patterns;              /*      0: "o200k_base"; one empty string: no splitting */
+    const char *const *patterns;    /* one name ("gpt2", "cl100k_base", ...) or one or more regexes applied in turn; 0: "o200k_base" for BPE, none for */
+    size_t n_patterns;              /*      BytePiece; one empty string: no splitting. With one, BytePiece cuts inside pre-tokens, in training and encoding */
     const pm_special_token *special_tokens;
     size_t n_special_tokens;
     uint32_t reserve;               /* further slots without text, for special tokens to come */
@@ -441,7 +441,7 @@ PM_API size_t pm_tokenizer_n_special_tokens(const pm_tokenizer *tok);
 PM_API pm_special_token pm_tokenizer_special_token(const pm_tokenizer *tok, size_t i);
 
 /* The splitting pattern: its name ("o200k_base"; "" when it has none), and its regexes in turn, NUL-terminated UTF-8; n is 0 without splitting.
- * BytePiece has none. */
+ * BytePiece mostly has none. */
 PM_API const char *pm_tokenizer_pattern_name(const pm_tokenizer *tok);
 PM_API size_t pm_tokenizer_n_patterns(const pm_tokenizer *tok);
 PM_API const char *pm_tokenizer_pattern(const pm_tokenizer *tok, size_t i);

@@ -30,7 +30,7 @@ typedef struct pm_model {
     bool whole_first; /* a pre-token that is a piece is that piece whatever the merges say (tiktoken; HF's ignore_merges) */
     bool derived;     /* the results of merges and the bytes encode to themselves, no other piece does: the merges are derive.c's, or were trained */
 
-    pm_splitter *splitter; /* BPE: the pattern */
+    pm_splitter *splitter; /* the pattern; NULL for BytePiece without one */
     bool normalize;        /* BytePiece: NFC before anything else */
     bool isolate_digits;   /* recorded from training, for information: bytepiece's encoder does not isolate digits */
     pm_buf settings;       /* "key=value\n" lines, NUL-terminated when not empty */

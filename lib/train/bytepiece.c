@@ -3,7 +3,7 @@
  * The method (https://kexue.fm/archives/9752, /9768; code: github.com/bojone/bytepiece, bytepiece.py and faster.pyx of
  * 0.6.3):
  *
- *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c).
+ *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c); with a pattern, which bytepiece has not, its pre-tokens are (chunks.c).
  *   2. All n-grams of 0 .. order bytes are counted, and become conditional log-probabilities (count/ngrams.c).
  *   3. Each chunk is cut where, by those probabilities, beginning anew is likelier than going on (segment.c). The parts
  *     are counted: they are the pieces (count/word_tables.c).
@@ -198,6 +198,25 @@ static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) 
     return pm_model_setting_number(model, "bytes", t->job->summary.bytes, err);
 }
 
+/* Each tokenizer has a pattern of its own. */
+static pm_status copy_splitter(pm_model *model, const pm_splitter *splitter, pm_error *err) {
+    const char *name = splitter ? pm_splitter_name(splitter) : "";
+    size_t n = splitter ? pm_splitter_n_regexes(splitter) : 0;
+    if (!n || name[0]) {
+        return n ? pm_splitter_new(&model->splitter, &name, 1, err) : PM_OK;
+    }
+    const char **regexes = pm_alloc(n, sizeof *regexes);
+    if (!regexes) {
+        return pm_fail_memory(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        regexes[i] = pm_splitter_regex(splitter, i);
+    }
+    pm_status status = pm_splitter_new(&model->splitter, regexes, n, err);
+    pm_free(regexes);
+    return status;
+}
+
 static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_pruned *pruned, const uint64_t *counts,
                                 size_t size, pm_error *err) {
     pm_model model = {
@@ -217,6 +236,9 @@ static pm_status make_tokenizer(pm_tokenizer **out, const trainer *t, const pm_p
     qsort(entries, n, sizeof *entries, by_length);
     pm_status status = set_ids(&model, &t->job->o, entries, n, err);
     pm_free(entries);
+    if (status == PM_OK) {
+        status = copy_splitter(&model, t->job->splitter, err);
+    }
     if (status == PM_OK) {
         status = set_settings(&model, t, err);
     }

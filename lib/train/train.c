@@ -79,9 +79,6 @@ static pm_status check_rest(const pm_train_options *o, pm_error *err) {
     if (o->round_to > MAX_VOCAB_SIZE) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "round_to is %u; it is at most %d", o->round_to, MAX_VOCAB_SIZE);
     }
-    if (o->algorithm == PM_ALGORITHM_BYTEPIECE && o->n_patterns) {
-        return pm_fail(err, PM_INVALID_ARGUMENT, "a pattern is given, but BytePiece has none");
-    }
     if (o->layout != PM_LAYOUT_DEFAULT && (o->layout != PM_LAYOUT_HF || o->algorithm != PM_ALGORITHM_BPE)) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "layout %d is not known for this algorithm", (int)o->layout);
     }
@@ -94,7 +91,7 @@ static pm_status check_bpe_only(const pm_train_options *o, pm_error *err) {
         bool given;
     } options[] = {{"extend", o->extend != NULL}, {"checkpoint", o->checkpoint != NULL}, {"required_pieces", o->n_required_pieces > 0},
                    {"excluded_pieces", o->n_excluded_pieces > 0},
-                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}, {"split_scripts", o->split_scripts}, {"counts", o->n_counts > 0},
+                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}, {"counts", o->n_counts > 0},
                    {"min_documents", o->min_documents > 0}, {"max_count_per_document", o->max_count_per_document > 0}};
     for (size_t i = 0; o->algorithm != PM_ALGORITHM_BPE && i < sizeof options / sizeof *options; i++) {
         if (options[i].given) {
@@ -217,10 +214,14 @@ static bool is_scripts(const char *pattern) { return strcmp(pattern, "scripts") 
 
 /* With split_scripts, the pattern `scripts` comes behind those that are given, unless it is their last. */
 static pm_status make_splitter(pm_train_job *job, pm_error *err) {
-    static const char *const usual[] = {"o200k_base"};
+    static const char *const usual[] = {"o200k_base"}, *const none[] = {""};
     const pm_train_options *o = &job->o;
-    const char *const *given = o->n_patterns ? o->patterns : usual;
+    bool bpe = o->algorithm == PM_ALGORITHM_BPE;
+    const char *const *given = o->n_patterns ? o->patterns : bpe ? usual : none;
     size_t n = o->n_patterns ? o->n_patterns : 1;
+    if (!bpe && !o->split_scripts && n == 1 && !given[0][0]) {
+        return PM_OK; /* BytePiece without a pattern has no splitter */
+    }
     if (!o->split_scripts || is_scripts(given[n - 1])) {
         return pm_splitter_new(&job->splitter, given, n, err);
     }
@@ -259,7 +260,7 @@ pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err
         job->summary.lines_split = pm_corpus_splits_lines(corpus);
     }
     if (!bpe) {
-        return PM_OK;
+        return make_splitter(job, err);
     }
     bool halved = corpus && pm_corpus_removes_duplicates(corpus);
     PM_TRY(pm_train_memory_share(&job->memory, job->o.memory_limit, halved, job->o.threads, job->o.n_vocab_sizes ? job->o.vocab_sizes[0] : 0, err));

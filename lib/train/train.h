@@ -10,7 +10,7 @@
 /* Options after checking: defaults filled in, special tokens known to be distinct and not empty, sizes known to hold them. */
 typedef struct pm_train_job {
     pm_train_options o;   /* threads, min_count, ... hold real values */
-    pm_splitter *splitter;/* BPE */
+    pm_splitter *splitter;/* NULL: BytePiece without a pattern */
     uint32_t extra;       /* ids beside pieces: special tokens + reserved slots */
     const char **patterns;/* of the tokenizer that is extended, when none are given */
     pm_special_token *specials; /* likewise */

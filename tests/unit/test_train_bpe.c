@@ -558,11 +558,12 @@ START_TEST(bad_options_are_refused_with_a_sentence) {
     refuse(&o, 1, PM_BAD_PATTERN, "");
     o = good;
     o.algorithm = PM_ALGORITHM_BYTEPIECE;
-    refuse(&o, 1, PM_INVALID_ARGUMENT, "BytePiece has none");
+    o.patterns = &bad;
+    refuse(&o, 1, PM_BAD_PATTERN, "");
     o.n_patterns = 0;
-    o.split_scripts = true;
-    refuse(&o, 1, PM_INVALID_ARGUMENT, "split_scripts");
-    o.split_scripts = false;
+    o.max_words = 1;
+    refuse(&o, 1, PM_INVALID_ARGUMENT, "max_words");
+    o.max_words = 0;
     sizes[0] = 258;
     refuse(&o, 1, PM_INVALID_ARGUMENT, "at least 259");
 }

@@ -4,6 +4,7 @@
 
 #include "../oracle/bytepiece.h"
 #include "count/spool.h"
+#include "pretok/split.h"
 #include "support.h"
 #include "text/chunk.h"
 #include "train/segment.h"
@@ -411,6 +412,118 @@ START_TEST(every_failed_allocation_is_reported) {
 }
 END_TEST
 
+static pm_tokenizer *train_documents(const pm_bytes *docs, size_t n, const char *pattern, unsigned threads) {
+    pm_error err = {0};
+    pm_corpus *corpus;
+    pm_tokenizer *tok;
+    const uint32_t size = 330;
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+    assert_ok(pm_corpus_new(&corpus, NULL, &err));
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(pm_corpus_add_document(corpus, docs[i], &err));
+    }
+    o.vocab_sizes = &size;
+    o.n_vocab_sizes = 1;
+    o.patterns = &pattern;
+    o.n_patterns = pattern != NULL;
+    o.threads = threads;
+    assert_ok(pm_train(&tok, 1, corpus, &o, &err));
+    pm_corpus_free(corpus);
+    return tok;
+}
+
+static void same_pieces(const pm_tokenizer *a, const pm_tokenizer *b) {
+    ck_assert_uint_eq(pm_tokenizer_vocab_size(a), pm_tokenizer_vocab_size(b));
+    for (pm_id id = 0; id < pm_tokenizer_vocab_size(a); id++) {
+        pm_bytes x = pm_tokenizer_piece(a, id), y = pm_tokenizer_piece(b, id);
+        ck_assert(x.len == y.len && memcmp(x.data, y.data, x.len) == 0);
+        ck_assert_uint_eq(pm_tokenizer_count(a, id), pm_tokenizer_count(b, id));
+    }
+}
+
+/* The ids of the parts of a document, each encoded alone by `apart`, are those that `tok` gives for the whole. */
+static void same_ids(const pm_tokenizer *tok, const pm_tokenizer *apart, pm_bytes doc, const pm_bytes *parts, size_t n, double alpha) {
+    static pm_id whole[MAX_BYTES], part[MAX_BYTES];
+    pm_error err = {0};
+    pm_encoder *enc, *enc_apart;
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    size_t n_whole, at = 0, n_part;
+    o.alpha = alpha;
+    o.seed = 3;
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    assert_ok(pm_encoder_new(&enc_apart, apart, &err));
+    assert_ok(pm_encode(enc, doc, &o, whole, MAX_BYTES, &n_whole, &err));
+    for (size_t i = 0; i < n; i++) {
+        assert_ok(pm_encode(enc_apart, parts[i], NULL, part, MAX_BYTES, &n_part, &err));
+        if (alpha < 0) {
+            ck_assert(at + n_part <= n_whole);
+            ck_assert_mem_eq(whole + at, part, n_part * sizeof *part);
+            at += n_part;
+        } else { /* other segmentations, but none across the end of a part */
+            size_t len = 0;
+            while (len < parts[i].len) {
+                len += pm_tokenizer_piece(tok, whole[at++]).len;
+            }
+            ck_assert_uint_eq(len, parts[i].len);
+        }
+    }
+    ck_assert_uint_eq(at, n_whole);
+    pm_encoder_free(enc);
+    pm_encoder_free(enc_apart);
+}
+
+/* Training under a pattern is training from its pre-tokens as documents, and encoding too cuts by it first. */
+START_TEST(a_pattern_cuts_before_anything_else) {
+    static const char *const patterns[] = {"gpt2", "o200k_base", "[a-c]+|\\s"};
+    static text t;
+    static pm_bytes docs[MAX_DOCS], parts[MAX_BYTES];
+    uint64_t state = 17;
+    for (unsigned i = 0; i < 9; i++) {
+        const char *pattern = patterns[i % 3];
+        pm_splitter *splitter;
+        pm_split_scratch *scratch;
+        pm_error err = {0};
+        size_t n = 0, first[MAX_DOCS + 1] = {0};
+        do {
+            random_documents(&t, &state, i % 3);
+        } while (t.n < 3 || t.ends[t.n - 1] == 0);
+        assert_ok(pm_splitter_new(&splitter, &pattern, 1, &err));
+        assert_ok(pm_split_scratch_new(&scratch, splitter, &err));
+        for (size_t d = 0; d < t.n; d++) {
+            docs[d] = document(&t, d);
+            pm_split_begin(scratch, docs[d].data, docs[d].len);
+            for (size_t end = 0, begin = 0, got = 1; got; begin = end) {
+                assert_ok(pm_split_next(scratch, &end, 1, &got, &err));
+                parts[n] = (pm_bytes){docs[d].data + begin, end - begin};
+                n += got;
+            }
+            first[d + 1] = n;
+        }
+        pm_tokenizer *tok = train_documents(docs, t.n, pattern, 1 + i % 2), *apart = train_documents(parts, n, NULL, 1);
+        same_pieces(tok, apart);
+        for (size_t d = 0; d < t.n; d++) {
+            same_ids(tok, apart, docs[d], parts + first[d], first[d + 1] - first[d], -1);
+            same_ids(tok, apart, docs[d], parts + first[d], first[d + 1] - first[d], 0.1);
+        }
+        const char *path = temporary_path("pattern.piecemill");
+        char saved[33], loaded[33];
+        pm_tokenizer_hash(tok, saved);
+        assert_ok(pm_tokenizer_save(tok, path, PM_FORMAT_NATIVE, &err));
+        assert_fails(pm_tokenizer_save(tok, path, PM_FORMAT_BYTEPIECE, &err), PM_UNSUPPORTED, "no room for a pattern");
+        pm_tokenizer_free(tok);
+        assert_ok(pm_tokenizer_load(&tok, path, NULL, &err));
+        pm_tokenizer_hash(tok, loaded);
+        ck_assert_str_eq(saved, loaded);
+        ck_assert_str_eq(pm_tokenizer_pattern_name(tok), i % 3 == 2 ? "" : pattern);
+        same_ids(tok, apart, docs[0], parts, first[1], -1);
+        pm_tokenizer_free(tok);
+        pm_tokenizer_free(apart);
+        pm_split_scratch_free(scratch);
+        pm_splitter_free(splitter);
+    }
+}
+END_TEST
+
 START_TEST(weights_are_refused) {
     pm_error err = {0};
     pm_corpus *corpus;
@@ -438,6 +551,7 @@ Suite *suite_train_bytepiece(void) {
     tcase_add_test(tc, wide_slots_give_what_narrow_ones_give);
     tcase_add_test(tc, spool_keeps_runs_in_memory_and_file);
     tcase_add_test(tc, special_tokens_and_reserved_slots_come_behind_the_pieces);
+    tcase_add_test(tc, a_pattern_cuts_before_anything_else);
     tcase_add_test(tc, weights_are_refused);
     tcase_add_test(tc, every_failed_allocation_is_reported);
     suite_add_tcase(suite, tc);

@@ -137,8 +137,6 @@ def _train(source: Mapping[str, Any], algorithm: str, vocab_size: Union[int, Ite
     source, options = _source(source, options)
     if isinstance(options.get("extend"), (str, bytes, os.PathLike)):
         options["extend"] = _load_extended(options["extend"], pattern)
-    if algorithm == "bytepiece" and pattern is not None:
-        raise InvalidArgumentError("bytepiece takes no pattern", 1)
     single = hasattr(vocab_size, "__index__")
     sizes = [vocab_size] if single else list(vocab_size)  # type: ignore[arg-type]
     if not sizes:
