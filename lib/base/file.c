@@ -266,3 +266,25 @@ pm_status pm_temporary_file(int *fd, const char *dir, pm_error *err) {
     pm_free(path);
     return status;
 }
+
+void pm_scratch_file_init(pm_scratch_file *f, const char *dir) {
+    *f = (pm_scratch_file){.fd = -1, .dir = dir, .name = pm_temporary_folder(dir)};
+    pthread_mutex_init(&f->lock, NULL);
+}
+
+void pm_scratch_file_release(pm_scratch_file *f) {
+    if (f->fd >= 0) {
+        close(f->fd);
+    }
+    f->fd = -1;
+    pthread_mutex_destroy(&f->lock);
+}
+
+pm_status pm_scratch_file_reserve(pm_scratch_file *f, uint64_t bytes, uint64_t *offset, pm_error *err) {
+    pthread_mutex_lock(&f->lock);
+    pm_status status = f->fd < 0 ? pm_temporary_file(&f->fd, f->dir, err) : PM_OK;
+    *offset = f->len;
+    f->len += status == PM_OK ? bytes : 0;
+    pthread_mutex_unlock(&f->lock);
+    return status;
+}

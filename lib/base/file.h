@@ -2,6 +2,8 @@
 #ifndef PM_BASE_FILE_H
 #define PM_BASE_FILE_H
 
+#include <pthread.h>
+
 #include "base/alloc.h"
 
 /* For tests only: when set, asked before each read and write; an errno value other than 0 makes it fail so. */
@@ -44,5 +46,19 @@ pm_status pm_writer_close(pm_writer *w, pm_status status, pm_error *err);
 /* An open, unnamed temporary file in `dir` (NULL: $TMPDIR, else /tmp); gone when closed. And the name of that folder. */
 const char *pm_temporary_folder(const char *dir);
 pm_status pm_temporary_file(int *fd, const char *dir, pm_error *err);
+
+/* A temporary file that any thread writes new parts of (pm_write_at, pm_read_at). It is made when it is needed first. */
+typedef struct pm_scratch_file {
+    pthread_mutex_t lock;
+    int fd; /* -1: none yet */
+    uint64_t len;
+    const char *dir;  /* borrowed */
+    const char *name; /* of the folder, for errors */
+} pm_scratch_file;
+
+void pm_scratch_file_init(pm_scratch_file *file, const char *dir);
+void pm_scratch_file_release(pm_scratch_file *file);
+/* The offset of a new part of this many bytes, of which fewer may be written. */
+pm_status pm_scratch_file_reserve(pm_scratch_file *file, uint64_t bytes, uint64_t *offset, pm_error *err);
 
 #endif

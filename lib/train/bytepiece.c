@@ -35,7 +35,7 @@
  * One pass over the corpus: an iterator cannot be rewound, so chunks are spooled (count/spool.c) for step 3. Threads
  * take blocks of documents, and later runs of chunks, in any order; all that comes of it are sums of integers and sets,
  * so the model does not depend on it. */
-#include "count/ngrams.h"
+#include "count/ngram_model.h"
 #include "count/spool.h"
 #include "count/word_tables.h"
 #include "encode/engine.h"
@@ -64,11 +64,17 @@ typedef struct trainer {
     crafter *crafters;
 } trainer;
 
+/* What n-grams may use. */
+static pm_count_work work_of(trainer *t) {
+    const pm_train_options *o = &t->job->o;
+    return (pm_count_work){o->threads, o->memory_limit ? o->memory_limit / 4 : UINT64_MAX, o->tmpdir, &t->job->ticker};
+}
+
 /* ---------------------------------------------------------------- reading and counting n-grams ---- */
 
 static pm_status take_run(void *ctx, unsigned thread, pm_chunks *run, pm_error *err) {
     trainer *t = ctx;
-    PM_TRY(pm_ngram_count(t->counter, thread, run->text, run->ends, run->n, err));
+    PM_TRY(pm_ngram_count(t->counter, thread, run, err));
     return pm_spool_put(t->spool, run, err);
 }
 
@@ -105,11 +111,12 @@ static pm_status task_segment(void *ctx, unsigned thread, size_t i, pm_error *er
 
 static pm_status count_pieces(trainer *t, pm_error *err) {
     const pm_train_options *o = &t->job->o;
+    const pm_count_work work = work_of(t);
     pm_count_options options = {.threads = o->threads};
     pm_word_counts counts = {0};
     size_t runs = pm_spool_size(t->spool);
 
-    PM_TRY(pm_ngram_model_new(&t->model, t->counter, o->min_count, o->threads, &t->job->ticker, err));
+    PM_TRY(pm_ngram_model_new(&t->model, t->counter, o->min_count, &work, err));
     pm_ngram_counter_free(t->counter);
     t->counter = NULL;
     PM_TRY(pm_store_new(&t->pieces, UINT64_MAX, o->tmpdir, err));
@@ -146,13 +153,14 @@ static void release_text(trainer *t) {
 
 static pm_status find_pieces(trainer *t, pm_error *err) {
     const pm_train_options *o = &t->job->o;
+    const pm_count_work work = work_of(t);
 
     t->crafters = pm_calloc(o->threads, sizeof *t->crafters);
     if (!t->crafters) {
         return pm_fail_memory(err);
     }
     PM_TRY(pm_spool_new(&t->spool, o->memory_limit ? o->memory_limit / 4 : spool_memory, o->tmpdir, err));
-    PM_TRY(pm_ngram_counter_new(&t->counter, o->ngram_order, o->threads, err));
+    PM_TRY(pm_ngram_counter_new(&t->counter, o->ngram_order, &work, err));
     PM_TRY(count_ngrams(t, err));
     return count_pieces(t, err);
 }

@@ -2,7 +2,7 @@
 #ifndef PM_TRAIN_SEGMENT_H
 #define PM_TRAIN_SEGMENT_H
 
-#include "count/ngrams.h"
+#include "count/ngram_model.h"
 #include "count/word_table.h"
 
 typedef struct pm_segmenter { /* one thread's; {0} is an empty one */

@@ -238,12 +238,14 @@ static pm_ngram_model *model_of(const uint8_t *data, const uint32_t *ends, size_
     pm_error err = {0};
     pm_ngram_counter *counter;
     pm_ngram_model *model;
-    assert_ok(pm_ngram_counter_new(&counter, order, 1, &err));
+    const pm_count_work work = {.threads = 1, .memory = UINT64_MAX};
+    const pm_chunks run = {.text = (uint8_t *)data, .ends = (uint32_t *)ends, .len = ends[n - 1], .n = n, .weight = 1};
+    assert_ok(pm_ngram_counter_new(&counter, order, &work, &err));
     if (wide) {
         pm_ngram_counter_widen(counter);
     }
-    assert_ok(pm_ngram_count(counter, 0, data, ends, n, &err));
-    assert_ok(pm_ngram_model_new(&model, counter, 2, 1, NULL, &err));
+    assert_ok(pm_ngram_count(counter, 0, &run, &err));
+    assert_ok(pm_ngram_model_new(&model, counter, 2, &work, &err));
     ck_assert_int_eq(model->wide, wide);
     pm_ngram_counter_free(counter);
     return model;
