@@ -18,11 +18,12 @@ typedef struct pm_fragment {
     uint32_t n, n_after;
 } pm_fragment;
 
-/* A symbol where it is merged. */
+/* A symbol where it is merged; its fragment's weight is in each cell, or, from PM_BPE_HEAVY on, where in `heavy` that is. */
 typedef struct pm_bpe_cell {
-    uint32_t symbol, span; /* span: 1 */
-    uint64_t weight;       /* of its fragment */
+    uint32_t symbol, weight;
 } pm_bpe_cell;
+enum { PM_BPE_BORDER = INT32_MAX }; /* where a fragment begins and ends: above all symbols */
+#define PM_BPE_HEAVY (UINT32_C(1) << 31)
 
 typedef struct pm_fragment_slot {
     uint32_t tag, index; /* index + 1 of the fragment; 0: empty */
@@ -37,6 +38,8 @@ typedef struct pm_fragments {
     unsigned bits;
     pm_bpe_cell *cells;
     size_t n_cells, cap_cells;
+    uint64_t *heavy; /* weights that do not fit a cell */
+    size_t n_heavy, cap_heavy;
     uint32_t *symbols; /* after merging, in the memory of the cells */
 } pm_fragments;
 
@@ -44,7 +47,6 @@ typedef struct pm_fragments {
  * pair has `threshold` (at least 1) or the vocabulary has `wanted` merges. Every fragment has a symbol PM_BPE_BORDER in front
  * and behind: cells[0], and cells[at + n] of each. The cells become the symbols that are left. Memory besides them: 8 bytes a cell at the beginning, then 4 for
  * each place of a pair when it is born with the threshold, and some 60 for each such pair. Errors: PM_CANCELLED, PM_LIMIT, PM_NO_MEMORY. */
-enum { PM_BPE_BORDER = -1 };
 pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, size_t wanted, pm_ticker *ticker,
                                  pm_error *err);
 

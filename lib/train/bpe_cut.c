@@ -67,6 +67,7 @@ enum {
     BATCH = 128,        /* words written out together, */
     BATCH_CELLS = 2048, /* or so many cells */
     GAP = 16,           /* cells copied at once */
+    EIGHT = 8,          /* bytes of counts looked at together */
     BUFFER_PAD = 64     /* cells behind the end of a buffer that may be read or written */
 };
 
@@ -418,19 +419,34 @@ static uint64_t bucket_least(unsigned bucket) {
     return bucket < 4 ? bucket : (uint64_t)(4 + (bucket & 3)) << (bucket / 4 - 1);
 }
 
+/* Most counts are 0: they are looked at eight bytes at once. */
+INLINE bool any_of_eight(const void *p) {
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    return x != 0;
+}
+
 INLINE uint32_t sum_range(pm_bpe_words *w, size_t start, size_t n, uint64_t *mass, unsigned width) {
     void *sums = w->workers[0].counts;
     uint32_t highest = 0;
     for (unsigned i = 1; i < w->threads; i++) {
         uint8_t *counts = w->workers[i].counts;
-        for (size_t s = start; s < start + n; s++) {
-            add_count(sums, s, cell(counts, s, width), width);
+        for (size_t s = start; s < start + n; s += EIGHT / width) {
+            if (!any_of_eight(counts + s * width)) {
+                continue;
+            }
+            for (size_t k = s; k < s + EIGHT / width; k++) {
+                add_count(sums, k, cell(counts, k, width), width);
+            }
         }
         memset(counts + start * width, 0, n * width);
     }
-    for (size_t s = start; s < start + n; s++) {
-        uint32_t count = cell(sums, s, width);
-        if (count) {
+    for (size_t s = start; s < start + n; s += EIGHT / width) {
+        if (!any_of_eight((uint8_t *)sums + s * width)) {
+            continue;
+        }
+        for (size_t k = s; k < s + EIGHT / width; k++) {
+            uint32_t count = cell(sums, k, width);
             mass[bucket_of(count)] += count;
             highest = count > highest ? count : highest;
         }
@@ -504,16 +520,41 @@ uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, uint64_t mass) {
 
 /* ---------------------------------------------------------------- live pairs ---- */
 
+/* Eight bytes that are 0 or 1 as eight bits. */
+INLINE uint64_t bits_of(const uint8_t *bytes) {
+    uint64_t x;
+    memcpy(&x, bytes, sizeof x);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x * UINT64_C(0x0102040810204080) >> 56;
+}
+
+/* Sixty-four comparisons at once, of numbers as wide as the counts, are some vector instructions. */
+INLINE void compare_counts(uint8_t reaches[64], const void *counts, size_t first, uint32_t threshold, unsigned width) {
+    const uint8_t *bytes = (const uint8_t *)counts + first;
+    const uint16_t *halves = (const uint16_t *)counts + first;
+    const uint32_t *words = (const uint32_t *)counts + first;
+    uint8_t byte = (uint8_t)threshold;
+    uint16_t half = (uint16_t)threshold;
+    for (size_t i = 0; i < 64; i++) {
+        reaches[i] = width == 1 ? bytes[i] >= byte : width == 2 ? halves[i] >= half : words[i] >= threshold;
+    }
+}
+
 INLINE void mark_slots(pm_bpe_words *w, uint32_t threshold, unsigned width) {
     const void *counts = w->workers[0].counts;
     uint64_t *live = w->second_bits ? w->second : w->live;
     size_t n = (size_t)1 << (w->second_bits ? w->second_bits : w->shape.bits);
+    bool none = threshold > UINT32_MAX >> (32 - 8 * width);
     for (size_t i = 0; i < n; i += 64) {
+        uint8_t reaches[64];
         uint64_t mask = 0;
-        for (size_t k = 0; k < 64; k++) {
-            mask |= (uint64_t)(cell(counts, i + k, width) >= threshold) << k;
+        compare_counts(reaches, counts, i, threshold, width);
+        for (unsigned k = 0; k < 64; k += 8) {
+            mask |= bits_of(reaches + k) << k;
         }
-        __atomic_store_n(&live[i / 64], mask, __ATOMIC_RELAXED);
+        __atomic_store_n(&live[i / 64], none ? 0 : mask, __ATOMIC_RELAXED);
     }
 }
 

@@ -38,6 +38,7 @@ void pm_fragments_release(pm_fragments *f) {
     pm_free(f->items);
     pm_free(f->slots);
     pm_free(f->cells);
+    pm_free(f->heavy);
     pm_buf_release(&f->keys);
     *f = (pm_fragments){0};
 }
@@ -165,6 +166,18 @@ pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned 
     return PM_OK;
 }
 
+/* A fragment's weight as a cell has it. */
+static pm_status weight_in_cell(pm_fragments *f, uint64_t weight, uint32_t *in_cell, pm_error *err) {
+    *in_cell = (uint32_t)weight;
+    if (weight < PM_BPE_HEAVY) {
+        return PM_OK;
+    }
+    PM_TRY(pm_grow((void **)&f->heavy, &f->cap_heavy, f->n_heavy + 1, sizeof *f->heavy, err));
+    *in_cell = PM_BPE_HEAVY | (uint32_t)f->n_heavy; /* fragments are below 2^30 */
+    f->heavy[f->n_heavy++] = weight;
+    return PM_OK;
+}
+
 static uint32_t value_at(const void *cells, size_t i, unsigned width) {
     uint32_t wide;
     uint16_t half;
@@ -177,8 +190,9 @@ static uint32_t value_at(const void *cells, size_t i, unsigned width) {
 
 pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_ticker *ticker,
                               pm_error *err) {
-    const pm_bpe_cell border = {(uint32_t)PM_BPE_BORDER, 1, 0};
+    const pm_bpe_cell border = {PM_BPE_BORDER, 0};
     size_t n = 0;
+    f->n_heavy = 0;
     pm_free(f->slots);
     f->slots = NULL;
     PM_TRY(pm_grow((void **)&f->cells, &f->cap_cells, f->sum + 1, sizeof *f->cells, err));
@@ -187,9 +201,11 @@ pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *s
         pm_fragment *x = &f->items[i];
         const void *cells = cells_of(f, x, width);
         size_t at = n;
+        uint32_t weight;
+        PM_TRY(weight_in_cell(f, x->weight, &weight, err));
         for (size_t k = 0; k < x->n; k++) {
             uint32_t value = value_at(cells, k, width);
-            f->cells[n++] = (pm_bpe_cell){value < 256 ? symbols[value] : value, 1, x->weight};
+            f->cells[n++] = (pm_bpe_cell){value < 256 ? symbols[value] : value, weight};
             PM_TRY(n % LOOK ? PM_OK : pm_ticker_poll(ticker, 0, err));
         }
         f->cells[n++] = border;

@@ -68,6 +68,6 @@ pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *s
 void pm_fragments_shrink(pm_fragments *f);
 void pm_fragments_free_cells(pm_fragments *f);
 /* An upper bound of the memory that the fragments take, or will take when they are merged, in bytes. */
-static inline uint64_t pm_fragments_cost(const pm_fragments *f) { return (uint64_t)f->n * 72 + f->sum * 28; }
+static inline uint64_t pm_fragments_cost(const pm_fragments *f) { return (uint64_t)f->n * 72 + f->sum * 20; }
 
 #endif

@@ -1,13 +1,12 @@
 /* bpe_merge.c - byte-pair merging done exactly, on fragments that fit in memory.
  *
  * Layout. All symbols stand in one array of cells, fragment behind fragment, a border symbol before the first and behind each. A
- * merge keeps its symbol in the first cell of the two it joins and leaves the other cells dead; `span` holds a symbol's number of
- * cells in its first and in its last cell, so that both neighbours are found without lists. The fragment's weight is in each cell too: what
- * a merge must know about a place lies in one or two cache lines.
+ * merge keeps its symbol in the first cell of the two it joins and leaves the other cells dead: below a bit that tells so, the second and the last
+ * cell of a symbol hold how many cells it has, so that both neighbours are found without lists. The fragment's weight is in each cell too: what
+ * a merge must know about a place lies in one or two cache lines, at 8 bytes a cell.
  *
- *     index      0   1   2   3   4   5        merge (l, l) -> ll          0   1   2   3   4   5
- *     symbols    |   h   e   l   l   |                                    |   h   e   ll  -   |
- *     span       1   1   1   1   1   1                                    1   1   1   2   2   1
+ *     index      0   1   2   3   4   5        (l, l) -> ll    0   1   2   3   4   5      (e, ll) -> ell    0   1   2   3   4   5
+ *     symbols    |   h   e   l   l   |                        |   h   e   ll  -2  |                        |   h   ell -3  -3  |
  *
  * Pairs. Only pairs that have the threshold when they are born are tracked: a pair's count never grows after the merge (or the
  * beginning) that made its symbols meet, because every later meeting would need one of its two symbols to be made again. A tracked pair has
@@ -34,13 +33,13 @@
  * neither, so that its re-use of an id for equal text does not arise: the text between two borders that no merge has crossed is
  * always merged in the same way, hence a text is made from one pair only.
  *
- * Cost: each place of a tracked pair is visited twice at most; memory: 16 bytes a cell, 4 a place, 4 a cell more at the beginning. */
+ * Cost: each place of a tracked pair is visited twice at most; memory: 8 bytes a cell, 4 a place, 4 a cell more at the beginning. */
 #include "base/hash.h"
 #include "train/bpe.h"
 
 enum { NONE = -1, TICK = 64, AHEAD = 12 /* places */, LOOK = 1 << 16, QUEUES = 1 << 13 };
 #define BORDER ((uint32_t)PM_BPE_BORDER)
-#define DEAD ((uint32_t)-2)
+#define DEAD (UINT32_C(1) << 31) /* and below it how many cells the symbol has */
 
 typedef struct pair {
     uint64_t count;
@@ -87,6 +86,7 @@ typedef struct merger {
     pm_bpe_vocab *vocab;
     pm_bpe_cell *cells;
     size_t n_cells;
+    const uint64_t *heavy; /* weights */
     uint64_t threshold;
     pair *pairs;
     size_t n_pairs, cap_pairs;
@@ -109,6 +109,20 @@ static inline pm_status add_work(merger *m, size_t work, pm_error *err) {
     }
     m->work = 0;
     return pm_ticker_poll(m->ticker, 0, err);
+}
+
+static inline uint64_t weight_of(const merger *m, const pm_bpe_cell *x) {
+    return __builtin_expect(x->weight < PM_BPE_HEAVY, 1) ? x->weight : m->heavy[x->weight - PM_BPE_HEAVY];
+}
+
+/* First cells of the symbols beside the one that begins at x. */
+static inline pm_bpe_cell *before(pm_bpe_cell *x) {
+    uint32_t last = x[-1].symbol;
+    return x - (last & DEAD ? last & ~DEAD : 1);
+}
+static inline pm_bpe_cell *behind(pm_bpe_cell *x) {
+    uint32_t second = x[1].symbol;
+    return x + (second & DEAD ? second & ~DEAD : 1);
 }
 
 /* ---------------------------------------------------------------- map ---- */
@@ -319,47 +333,71 @@ static inline void add_place(merger *m, int side, uint32_t neighbour, size_t pla
 
 static inline bool begins_pair(const merger *m, size_t i) { return m->cells[i].symbol != BORDER && m->cells[i + 1].symbol != BORDER; }
 
-/* The pairs of one left symbol, from its places. */
-static pm_status begin_symbol(merger *m, uint32_t left, const uint32_t *places, size_t n, pm_error *err) {
+/* Where the part of a list ends that begins at `from` and is worked on before the ticker is looked at. */
+static inline size_t part_end(size_t from, size_t n) { return n - from < LOOK ? n : from + LOOK; }
+
+static void count_rights(merger *m, const uint32_t *places, size_t from, size_t to, size_t n) {
     births *right = &m->births[RIGHT];
-    bool any = false;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = from; i < to; i++) {
         __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
         const pm_bpe_cell *cell = &m->cells[places[i]];
         birth *b = birth_beside(right, cell[1].symbol);
-        b->count += cell->weight;
+        b->count += weight_of(m, cell);
         b->n++;
-        PM_TRY(add_work(m, 1, err));
     }
-    PM_TRY(track_births(m, RIGHT, left, &any, err));
-    for (size_t i = 0; any && i < n; i++) {
-        PM_TRY(add_work(m, 1, err));
+}
+
+static void add_rights(merger *m, const uint32_t *places, size_t from, size_t to, size_t n) {
+    for (size_t i = from; i < to; i++) {
         __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
         add_place(m, RIGHT, m->cells[places[i] + 1].symbol, places[i]);
     }
-    forget_births(right);
+}
+
+/* The pairs of one left symbol, from its places. */
+static pm_status begin_symbol(merger *m, uint32_t left, const uint32_t *places, size_t n, pm_error *err) {
+    bool any = false;
+    for (size_t from = 0, to; from < n; from = to) {
+        to = part_end(from, n);
+        count_rights(m, places, from, to, n);
+        PM_TRY(add_work(m, to - from, err));
+    }
+    PM_TRY(track_births(m, RIGHT, left, &any, err));
+    for (size_t from = 0, to; any && from < n; from = to) {
+        to = part_end(from, n);
+        add_rights(m, places, from, to, n);
+        PM_TRY(add_work(m, to - from, err));
+    }
+    forget_births(&m->births[RIGHT]);
     return PM_OK;
 }
 
 /* Writes the places of pairs by left symbol; ends[s] is where those of s end. */
 static pm_status sort_places(merger *m, uint32_t *places, uint32_t *ends, size_t n_symbols, pm_error *err) {
+    size_t last = m->n_cells ? m->n_cells - 1 : 0;
     uint32_t sum = 0;
-    for (size_t i = 1; i + 1 < m->n_cells; i++) {
-        if (begins_pair(m, i)) {
-            ends[m->cells[i].symbol]++;
+    for (size_t from = 0, to; from < last; from = to) {
+        to = part_end(from, last);
+        for (size_t i = from; i < to; i++) {
+            if (begins_pair(m, i)) {
+                ends[m->cells[i].symbol]++;
+            }
         }
-        PM_TRY(add_work(m, 1, err));
+        PM_TRY(add_work(m, to - from, err));
     }
     for (size_t s = 0; s < n_symbols; s++) {
         uint32_t n = ends[s];
         ends[s] = sum;
         sum += n;
     }
-    for (size_t i = 1; i + 1 < m->n_cells; i++) {
-        if (begins_pair(m, i)) {
-            places[ends[m->cells[i].symbol]++] = (uint32_t)i;
+    for (size_t from = 0, to; from < last; from = to) {
+        to = part_end(from, last);
+        for (size_t i = from; i < to; i++) {
+            if (begins_pair(m, i)) {
+                places[ends[m->cells[i].symbol]++] = (uint32_t)i;
+            }
         }
-        PM_TRY(add_work(m, 1, err));
+        PM_TRY(add_work(m, to - from, err));
     }
     return PM_OK;
 }
@@ -392,10 +430,6 @@ static inline void lose(merger *m, uint32_t left, uint32_t right, uint64_t weigh
     }
 }
 
-/* First cells of the symbols beside the one that begins at x. */
-static inline pm_bpe_cell *before(pm_bpe_cell *x) { return x - x[-1].span; }
-static inline pm_bpe_cell *behind(pm_bpe_cell *x) { return x + x->span; }
-
 /* Joins what still is a b at the places [from, to); those where c stands then are left in p->places from *kept on, the births in m->births. Returns
  * the weight of what is c c now. */
 static uint64_t join_places(merger *m, const pair *p, uint32_t c, size_t from, size_t to, size_t *kept) {
@@ -409,8 +443,9 @@ static uint64_t join_places(merger *m, const pair *p, uint32_t c, size_t from, s
         if (x->symbol != a || y->symbol != b) {
             continue;
         }
-        uint32_t l = before(x)->symbol, r = behind(y)->symbol, span = x->span + y->span;
-        uint64_t weight = x->weight;
+        pm_bpe_cell *z = behind(y);
+        uint32_t l = before(x)->symbol, r = z->symbol, span = (uint32_t)(z - x);
+        uint64_t weight = weight_of(m, x);
         if (l == c) {
             birth *was = birth_beside(right, a), *is;
             was->count -= weight;
@@ -430,8 +465,7 @@ static uint64_t join_places(merger *m, const pair *p, uint32_t c, size_t from, s
             is->n++;
         }
         x->symbol = c;
-        y->symbol = DEAD;
-        x->span = x[span - 1].span = span;
+        y->symbol = x[1].symbol = z[-1].symbol = DEAD | span;
         p->places[n++] = p->places[i];
     }
     *kept = n;
@@ -442,7 +476,7 @@ static pm_status join_all(merger *m, pair *p, uint32_t c, uint64_t *doubled, pm_
     size_t n = 0;
     *doubled = 0;
     for (size_t from = 0, to; from < p->n_places; from = to) {
-        to = p->n_places - from < LOOK ? p->n_places : from + LOOK;
+        to = part_end(from, p->n_places);
         *doubled += join_places(m, p, c, from, to, &n);
         PM_TRY(add_work(m, to - from, err));
     }
@@ -464,11 +498,9 @@ static void lose_all(merger *m, uint32_t a, uint32_t b, uint32_t c, uint64_t dou
     }
 }
 
-/* Fills the lists of the pairs that were born. */
-static pm_status fill_lists(merger *m, const uint32_t *places, size_t n, uint32_t c, pm_error *err) {
-    for (size_t i = 0; i < n; i++) {
+static void add_neighbours(merger *m, const uint32_t *places, size_t from, size_t to, size_t n, uint32_t c) {
+    for (size_t i = from; i < to; i++) {
         __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
-        PM_TRY(add_work(m, 1, err));
         pm_bpe_cell *x = &m->cells[places[i]], *l = before(x);
         uint32_t r = behind(x)->symbol;
         if (l->symbol != BORDER && l->symbol != c) {
@@ -478,6 +510,15 @@ static pm_status fill_lists(merger *m, const uint32_t *places, size_t n, uint32_
             add_place(m, RIGHT, r, places[i]);
         }
     }
+}
+
+/* Fills the lists of the pairs that were born. */
+static pm_status fill_lists(merger *m, const uint32_t *places, size_t n, uint32_t c, pm_error *err) {
+    for (size_t from = 0, to; from < n; from = to) {
+        to = part_end(from, n);
+        add_neighbours(m, places, from, to, n, c);
+        PM_TRY(add_work(m, to - from, err));
+    }
     return PM_OK;
 }
 
@@ -486,6 +527,9 @@ static pm_status merge_pair(merger *m, uint32_t number, pm_error *err) {
     const uint32_t *places = p->places;
     uint32_t c = (uint32_t)pm_bpe_vocab_size(m->vocab);
     bool any = false;
+    if (m->vocab->texts[p->left].len + m->vocab->texts[p->right].len >= DEAD) {
+        return pm_fail(err, PM_LIMIT, "a piece of 2 GiB or more");
+    }
     if (c >= m->births[RIGHT].n_symbols) {
         PM_TRY(grow_births(m, (size_t)c + 1, err));
     }
@@ -516,8 +560,8 @@ static pm_status compact(merger *m, pm_fragments *f, pm_error *err) {
         const pm_bpe_cell *x = &f->cells[fragment->at], *end = x + fragment->n;
         fragment->at = n;
         while (x < end) {
-            uint32_t symbol = x->symbol;
-            x += x->span;
+            uint32_t symbol = x->symbol, second = x[1].symbol;
+            x += second & DEAD ? second & ~DEAD : 1;
             f->symbols[n++] = symbol;
             PM_TRY(n % LOOK ? PM_OK : add_work(m, LOOK, err));
         }
@@ -558,7 +602,7 @@ static pm_status merge_all(merger *m, size_t wanted, pm_ticker *ticker, pm_error
 
 pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, size_t wanted, pm_ticker *ticker,
                                  pm_error *err) {
-    merger m = {.vocab = vocab, .cells = fragments->cells, .n_cells = fragments->n_cells, .threshold = threshold, .ticker = ticker};
+    merger m = {.vocab = vocab, .cells = fragments->cells, .n_cells = fragments->n_cells, .heavy = fragments->heavy, .threshold = threshold, .ticker = ticker};
     if (fragments->n_cells > UINT32_MAX - 2) {
         return pm_fail(err, PM_LIMIT, "more than 2^32 symbols to merge at once");
     }
