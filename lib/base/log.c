@@ -22,8 +22,8 @@
  * A double near ln n has its last bit at 2^-53 or above, and at 2^-47 or below, so one value in 2^26 to 2^32 lies
  * within 2^-80 of a midpoint between two doubles: one in 2^31 from 8,900,000 (e^16) on.
  *
- * Second step, with words of 64 bits, 4 at first: F = 64 words - 6 fraction bits. m is multiplied up to 2 by factors 1 +
- * 2^-j, j = 1 .. F/2, each at most once: a factor is taken when the product stays at or below 2. Before step j the
+ * Second step, with words of 64 bits, 4 at first: F = 64 words - 6 fraction bits. m is multiplied up to 2 by factors 1
+ * + 2^-j, j = 1 .. F/2, each at most once: a factor is taken when the product stays at or below 2. Before step j the
  * product is above 2 / (1 + 2^-(j-1)), and (1 + 2^-j)^2 > 1 + 2^-(j-1), so once is enough. Then ln m = ln 2 - (sum of
  * ln(1 + 2^-j) taken) - e, where the product is 2 (1 - e), e < 2^-(F/2), and e^2/2 < 2^-F. A multiplication is a shift
  * and an addition. ln(1 + 2^-j) is the series 2^-j - 2^-2j / 2 + 2^-3j / 3 - ..., ln 2 the series 2^-1 + 2^-2 / 2 +

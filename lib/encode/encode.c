@@ -127,24 +127,23 @@ static pm_status encode_chunks(pm_encoder *enc, const pm_plan *plan, const pm_by
     return PM_OK;
 }
 
-static pm_status draw_ids(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, size_t place, uint64_t number,
-                          pm_out *out, pm_error *err) {
-    for (size_t start = 0, end; start < len; start = end) {
-        end = chunk_end(text, len, start);
-        pm_bytes chunk = {text + start, end - start};
-        uint64_t key = chunk_key(plan->seed, number, place + start);
-        PM_TRY(normalize_chunk(enc, plan, &chunk, err));
-        PM_TRY(pm_lattice_sample(enc->engine->lattice, enc->lattice, chunk, plan->alpha, key, take_ids, out, err));
+/* One chunk, in NFC, that begins at `place` of the document: is drawn from, or shown to the visitor. */
+static pm_status visit_chunk(pm_encoder *enc, const pm_plan *plan, pm_bytes chunk, size_t place, uint64_t number, pm_out *out,
+                             pm_error *err) {
+    uint64_t key = chunk_key(plan->seed, number, place);
+    if (out->visitor) {
+        return out->visitor->chunk(out->visitor, enc, chunk, err);
     }
-    return PM_OK;
+    return pm_lattice_sample(enc->engine->lattice, enc->lattice, chunk, plan->alpha, key, take_ids, out, err);
 }
 
-/* Chunks whose first begins at `place` of the document, in NFC. */
-static pm_status draw_chunks(pm_encoder *enc, const pm_plan *plan, const pm_bytes *chunks, size_t n, size_t place, uint64_t number,
-                             pm_out *out, pm_error *err) {
-    for (size_t i = 0; i < n; place += chunks[i++].len) {
-        uint64_t key = chunk_key(plan->seed, number, place);
-        PM_TRY(pm_lattice_sample(enc->engine->lattice, enc->lattice, chunks[i], plan->alpha, key, take_ids, out, err));
+static pm_status visit_lines(pm_encoder *enc, const pm_plan *plan, pm_bytes text, size_t place, uint64_t number, pm_out *out,
+                             pm_error *err) {
+    for (size_t start = 0, end; start < text.len; start = end) {
+        end = chunk_end(text.data, text.len, start);
+        pm_bytes chunk = {text.data + start, end - start};
+        PM_TRY(normalize_chunk(enc, plan, &chunk, err));
+        PM_TRY(visit_chunk(enc, plan, chunk, place + start, number, out, err));
     }
     return PM_OK;
 }
@@ -162,12 +161,16 @@ static pm_status encode_split(pm_encoder *enc, const pm_plan *plan, pm_bytes tex
         if (n == 0) {
             return PM_OK;
         }
-        size_t first = start;
+        bool visited = plan->sample || out->visitor;
         for (size_t i = 0; i < n; start = ends[i++]) {
             chunks[i] = (pm_bytes){text.data + start, ends[i] - start};
+            if (visited) {
+                PM_TRY(visit_chunk(enc, plan, chunks[i], place + start, number, out, err));
+            }
         }
-        PM_TRY(plan->sample ? draw_chunks(enc, plan, chunks, n, place + first, number, out, err)
-                            : pm_lattice_best(enc->engine->lattice, enc->lattice, chunks, n, take_ids, out, err));
+        if (!visited) {
+            PM_TRY(pm_lattice_best(enc->engine->lattice, enc->lattice, chunks, n, take_ids, out, err));
+        }
     }
 }
 
@@ -178,8 +181,8 @@ static pm_status encode_bytepiece(pm_encoder *enc, const pm_plan *plan, const ui
     if (enc->split) {
         return encode_split(enc, plan, (pm_bytes){text, len}, place, number, out, err);
     }
-    if (plan->sample) {
-        return draw_ids(enc, plan, text, len, place, number, out, err);
+    if (plan->sample || out->visitor) {
+        return visit_lines(enc, plan, (pm_bytes){text, len}, place, number, out, err);
     }
     for (size_t start = 0, end; start < len; start = end) {
         size_t n = 0;
@@ -210,6 +213,14 @@ static pm_status encode_stretch(pm_encoder *enc, const pm_plan *plan, const uint
     return status;
 }
 
+static pm_status put_token(pm_out *out, pm_id id, size_t len, pm_error *err) {
+    if (out->visitor) {
+        return out->visitor->token(out->visitor, id, len, err);
+    }
+    put(out, &id, 1);
+    return PM_OK;
+}
+
 static pm_status refuse(pm_bytes text, size_t at, pm_error *err) {
     return pm_fail_at(err, PM_SPECIAL_IN_TEXT, at, "the text holds the special token '%.*s', which is not allowed",
                       (int)(text.len < 200 ? text.len : 200), (const char *)text.data);
@@ -232,7 +243,7 @@ static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, pm_bytes t
         }
         if (hit.match != PM_ID_NONE) {
             PM_TRY(encode_stretch(enc, plan, text.data, start, hit.at, number, out, err));
-            put(out, &tokens[hit.match].id, 1);
+            PM_TRY(put_token(out, tokens[hit.match].id, tokens[hit.match].text.len, err));
             start = hit.at + tokens[hit.match].text.len;
         } else {
             *noticed = true;
@@ -266,11 +277,11 @@ pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text,
     *noticed = false;
     PM_TRY(to_utf8(enc, text, &utf8, err));
     if (plan->add_special_tokens && enc->engine->bos != PM_ID_NONE) {
-        put(out, &enc->engine->bos, 1);
+        PM_TRY(put_token(out, enc->engine->bos, 0, err));
     }
     PM_TRY(encode_between(enc, plan, utf8, number, out, noticed, err));
     if (plan->add_special_tokens && enc->engine->eos != PM_ID_NONE) {
-        put(out, &enc->engine->eos, 1);
+        PM_TRY(put_token(out, enc->engine->eos, 0, err));
     }
     return PM_OK;
 }
@@ -278,7 +289,7 @@ pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text,
 pm_status pm_encode_text(pm_encoder *enc, pm_text text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids,
                          pm_error *err) {
     pm_plan plan;
-    pm_out out = {ids, ids ? cap : 0, 0};
+    pm_out out = {.ids = ids, .cap = ids ? cap : 0};
     bool noticed;
 
     *n_ids = 0;

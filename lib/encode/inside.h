@@ -73,10 +73,18 @@ void pm_plan_release(pm_plan *plan);
 /* The most ids that a document of len bytes can give; SIZE_MAX: more than a size_t holds. */
 size_t pm_plan_bound(const pm_plan *plan, size_t len);
 
+/* Who looks at a document's chunks himself: alternatives.c. */
+typedef struct pm_visitor pm_visitor;
+struct pm_visitor {
+    pm_status (*chunk)(pm_visitor *v, pm_encoder *enc, pm_bytes chunk, pm_error *err); /* in NFC, if the plan says so */
+    pm_status (*token)(pm_visitor *v, pm_id id, size_t len, pm_error *err); /* matched in so many bytes of text; 0: <bos>, <eos> */
+};
+
 /* Where ids go: the first `cap` of them are written, all are counted. */
 typedef struct pm_out {
     pm_id *ids;
     size_t cap, n;
+    pm_visitor *visitor; /* BytePiece: NULL, or what comes in place of all that */
 } pm_out;
 
 /* Appends one document's ids. `number` is its place in a batch (it seeds sampling). *noticed: it held a token with PM_SPECIAL_NOTICE. */

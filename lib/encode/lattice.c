@@ -48,10 +48,7 @@
  * differ all the way) the window doubles.
  *
  * Cost: for each symbol three cells, one record and one row, whatever the text. */
-#include <math.h>
-
-#include "encode/lattice_table.h"
-#include "text/utf8.h"
+#include "encode/ways.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -144,15 +141,6 @@ static size_t read_block(const pm_lattice *l, reader *r, uint32_t *ends, size_t 
 
 /* ---------------------------------------------------------------- the best ---- */
 
-/* The score behind the character cp when it is spelled in single bytes. */
-static inline double spell(const pm_lattice *l, uint32_t cp, double score) {
-    uint8_t bytes[4];
-    for (unsigned i = 0, n = pm_utf8_write(cp, bytes); i < n; i++) {
-        score += l->bytes[bytes[i]];
-    }
-    return score;
-}
-
 /* What the common steps leave out at a position with the state's record e: the end of a text, longer pieces, which win
  * where their sum is as high, and the last character in bytes, which wins where its sum is higher. scores[0] is this
  * position's. */
@@ -176,7 +164,7 @@ static inline double step_rare(const pm_lattice *l, uint32_t at, const pm_lattic
         *code = (pm_lattice_code)(PM_LATTICE_SPELLED + which);
     }
     if (at & PM_LATTICE_RARE || !(e->last & PM_LATTICE_BYTE)) {
-        double spelled = spell(l, (at & PM_LATTICE_RARE ? at : e->last) & PM_LATTICE_CODE, scores[-1]);
+        double spelled = pm_lattice_spell(l, (at & PM_LATTICE_RARE ? at : e->last) & PM_LATTICE_CODE, scores[-1]);
         *code = spelled > best ? PM_LATTICE_SPELLED : *code;
         best = spelled > best ? spelled : best;
     }
@@ -270,6 +258,7 @@ static void forget(pm_lattice_scratch *s) {
     pm_free(s->positions);
     pm_free(s->out);
     pm_free(s->marks);
+    pm_free(s->ways);
     *s = (pm_lattice_scratch){0};
 }
 
@@ -305,23 +294,7 @@ static pm_status room(pm_lattice_scratch *scratch, size_t need, pm_error *err) {
     return PM_OK;
 }
 
-/* The length of the piece chosen at a position, which is not spelled, and its id. */
-static uint32_t length_of(const pm_lattice *l, uint32_t ends, pm_lattice_code code, uint32_t *id) {
-    if (code < PM_LATTICE_SPELLED) {
-        uint32_t len = PM_LATTICE_INLINE - (uint32_t)__builtin_ctz(code);
-        *id = l->ids[l->ends[ends].ids + len - 1];
-        return len;
-    }
-    uint32_t i = l->ends[ends].longer;
-    for (unsigned k = PM_LATTICE_SPELLED + 1; k < code; k++) {
-        i = l->longer[i].next;
-    }
-    *id = l->longer[i].id;
-    return l->longer[i].len;
-}
-
-/* Room for 4 more ids before the n at the back of scratch->out. */
-static pm_status make_room(pm_lattice_scratch *scratch, size_t n, pm_error *err) {
+pm_status pm_lattice_make_room(pm_lattice_scratch *scratch, size_t n, pm_error *err) {
     size_t old = scratch->cap_out;
 
     if (old - n >= 4) {
@@ -332,21 +305,6 @@ static pm_status make_room(pm_lattice_scratch *scratch, size_t n, pm_error *err)
     return PM_OK;
 }
 
-/* Puts the bytes of a character, or the end of a text, before `top`; returns how many. */
-static unsigned put_spelled(const pm_lattice *l, uint32_t ends, uint32_t *top) {
-    if (ends == PM_LATTICE_STOP) {
-        top[-1] = PM_LATTICE_END;
-        return 1;
-    }
-    uint32_t cp = (ends & PM_LATTICE_RARE ? ends : l->ends[ends].last) & PM_LATTICE_CODE;
-    uint8_t bytes[4];
-    unsigned n = pm_utf8_write(cp, bytes);
-    for (unsigned i = 0; i < n; i++) {
-        top[(ptrdiff_t)i - (ptrdiff_t)n] = l->byte_id[bytes[i]];
-    }
-    return n;
-}
-
 /* Gives the pieces of the path to position `end` of the window to the sink and drops what lies before it. */
 static pm_status emit(const pm_lattice *l, pm_lattice_scratch *scratch, size_t end, pm_lattice_sink sink, void *user,
                       pm_error *err) {
@@ -355,15 +313,16 @@ static pm_status emit(const pm_lattice *l, pm_lattice_scratch *scratch, size_t e
 
     PM_TRY(pm_grow((void **)&scratch->out, &scratch->cap_out, end, sizeof *scratch->out, err));
     for (size_t at = end; at > 0;) {
-        PM_TRY(make_room(scratch, n, err));
+        PM_TRY(pm_lattice_make_room(scratch, n, err));
         uint32_t *top = scratch->out + scratch->cap_out - n;
-        pm_lattice_code code = w->codes[at - 1];
-        if (code != PM_LATTICE_SPELLED) {
-            at -= length_of(l, w->ends[at - 1], code, top - 1);
+        uint32_t len = 1;
+        if (w->ends[at - 1] == PM_LATTICE_STOP) {
+            top[-1] = PM_LATTICE_END;
             n++;
         } else {
-            n += put_spelled(l, w->ends[--at], top);
+            n += pm_lattice_put(l, w->ends[at - 1], w->codes[at - 1], top, &len);
         }
+        at -= len;
     }
     if (end < w->n) {
         memmove(w->ends, w->ends + end, (w->n - end) * sizeof *w->ends);
@@ -394,7 +353,8 @@ static pm_status meeting_point(const pm_lattice *l, pm_lattice_scratch *scratch,
             return PM_OK;
         }
         pm_lattice_code code = w->codes[i - 1];
-        uint8_t *from = &scratch->marks[i - (code == PM_LATTICE_SPELLED ? 1 : length_of(l, w->ends[i - 1], code, &id))];
+        uint8_t *from =
+            &scratch->marks[i - (code == PM_LATTICE_SPELLED ? 1 : pm_lattice_piece(l, w->ends[i - 1], code, &id))];
         open -= *from;
         *from = 1;
     }
@@ -421,10 +381,37 @@ pm_status pm_lattice_run(const pm_lattice *lattice, pm_lattice_scratch *scratch,
         }
     } while (read == block);
     PM_TRY(emit(lattice, scratch, w->n, sink, user, err));
-    if (w->cap > WINDOW_KEPT) {
+    pm_lattice_forget_long(scratch);
+    return PM_OK;
+}
+
+pm_status pm_lattice_read(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_bytes text, pm_error *err) {
+    pm_lattice_window *w = &scratch->window;
+    size_t block = pm_lattice_block(lattice), read;
+    reader r = {&text, &text + 1, NULL, NULL, 0, 0, 0};
+
+    PM_TRY(check(lattice, &text, 1, err));
+    w->n = 0;
+    do {
+        PM_TRY(room(scratch, w->n + block, err));
+        read = read_block(lattice, &r, w->ends + w->n, block);
+        w->n += read;
+    } while (read == block);
+    w->n--; /* PM_LATTICE_STOP */
+    return PM_OK;
+}
+
+pm_status pm_lattice_room_for_ways(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_lattice_way **ways,
+                                   pm_error *err) {
+    PM_TRY(pm_grow(&scratch->ways, &scratch->cap_ways, pm_lattice_reach(lattice) + 2, sizeof **ways, err));
+    *ways = scratch->ways;
+    return PM_OK;
+}
+
+void pm_lattice_forget_long(pm_lattice_scratch *scratch) {
+    if (scratch->window.cap > WINDOW_KEPT) {
         forget(scratch);
     }
-    return PM_OK;
 }
 
 pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,

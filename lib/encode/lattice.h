@@ -33,9 +33,28 @@ typedef pm_status (*pm_lattice_sink)(void *user, const uint32_t *ids, size_t n, 
 pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
                           pm_lattice_sink sink, void *user, pm_error *err);
 
-/* A segmentation of one text, drawn with probability proportional to exp(alpha * sum of log-probabilities), alpha >= 0,
- * and PM_LATTICE_END. `key` seeds the draws (a counter-based generator: the same key and text give the same result). */
+/* The most that alpha may be: a log-probability times alpha stays exact to 2^-20, so draws are right. Larger ones would
+ * draw the best segmentation but for ties. */
+#define PM_ALPHA_MAX 1e6
+
+/* A segmentation of one text, drawn with probability proportional to exp(alpha * sum of log-probabilities), 0 <= alpha
+ * <= PM_ALPHA_MAX, and PM_LATTICE_END. `key` seeds the draws (a counter-based generator: the same key and text give the
+ * same result). */
 pm_status pm_lattice_sample(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_bytes text, double alpha,
                             uint64_t key, pm_lattice_sink sink, void *user, pm_error *err);
+
+/* Called with the next segmentation and its score. */
+typedef pm_status (*pm_nbest_sink)(void *user, const uint32_t *ids, size_t n, double score, pm_error *err);
+
+/* The `most` segmentations of one text with the highest scores, or all if there are fewer, best first; of equal ones as
+ * pm_lattice_best chooses. Memory: 16 * most bytes for each symbol of the text. */
+pm_status pm_lattice_nbest(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_bytes text, size_t most,
+                           pm_nbest_sink sink, void *user, pm_error *err);
+
+/* Appends to *out each piece that can stand in a segmentation of one text, by place in the text, with the probability
+ * that it does when segmentations are drawn as by pm_lattice_sample; ordered by end, then from the shortest. 0 <= alpha
+ * <= PM_ALPHA_MAX. On failure some may have been appended. */
+pm_status pm_lattice_marginals(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_bytes text, double alpha,
+                               pm_marginals *out, pm_error *err);
 
 #endif

@@ -93,6 +93,8 @@ struct pm_lattice_scratch {
     double *scores;  /* lattice.c: of pm_lattice_reach positions, the one a block begins at, and the block's */
     void *positions; /* sample.c: the same */
     size_t cap_scores, cap_positions;
+    void *ways; /* to one position: pm_lattice_room_for_ways */
+    size_t cap_ways;
     uint32_t *out; /* ids, filled from the back */
     size_t cap_out;
     uint8_t *marks;
@@ -116,5 +118,14 @@ pm_lattice_walk pm_lattice_walk_for(pm_cpu cpu);
 /* Reads the texts, walks over them and gives out the paths chosen. */
 pm_status pm_lattice_run(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
                          pm_lattice_walk walk, void *state, pm_lattice_sink sink, void *user, pm_error *err);
+
+/* Leaves the states of a whole text in scratch->window.ends, window.n of them: one for each symbol. */
+pm_status pm_lattice_read(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_bytes text, pm_error *err);
+
+/* Room for 4 more ids before the n at the back of scratch->out. */
+pm_status pm_lattice_make_room(pm_lattice_scratch *scratch, size_t n, pm_error *err);
+
+/* Gives back what a long text needed. */
+void pm_lattice_forget_long(pm_lattice_scratch *scratch);
 
 #endif

@@ -69,6 +69,9 @@ pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_o
     if (isnan(o.alpha) || isinf(o.alpha)) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "alpha must be a finite number");
     }
+    if (o.alpha > PM_ALPHA_MAX) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "alpha must be at most %.0f: for the best segmentation leave it out", PM_ALPHA_MAX);
+    }
     if (o.alpha >= 0 && tok->model.algorithm != PM_ALGORITHM_BYTEPIECE) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "alpha is for BytePiece: this tokenizer is BPE");
     }

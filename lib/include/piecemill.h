@@ -485,8 +485,8 @@ typedef struct pm_encode_options {
     const pm_bytes *disallowed_list;
     size_t n_disallowed;
     unsigned threads;                 /* pm_encode_batch: 0: pm_default_threads() */
-    double alpha;                     /* BytePiece sampling: below 0, the best segmentation; else segmentations are drawn, each piece's
-                                         log-probability times alpha (0: all alike, large: nearly the best) */
+    double alpha;                     /* BytePiece sampling: below 0, the best segmentation; up to 1,000,000: segmentations are drawn, with probability
+                                         proportional to exp(alpha * score): 0: all alike, large: nearly the best */
     uint64_t seed;                    /* for alpha: same seed, document index and text, same result on any number of threads */
     bool no_normalize;                /* BytePiece: leave text as it is instead of NFC; then it is lossless */
     bool add_special_tokens;          /* BytePiece: <bos> before and <eos> behind each document; else nothing is ever added */
@@ -524,6 +524,31 @@ PM_API pm_status pm_encode_batch(const pm_tokenizer *tok, const pm_bytes *docs, 
 /* As pm_encode_batch, for documents that may each have another form. A document is converted right before it is encoded, on the thread that
  * encodes it, so no more of the batch than that is ever held as UTF-8. Errors as pm_encode_text. */
 PM_API pm_status pm_encode_batch_texts(const pm_tokenizer *tok, const pm_text *docs, size_t n, const pm_encode_options *options, pm_batch *out, pm_error *err);
+
+/* The `n` segmentations of a document with the highest scores under a BytePiece model, or all if there are fewer, best first: as the documents of
+ * *out, which is released with pm_batch_release. scores, room for n, may be NULL: the sum of the log-probabilities (natural logarithms) of the pieces of
+ * each, special tokens being certain. The first is what pm_encode gives. Of equal scores the one comes first whose last chunk (a line with its newlines; a pre-token, where there is a pattern) comes first alone,
+ * and in a chunk the one whose last piece is longer, and so on to the left. Memory: 16 * n bytes for each character of the longest chunk, and three
+ * times the result. Time: as memory. One thread. Errors: those of pm_encode_text; PM_INVALID_ARGUMENT: n is 0, the tokenizer is BPE, alpha is given. */
+PM_API pm_status pm_encode_nbest(pm_encoder *enc, pm_text text, size_t n, const pm_encode_options *options, pm_batch *out, double *scores, pm_error *err);
+
+/* A piece that can stand in a document's segmentation, and the probability that it does. */
+typedef struct pm_marginal {
+    uint64_t begin, end; /* in bytes of the document's UTF-8 after normalization, where it is normalized */
+    pm_id id;
+    double probability;
+} pm_marginal;
+
+typedef struct pm_marginals {
+    pm_marginal *items; /* by end, then from the shortest */
+    size_t n, cap;
+} pm_marginals;
+
+/* The probabilities that segmentations drawn with options->alpha (below 0: with 1) have in them each of the pieces that they can have, under a BytePiece model.
+ * Their sum by id is how often the id is to be expected; the pieces that cover a byte sum to 1. A special token that is matched has 1; <bos> and <eos>
+ * are left out. Some 5 to 10 pieces a character. Released with pm_marginals_release. Errors: those of pm_encode_text; PM_INVALID_ARGUMENT: the tokenizer is BPE. */
+PM_API pm_status pm_encode_marginals(pm_encoder *enc, pm_text text, const pm_encode_options *options, pm_marginals *out, pm_error *err);
+PM_API void pm_marginals_release(pm_marginals *marginals);
 
 /* Writes the bytes of ids, at most `cap` of them; *n_out is always the number needed. out NULL with cap 0: measure only.
  * Control ids and reserved slots give nothing. Errors: PM_BAD_ID (hole or past the end; offset is the index), PM_NO_SPACE. */

@@ -466,6 +466,30 @@ static pm_status run_encode(const scenario *s, pm_error *err) {
     return status;
 }
 
+static pm_status run_alternatives(const scenario *s, pm_error *err) {
+    pm_text text = {chinese.data, chinese.len < 600 ? chinese.len : 600, PM_TEXT_UTF8};
+    pm_encoder *enc;
+    pm_batch batch;
+    pm_marginals m;
+    double scores[5];
+    PM_TRY(pm_encoder_new(&enc, s->tok, err));
+    pm_status status = pm_encode_nbest(enc, text, 5, NULL, &batch, scores, err);
+    if (status == PM_OK) {
+        mix(batch.ids, batch.offsets[batch.n_docs] * sizeof *batch.ids);
+        mix(scores, batch.n_docs * sizeof *scores);
+        pm_batch_release(&batch);
+        status = pm_encode_marginals(enc, text, NULL, &m, err);
+    }
+    if (status == PM_OK) {
+        for (size_t i = 0; i < m.n; i++) {
+            mix(&m.items[i].probability, sizeof m.items[i].probability);
+        }
+        pm_marginals_release(&m);
+    }
+    pm_encoder_free(enc);
+    return status;
+}
+
 static pm_status run_batch(const scenario *s, pm_error *err) {
     pm_text docs[20];
     pm_batch batch;
@@ -533,6 +557,7 @@ static scenario scenarios[] = {
     {"encode bpe, regexes", run_encode, "good-two-regexes.piecemill", 0, NULL, NULL},
     {"encode bytepiece", run_encode, "good-bytepiece.piecemill", 0, NULL, NULL},
     {"encode bytepiece, sampled", run_encode, "good-bytepiece.piecemill", 1, NULL, NULL},
+    {"alternatives", run_alternatives, "good-bytepiece.piecemill", 0, NULL, NULL},
     {"batch bpe", run_batch, "good-bpe.piecemill", 1, NULL, NULL},
     {"batch bpe, 2 threads", run_batch, "good-two-regexes.piecemill", 2, NULL, NULL},
     {"batch bytepiece, 2 threads", run_batch, "good-bytepiece.piecemill", 2, NULL, NULL},
@@ -663,7 +688,7 @@ static bool sweep(const scenario *s, const char *how, where w, bool after, pm_st
 
 static void prepare(scenario *s) {
     pm_error err = {0};
-    if ((s->run == run_save || s->run == run_encode || s->run == run_batch || s->run == run_decode) &&
+    if ((s->run == run_save || s->run == run_encode || s->run == run_alternatives || s->run == run_batch || s->run == run_decode) &&
         pm_tokenizer_load(&s->tok, model_of(s->file), NULL, &err) != PM_OK) {
         die(err.message);
     }

@@ -1044,6 +1044,175 @@ START_TEST(samples_depend_on_seed_document_and_place_only) {
 }
 END_TEST
 
+/* ---------------------------------------------------------------- n-best and marginals ---- */
+
+static pm_text utf8(const char *text) { return (pm_text){text, strlen(text), PM_TEXT_UTF8}; }
+
+static pm_bytes document(const pm_batch *b, size_t i) {
+    return (pm_bytes){(const uint8_t *)(b->ids + b->offsets[i]), (size_t)(b->offsets[i + 1] - b->offsets[i]) * sizeof *b->ids};
+}
+
+static bool same_bytes(pm_bytes a, pm_bytes b) { return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0); }
+
+enum { ALL = 4000 };
+
+/* Best first, the first is pm_encode's, no two are equal, and each spells the same. */
+static void check_nbest(pm_encoder *enc, const pm_tokenizer *tok, const char *text, const pm_encode_options *o) {
+    pm_error err = {0};
+    static double scores[ALL], fewer_scores[7];
+    uint8_t first[100], other[100];
+    pm_id ids[100];
+    size_t n, n_first, n_other;
+    pm_batch all, fewer;
+    assert_ok(pm_encode(enc, bytes_of(text), o, ids, 100, &n, &err));
+    assert_ok(pm_decode(tok, ids, n, first, 100, &n_first, &err));
+    assert_ok(pm_encode_nbest(enc, utf8(text), ALL, o, &all, scores, &err));
+    assert_ok(pm_encode_nbest(enc, utf8(text), 7, o, &fewer, fewer_scores, &err));
+    ck_assert(same_bytes(document(&all, 0), (pm_bytes){(const uint8_t *)ids, n * sizeof *ids}));
+    ck_assert_uint_eq(fewer.n_docs, all.n_docs < 7 ? all.n_docs : 7);
+    for (size_t i = 0; i < all.n_docs; i++) {
+        pm_bytes list = document(&all, i);
+        assert_ok(pm_decode(tok, (const pm_id *)(const void *)list.data, list.len / sizeof *ids, other, 100, &n_other, &err));
+        ck_assert(same_bytes((pm_bytes){first, n_first}, (pm_bytes){other, n_other}));
+        ck_assert(i == 0 || scores[i] <= scores[i - 1]);
+        ck_assert(i >= fewer.n_docs || (same_bytes(list, document(&fewer, i)) && scores[i] == fewer_scores[i]));
+        for (size_t k = 0; k < i && k < 200; k++) {
+            ck_assert(!same_bytes(list, document(&all, k)));
+        }
+    }
+    pm_batch_release(&all);
+    pm_batch_release(&fewer);
+}
+
+/* Pieces that cover a byte sum to 1, special tokens are certain. */
+static void check_marginals(pm_encoder *enc, const pm_tokenizer *tok, const char *text, const pm_encode_options *o) {
+    pm_error err = {0};
+    double sums[100] = {0};
+    uint64_t end = 0;
+    pm_marginals m;
+    assert_ok(pm_encode_marginals(enc, utf8(text), o, &m, &err));
+    for (size_t i = 0; i < m.n; i++) {
+        ck_assert_uint_ge(m.items[i].end, end);
+        end = m.items[i].end;
+        ck_assert_uint_eq(pm_tokenizer_piece(tok, m.items[i].id).len, end - m.items[i].begin);
+        ck_assert(m.items[i].id != 400 || m.items[i].probability == 1);
+        for (uint64_t at = m.items[i].begin; at < end; at++) {
+            sums[at] += m.items[i].probability;
+        }
+    }
+    for (uint64_t at = 0; at < end; at++) {
+        ck_assert(sums[at] > 1 - 1e-12 && sums[at] < 1 + 1e-12);
+    }
+    ck_assert(end == strlen(text) || !o->no_normalize);
+    pm_marginals_release(&m);
+    ck_assert_ptr_null(m.items);
+}
+
+START_TEST(alternatives_of_documents) {
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    pm_encoder *enc;
+    assert_ok(make_bytepiece(&tok, 256, 256, &err));
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    for (size_t i = 0; i < sizeof bytepiece_cases / sizeof *bytepiece_cases; i++) {
+        for (unsigned how = 0; how < 4; how++) {
+            pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+            o.allowed = PM_SPECIAL_ALL;
+            o.no_normalize = how & 1;
+            o.add_special_tokens = how & 2;
+            check_nbest(enc, tok, bytepiece_cases[i].text, &o);
+            check_marginals(enc, tok, bytepiece_cases[i].text, &o);
+        }
+    }
+    pm_encoder_free(enc);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+typedef struct sum {
+    double score;
+    size_t a, b;
+} sum;
+
+static int by_score(const void *x, const void *y) {
+    const sum *a = x, *b = y;
+    if (a->score != b->score) {
+        return a->score > b->score ? -1 : 1;
+    }
+    return a->b != b->b ? (a->b > b->b) - (a->b < b->b) : (a->a > b->a) - (a->a < b->a);
+}
+
+/* Of two chunks: all sums, sorted. */
+START_TEST(alternatives_of_chunks_are_combined) {
+    static const char *const first = "the the\n", *const second = " thethe", *const both = "the the\n thethe";
+    static double a_scores[ALL], b_scores[ALL], scores[ALL];
+    static sum sums[ALL];
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    pm_encoder *enc;
+    pm_batch a, b, all;
+    size_t n = 0;
+    assert_ok(make_bytepiece(&tok, 256, 256, &err));
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    assert_ok(pm_encode_nbest(enc, utf8(first), ALL, NULL, &a, a_scores, &err));
+    assert_ok(pm_encode_nbest(enc, utf8(second), ALL, NULL, &b, b_scores, &err));
+    ck_assert_uint_le(a.n_docs * b.n_docs, ALL);
+    for (size_t i = 0; i < a.n_docs; i++) {
+        for (size_t k = 0; k < b.n_docs; k++) {
+            sums[n++] = (sum){a_scores[i] + b_scores[k], i, k};
+        }
+    }
+    qsort(sums, n, sizeof *sums, by_score);
+    for (size_t most = 1; most <= ALL; most = 3 * most - 1) {
+        assert_ok(pm_encode_nbest(enc, utf8(both), most, NULL, &all, scores, &err));
+        ck_assert_uint_eq(all.n_docs, most < n ? most : n);
+        for (size_t i = 0; i < all.n_docs; i++) {
+            pm_bytes head = document(&a, sums[i].a), tail = document(&b, sums[i].b), whole = document(&all, i);
+            ck_assert(scores[i] == sums[i].score);
+            ck_assert(same_bytes((pm_bytes){whole.data, head.len}, head));
+            ck_assert(same_bytes((pm_bytes){whole.data + head.len, whole.len - head.len}, tail));
+        }
+        pm_batch_release(&all);
+        most += most == 1;
+    }
+    pm_batch_release(&a);
+    pm_batch_release(&b);
+    pm_encoder_free(enc);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+START_TEST(alternatives_refuse_what_has_no_meaning) {
+    pm_error err = {0};
+    pm_tokenizer *tok, *bpe = batch_tokenizer();
+    pm_encoder *enc;
+    pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+    pm_batch out;
+    pm_marginals m;
+    assert_ok(make_bytepiece(&tok, 256, 256, &err));
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    assert_fails(pm_encode_nbest(enc, utf8("a"), 0, NULL, &out, NULL, &err), PM_INVALID_ARGUMENT, "must not be 0");
+    assert_fails(pm_encode_nbest(enc, utf8("a<s>"), 2, NULL, &out, NULL, &err), PM_SPECIAL_IN_TEXT, "<s>");
+    ck_assert_uint_eq(err.offset, 1);
+    ck_assert_ptr_null(out.ids);
+    assert_fails(pm_encode_marginals(enc, utf8("a<s>"), NULL, &m, &err), PM_SPECIAL_IN_TEXT, "<s>");
+    ck_assert_ptr_null(m.items);
+    o.alpha = 0.5;
+    assert_fails(pm_encode_nbest(enc, utf8("a"), 2, &o, &out, NULL, &err), PM_INVALID_ARGUMENT, "alpha");
+    assert_ok(pm_encode_marginals(enc, utf8("the"), &o, &m, &err));
+    pm_marginals_release(&m);
+    o.alpha = 1e7;
+    assert_fails(pm_encode_marginals(enc, utf8("a"), &o, &m, &err), PM_INVALID_ARGUMENT, "alpha must be at most 1000000");
+    pm_encoder_free(enc);
+    assert_ok(pm_encoder_new(&enc, bpe, &err));
+    assert_fails(pm_encode_nbest(enc, utf8("a"), 2, NULL, &out, NULL, &err), PM_INVALID_ARGUMENT, "BPE");
+    assert_fails(pm_encode_marginals(enc, utf8("a"), NULL, &m, &err), PM_INVALID_ARGUMENT, "BPE");
+    pm_encoder_free(enc);
+    pm_tokenizer_free(bpe);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- memory ---- */
 
 static atomic_int refuse_after;
@@ -1176,6 +1345,9 @@ Suite *suite_encode(void) {
     tcase_add_test(tc, a_batch_equals_its_documents);
     tcase_add_test(tc, bytepiece_goes_by_chunks_in_normal_form);
     tcase_add_test(tc, bytepiece_needs_each_byte_with_a_count);
+    tcase_add_test(tc, alternatives_of_documents);
+    tcase_add_test(tc, alternatives_of_chunks_are_combined);
+    tcase_add_test(tc, alternatives_refuse_what_has_no_meaning);
     tcase_add_test(tc, samples_depend_on_seed_document_and_place_only);
     tcase_add_loop_test(tc, a_batch_goes_on_without_address_space_and_fails_cleanly_without_memory, 1, 4);
     tcase_add_test(tc, a_batch_names_the_first_document_that_fails);

@@ -470,6 +470,280 @@ START_TEST(draws_hold_on_long_text) {
 }
 END_TEST
 
+/* ---------------------------------------------------------------- n-best and marginals ---- */
+
+/* The segmentations of a text of up to 12 bytes: which places end a piece (bit i: behind byte i), and the score behind
+ * each of them. */
+typedef struct segmentation {
+    unsigned ends;
+    double scores[12];
+} segmentation;
+
+static size_t all_segmentations(const vocabulary *v, pm_bytes text, segmentation *out) {
+    size_t n = 0;
+    for (unsigned bits = 0; bits < 1u << (text.len - 1); bits++) {
+        segmentation s = {.ends = bits | 1u << (text.len - 1)};
+        double sum = 0;
+        for (size_t begin = 0, i = 0; i < text.len; i++) {
+            if (s.ends >> i & 1) {
+                const oracle_entry *e = oracle_dict_find(&v->dict, (pm_bytes){text.data + begin, i + 1 - begin});
+                sum += e ? e->value : -INFINITY;
+                s.scores[i] = sum;
+                begin = i + 1;
+            }
+        }
+        if (sum > -INFINITY) {
+            out[n++] = s;
+        }
+    }
+    return n;
+}
+
+/* The rule of lattice_nbest.c: the score; then the length of the last piece; then the same for what lies before it. */
+static int by_rule(const void *x, const void *y) {
+    const segmentation *a = x, *b = y;
+    unsigned a_ends = a->ends, b_ends = b->ends;
+    while (a_ends != b_ends || a_ends != 0) {
+        int a_last = 31 - __builtin_clz(a_ends), b_last = 31 - __builtin_clz(b_ends);
+        ck_assert_int_eq(a_last, b_last);
+        if (a->scores[a_last] != b->scores[b_last]) {
+            return a->scores[a_last] > b->scores[b_last] ? -1 : 1;
+        }
+        a_ends &= ~(1u << a_last);
+        b_ends &= ~(1u << b_last);
+        int a_length = a_last - (a_ends ? 31 - __builtin_clz(a_ends) : -1),
+            b_length = b_last - (b_ends ? 31 - __builtin_clz(b_ends) : -1);
+        if (a_length != b_length) {
+            return a_length > b_length ? -1 : 1;
+        }
+    }
+    return 0;
+}
+
+typedef struct listed {
+    const vocabulary *v;
+    const segmentation *wanted;
+    size_t n, len;
+} listed;
+
+static pm_status compare_listed(void *user, const uint32_t *ids, size_t n, double score, pm_error *err) {
+    listed *t = user;
+    const segmentation *wanted = &t->wanted[t->n++];
+    unsigned ends = 0;
+    size_t at = 0;
+    (void)err;
+    for (size_t i = 0; i < n; i++) {
+        at += t->v->pieces[ids[i]].len;
+        ends |= 1u << (at - 1);
+    }
+    ck_assert_uint_eq(ends, wanted->ends);
+    ck_assert(score == wanted->scores[t->len - 1]);
+    return PM_OK;
+}
+
+/* The mass of segmentations with the piece text[begin .. end) in them. */
+static double mass(pm_bytes text, const segmentation *all, size_t n, size_t begin, size_t end, double alpha) {
+    unsigned inside = (1u << (end - 1)) - 1, before = begin ? (1u << (begin - 1)) - 1 : 0;
+    unsigned wanted = 1u << (end - 1) | (begin ? 1u << (begin - 1) : 0);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool has = (all[i].ends & wanted) == wanted && (all[i].ends & inside & ~before & ~wanted) == 0;
+        sum += has ? exp(alpha * all[i].scores[text.len - 1]) : 0;
+    }
+    return sum;
+}
+
+static void compare_marginals(const vocabulary *v, pm_bytes text, const segmentation *all, size_t n, double alpha) {
+    pm_error err = {0};
+    pm_marginals m = {0};
+    double total = 0;
+    size_t seen = 0;
+    for (size_t i = 0; i < n; i++) {
+        total += exp(alpha * all[i].scores[text.len - 1]);
+    }
+    assert_ok(pm_lattice_marginals(v->lattice, v->scratch, text, alpha, &m, &err));
+    for (size_t i = 0; i < m.n; i++) {
+        const pm_marginal *e = &m.items[i];
+        ck_assert(i == 0 || m.items[i - 1].end < e->end ||
+                  (m.items[i - 1].end == e->end && m.items[i - 1].begin > e->begin));
+        pm_bytes piece = v->pieces[e->id];
+        ck_assert_uint_eq(piece.len, e->end - e->begin);
+        ck_assert_mem_eq(piece.data, text.data + e->begin, piece.len);
+        double wanted = mass(text, all, n, e->begin, e->end, alpha) / total;
+        ck_assert_msg(fabs(e->probability - wanted) <= 1e-12 * wanted, "%.17g instead of %.17g", e->probability,
+                      wanted);
+    }
+    for (size_t begin = 0; begin < text.len; begin++) { /* none is missing */
+        for (size_t end = begin + 1; end <= text.len; end++) {
+            seen += mass(text, all, n, begin, end, alpha) > 0;
+        }
+    }
+    ck_assert_uint_eq(m.n, seen);
+    free(m.items);
+}
+
+static void compare_alternatives(vocabulary *v, pm_bytes text) {
+    static segmentation all[1 << 11];
+    pm_error err = {0};
+    size_t n = all_segmentations(v, text, all);
+    qsort(all, n, sizeof *all, by_rule);
+    for (size_t most = 1; most <= 2 * n; most *= 3) {
+        listed t = {v, all, 0, text.len};
+        assert_ok(pm_lattice_nbest(v->lattice, v->scratch, text, most, compare_listed, &t, &err));
+        ck_assert_uint_eq(t.n, most < n ? most : n);
+    }
+    listed every = {v, all, 0, text.len};
+    assert_ok(pm_lattice_nbest(v->lattice, v->scratch, text, SIZE_MAX, compare_listed, &every, &err));
+    ck_assert_uint_eq(every.n, n);
+    compare_marginals(v, text, all, n, 0.3);
+    compare_marginals(v, text, all, n, 0);
+}
+
+START_TEST(n_best_and_marginals_equal_all_segmentations_sorted) {
+    static uint8_t text[12];
+    uint64_t state = 31;
+    for (uint64_t seed = 0; seed < (quick() ? 8 : 20); seed++) {
+        vocabulary v;
+        if (seed % 2) {
+            make_of_characters(&v, seed / 2, seed * 4, 2 + seed % 4);
+        } else {
+            make(&v, seed, (size_t)seed * 3, 2 + (size_t)seed % 11, seed % 4 ? "ab" : "a");
+        }
+        for (size_t len = 1; len <= 12; len++) {
+            if (seed % 2) { /* cut off in characters, too */
+                uint8_t whole[64];
+                random_characters(whole, 16, CHARACTERS, &state);
+                memcpy(text, whole + len % 2, len);
+            } else {
+                random_piece(text, len, seed % 4 ? "ab" : "a", &state);
+            }
+            compare_alternatives(&v, (pm_bytes){text, len});
+        }
+        release(&v);
+    }
+}
+END_TEST
+
+static pm_status compare_with_best(void *user, const uint32_t *ids, size_t n, double score, pm_error *err) {
+    joined *j = user;
+    (void)score;
+    ck_assert_uint_eq(j->n, n + 1); /* and PM_LATTICE_END */
+    ck_assert_mem_eq(j->ids, ids, n * sizeof *ids);
+    j->n = 0;
+    return err ? PM_OK : PM_INVALID_ARGUMENT;
+}
+
+START_TEST(the_first_of_n_is_the_best_on_long_text) {
+    static uint8_t text[3000 * 4];
+    static joined one;
+    pm_error err = {0};
+    uint64_t state = 33;
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        vocabulary v;
+        make_of_characters(&v, seed, 120, 2 + seed % 13);
+        pm_bytes all = {text, random_characters(text, 2500, CHARACTERS, &state)};
+        one.n = 0;
+        assert_ok(pm_lattice_best(v.lattice, v.scratch, &all, 1, join, &one, &err));
+        assert_ok(pm_lattice_nbest(v.lattice, v.scratch, all, 1, compare_with_best, &one, &err));
+        ck_assert_uint_eq(one.n, 0);
+        release(&v);
+    }
+}
+END_TEST
+
+/* The pieces of a drawn segmentation that cover each byte, counted by where they begin and end. */
+enum { LONG_TEXT = 240, REACH = 8 };
+typedef struct covers {
+    unsigned seen[LONG_TEXT][REACH + 1]; /* by where the piece begins, and its length */
+} covers;
+
+/* Chi-square for each byte of a text too long to list its segmentations: which piece covers it, against the marginals.
+ * Their sum over a byte's pieces is 1. */
+START_TEST(draws_agree_with_the_marginals_on_long_text) {
+    static covers c;
+    static uint8_t text[LONG_TEXT];
+    static size_t ends[LONG_TEXT];
+    const unsigned draws = quick() ? 1000 : 3000;
+    pm_error err = {0};
+    pm_marginals m = {0};
+    uint64_t state = 35;
+    vocabulary v;
+    make(&v, 22, 80, REACH, "abc");
+    random_piece(text, LONG_TEXT, "abc", &state);
+    pm_bytes all = {text, LONG_TEXT};
+    assert_ok(pm_lattice_marginals(v.lattice, v.scratch, all, 0.2, &m, &err));
+    for (unsigned d = 0; d < draws; d++) {
+        for (size_t i = 0, begin = 0, n = sample(&v, all, 0.2, d * UINT64_C(0xD1B54A32D192ED03), ends); i < n;
+             begin = ends[i++]) {
+            c.seen[begin][ends[i] - begin]++;
+        }
+    }
+    for (size_t at = 0; at < LONG_TEXT; at++) {
+        double chi = 0, rare = 0, rare_seen = 0, sum = 0, cells = 0;
+        for (size_t i = 0; i < m.n; i++) {
+            const pm_marginal *e = &m.items[i];
+            if (e->begin <= at && at < e->end) {
+                double expected = e->probability * draws, seen = c.seen[e->begin][e->end - e->begin];
+                sum += e->probability;
+                chi += expected < 8 ? 0 : (seen - expected) * (seen - expected) / expected;
+                cells += expected >= 8;
+                rare += expected < 8 ? expected : 0;
+                rare_seen += expected < 8 ? seen : 0;
+            }
+        }
+        ck_assert(fabs(sum - 1) < 1e-12);
+        chi += rare < 8 ? 0 : (rare_seen - rare) * (rare_seen - rare) / rare;
+        cells += rare >= 8;
+        double degrees = cells - 1; /* one of 240 bytes is this far off with a probability of about 1 % */
+        ck_assert_msg(chi < degrees + 5 * sqrt(2 * degrees) + 8,
+                      "byte %zu: chi-square %.1f with %.0f degrees of freedom", at, chi, degrees);
+    }
+    free(m.items);
+    release(&v);
+}
+END_TEST
+
+START_TEST(probabilities_hold_on_long_text) {
+    size_t len = 3 * PM_LATTICE_WINDOW;
+    uint8_t *text = malloc(len);
+    double *sums = calloc(len, sizeof *sums);
+    pm_error err = {0};
+    pm_marginals m = {0};
+    uint64_t state = 36;
+    vocabulary v;
+    make(&v, 22, 60, 5, "ab");
+    random_piece(text, len, "ab", &state);
+    assert_ok(pm_lattice_marginals(v.lattice, v.scratch, (pm_bytes){text, len}, 1, &m, &err));
+    for (size_t i = 0; i < m.n; i++) {
+        for (uint64_t at = m.items[i].begin; at < m.items[i].end; at++) {
+            sums[at] += m.items[i].probability;
+        }
+    }
+    for (size_t i = 0; i < len; i++) {
+        ck_assert_msg(fabs(sums[i] - 1) < 1e-9, "%.17g", sums[i]);
+    }
+    free(m.items);
+    free(text);
+    free(sums);
+    release(&v);
+}
+END_TEST
+
+START_TEST(alpha_has_a_range) {
+    pm_error err = {0};
+    size_t ends[4];
+    vocabulary v;
+    make(&v, 9, 4, 3, "ab");
+    sink s = {ends, 0, 0, 0, &v, (const uint8_t *)"aab"};
+    static const double wrong[] = {-1, 1.1e6, INFINITY, NAN};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_fails(pm_lattice_sample(v.lattice, v.scratch, (pm_bytes){s.text, 3}, wrong[i], 1, take, &s, &err),
+                     PM_INVALID_ARGUMENT, "alpha");
+    }
+    release(&v);
+}
+END_TEST
+
 Suite *suite_lattice(void);
 Suite *suite_lattice(void) {
     Suite *suite = suite_create("lattice");
@@ -485,6 +759,11 @@ Suite *suite_lattice(void) {
     tcase_add_test(tc, pieces_can_vanish_and_come_back);
     tcase_add_test(tc, draws_have_the_exact_distribution);
     tcase_add_test(tc, draws_hold_on_long_text);
+    tcase_add_test(tc, n_best_and_marginals_equal_all_segmentations_sorted);
+    tcase_add_test(tc, the_first_of_n_is_the_best_on_long_text);
+    tcase_add_test(tc, draws_agree_with_the_marginals_on_long_text);
+    tcase_add_test(tc, probabilities_hold_on_long_text);
+    tcase_add_test(tc, alpha_has_a_range);
     suite_add_tcase(suite, tc);
     return suite;
 }

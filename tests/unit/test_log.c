@@ -27,7 +27,8 @@ START_TEST(the_slow_step_agrees) {
         }
     }
     for (unsigned k = 1; k < 64; k++) {
-        uint64_t power = UINT64_C(1) << k, n[] = {power, power + 1, 2 * power - 1, power | random_word(&state) >> (64 - k)};
+        uint64_t power = UINT64_C(1) << k,
+                 n[] = {power, power + 1, 2 * power - 1, power | random_word(&state) >> (64 - k)};
         for (size_t i = 0; i < 4; i++) {
             ck_assert(bits_of(pm_log_slow(n[i], 2)) == bits_of(pm_log_u64(n[i])));
         }
