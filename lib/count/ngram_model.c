@@ -1,18 +1,18 @@
 /* ngram_model.c - from counts of byte n-grams to a table of conditional log-probabilities.
  *
- * For a position of the text the log-probabilities of the n-grams of all orders that begin there are wanted. They lie in
- * one record: the n-gram of the highest order has a slot with the ranks of the counts of all its prefixes of two bytes or
- * more (a rank indexes a table of logarithms, so that a slot has 16 bytes and exact doubles come out). Where that n-gram
- * is too rare or the chunk ends, the longest prefix that is not is looked for in a second table, which has just those that
- * can be needed. Below two bytes a table of 256 answers.
+ * For a position of the text the log-probabilities of the n-grams of all orders that begin there are wanted. They lie
+ * in one record: the n-gram of the highest order has a slot with the ranks of the counts of all its prefixes of two
+ * bytes or more (a rank indexes a table of logarithms, so that a slot has 16 bytes and exact doubles come out). Where
+ * that n-gram is too rare or the chunk ends, the longest prefix that is not is looked for in a second table, which has
+ * just those that can be needed. Below two bytes a table of 256 answers.
  *
  *     value of order j = logs[rank j] - logs[rank j-1], one subtraction of two rounded logarithms, as bytepiece does
  *
  * Adding up. Sorted n-grams are walked with one open group for each order: the prefix of the current n-gram. A group is
  * closed when the next n-gram has another prefix: then its count is known; it is added to the group above; if frequent
  * it becomes a record (when it is of the highest order or was found to be needed), and the code of its count is written
- * into all records made since the group was opened, which are those it is a prefix of. Shards are walked in parallel, or
- * n-grams come one by one from elsewhere: groups of two bytes and more belong to one shard in either case.
+ * into all records made since the group was opened, which are those it is a prefix of. Shards are walked in parallel,
+ * or n-grams come one by one from elsewhere: groups of two bytes and more belong to one shard in either case.
  *
  * Cost: 16 / 0.75 bytes for a frequent n-gram, 32 while the table is made. */
 #include "count/ngram_model.h"
@@ -21,8 +21,9 @@
 
 #include "base/log.h"
 #include "count/ngram_shard.h"
+#include "count/ngram_tables.h"
 
-enum { SHARDS = PM_NGRAM_SHARDS, MAX_RANKS = PM_NGRAM_MAX_ORDER - 1 };
+enum { SHARDS = PM_NGRAM_SHARDS };
 
 static const uint64_t most_positions = UINT64_C(1) << 62;
 
@@ -31,29 +32,21 @@ static const uint64_t most_positions = UINT64_C(1) << 62;
 /* Codes of counts: itself below DIRECT, else DIRECT + its number in a list. Rank 0 and code 0 mean "too rare". */
 enum { DIRECT = 60000 };
 
-typedef struct record {
-    uint64_t key;
-    uint32_t codes[MAX_RANKS];
-} record;
-
-typedef struct records {
-    record *items;
-    size_t n, cap;
-} records;
-
 struct pm_ngram_builder {
     pm_ngram_model *model;
     pm_count_work work;
     uint64_t min_count;
     bool wide;
     uint64_t singles[256];
-    records shards[SHARDS][2]; /* whole, part */
+    pm_ngram_records *records;
+    atomic_uint_fast64_t in_memory; /* bytes of them */
     pthread_mutex_t lock;
     uint64_t *big; /* counts of DIRECT and more */
     size_t n_big, cap_big;
-    uint32_t *ranks; /* of each code */
-    struct summing *in; /* n-grams that come one by one */
+    uint8_t direct[DIRECT]; /* 1: the count occurs in a record */
+    struct summing *in;     /* n-grams that come one by one */
     pm_ngram before;
+    size_t before_shard; /* records of the shard that it belongs to, when that was turned to */
     uint64_t positions;
 };
 
@@ -65,16 +58,19 @@ typedef struct group {
 
 typedef struct summing { /* n-grams in order, those of one shard at a time */
     pm_ngram_builder *b;
-    records *kinds;    /* two: where records go */
+    pm_ngram_record_list *kinds[2]; /* where records go */
     group groups[PM_NGRAM_MAX_ORDER + 1];
-    uint64_t word;     /* the current n-gram's bytes */
+    uint64_t word; /* the current n-gram's bytes */
     unsigned depth;
     uint64_t first[256]; /* counts by first byte */
+    uint8_t direct[DIRECT];
 } summing;
 
-static pm_status code_of(pm_ngram_builder *b, uint64_t count, uint32_t *code, pm_error *err) {
+static pm_status code_of(summing *s, uint64_t count, uint32_t *code, pm_error *err) {
+    pm_ngram_builder *b = s->b;
     if (count < DIRECT) {
         *code = (uint32_t)count;
+        s->direct[count] = 1;
         return PM_OK;
     }
     pthread_mutex_lock(&b->lock);
@@ -89,9 +85,9 @@ static pm_status code_of(pm_ngram_builder *b, uint64_t count, uint32_t *code, pm
     return status;
 }
 
-static pm_status add_record(records *r, uint64_t key, pm_error *err) {
+static pm_status add_record(pm_ngram_record_list *r, uint64_t key, pm_error *err) {
     PM_TRY(pm_grow((void **)&r->items, &r->cap, r->n + 1, sizeof *r->items, err));
-    r->items[r->n++] = (record){.key = key};
+    r->items[r->n++] = (pm_ngram_record){.key = key};
     return PM_OK;
 }
 
@@ -111,13 +107,16 @@ static pm_status close_group(summing *s, pm_error *err) {
         return PM_OK;
     }
     if (depth == order) {
-        PM_TRY(add_record(&s->kinds[0], pm_ngram_whole_key(order, s->word), err));
+        PM_TRY(add_record(s->kinds[0], pm_ngram_whole_key(order, s->word), err));
     } else if (g->needed) {
-        PM_TRY(add_record(&s->kinds[1], pm_ngram_part_key(order, s->word, depth), err));
+        PM_TRY(add_record(s->kinds[1], pm_ngram_part_key(order, s->word, depth), err));
     }
-    PM_TRY(code_of(s->b, g->count, &code, err));
+    if (s->kinds[0]->n == g->begins[0] && s->kinds[1]->n == g->begins[1]) {
+        return PM_OK;
+    }
+    PM_TRY(code_of(s, g->count, &code, err));
     for (int kind = 0; kind < 2; kind++) {
-        records *r = &s->kinds[kind];
+        pm_ngram_record_list *r = s->kinds[kind];
         for (size_t i = g->begins[kind]; i < r->n; i++) {
             r->items[i].codes[depth - 2] = code;
         }
@@ -146,23 +145,11 @@ static inline pm_status sum_up(summing *s, uint64_t word, unsigned len, uint64_t
     }
     s->word = word;
     while (s->depth < len) {
-        s->groups[++s->depth] = (group){.begins = {s->kinds[0].n, s->kinds[1].n}};
+        s->groups[++s->depth] = (group){.begins = {s->kinds[0]->n, s->kinds[1]->n}};
     }
     s->groups[len].count += count;
     s->groups[len].needed |= len < s->b->model->order;
     return PM_OK;
-}
-
-/* Gives back what an array is longer than needed; a failure to do so is none. */
-static void trim(records *r) {
-    record *items = r->n ? pm_realloc(r->items, r->n, sizeof *items) : NULL;
-    if (!r->n) {
-        pm_free(r->items);
-        *r = (records){0};
-    } else if (items) {
-        r->items = items;
-        r->cap = r->n;
-    }
 }
 
 /* ---------------------------------------------------------------- from a counter ---- */
@@ -170,7 +157,7 @@ static void trim(records *r) {
 typedef struct adder { /* one thread's */
     pm_ngram_sorter sorter;
     summing sum;
-    records kinds[2];
+    pm_ngram_record_list kinds[2];
 } adder;
 
 typedef struct adding {
@@ -197,31 +184,61 @@ static pm_status sum_shard(adding *a, summing *s, pm_ngram_shard_counts *shard, 
     return status == PM_OK ? close_all(s, err) : status;
 }
 
+/* Whether so many more bytes of records may lie in memory; they count if so. */
+static bool keep_in_memory(pm_ngram_builder *b, uint64_t bytes) {
+    uint64_t used = atomic_fetch_add(&b->in_memory, bytes) + bytes;
+    if (b->work.memory == UINT64_MAX || used <= b->work.memory / 3) {
+        return true;
+    }
+    atomic_fetch_sub(&b->in_memory, bytes);
+    return false;
+}
+
+/* Puts a shard's records where they belong. */
+static pm_status keep_records(pm_ngram_builder *b, pm_ngram_shard_records *to, pm_ngram_record_list *from,
+                              pm_error *err) {
+    if (!keep_in_memory(b, from->n * sizeof *from->items)) {
+        return pm_ngram_records_write(b->records, to, from, err);
+    }
+    if (from->n) {
+        to->memory.items = pm_alloc(from->n, sizeof *from->items);
+        if (!to->memory.items) {
+            return pm_fail_memory(err);
+        }
+        memcpy(to->memory.items, from->items, from->n * sizeof *from->items);
+        to->memory.n = to->memory.cap = from->n;
+    }
+    return PM_OK;
+}
+
 static pm_status task_sum(void *ctx, unsigned thread, size_t i, pm_error *err) {
     adding *a = ctx;
     adder *own = &a->adders[thread];
     pm_ngram_shard_counts *shard = &a->counts->shards[i];
 
     own->sum.b = a->b;
-    own->sum.kinds = own->kinds;
     own->sum.depth = 1;
-    own->kinds[0].n = own->kinds[1].n = 0;
+    for (int kind = 0; kind < 2; kind++) {
+        own->sum.kinds[kind] = &own->kinds[kind];
+        own->kinds[kind].n = 0;
+    }
     PM_TRY(pm_ngram_shard_sort(shard, a->bits, &own->sorter, err));
     PM_TRY(sum_shard(a, &own->sum, shard, err));
     pm_ngram_shard_release(shard);
     for (int kind = 0; kind < 2; kind++) {
-        const records *from = &own->kinds[kind];
-        records *to = &a->b->shards[i][kind];
-        to->items = from->n ? pm_alloc(from->n, sizeof *to->items) : NULL;
-        if (from->n && !to->items) {
-            return pm_fail_memory(err);
-        }
-        if (from->n) {
-            memcpy(to->items, from->items, from->n * sizeof *to->items);
-        }
-        to->n = to->cap = from->n;
+        PM_TRY(keep_records(a->b, &a->b->records->shards[i][kind], &own->kinds[kind], err));
     }
     return PM_OK;
+}
+
+/* What one summing found beside records. */
+static void gather(pm_ngram_builder *b, const summing *s) {
+    for (int byte = 0; byte < 256; byte++) {
+        b->singles[byte] += s->first[byte];
+    }
+    for (size_t count = 0; count < DIRECT; count++) {
+        b->direct[count] |= s->direct[count];
+    }
 }
 
 static pm_status add_counts(pm_ngram_builder *b, pm_ngram_counter *counter, pm_error *err) {
@@ -245,9 +262,7 @@ static pm_status add_counts(pm_ngram_builder *b, pm_ngram_counter *counter, pm_e
         b->singles[byte] = a.counts->singles[byte];
     }
     for (unsigned t = 0; t < b->work.threads; t++) {
-        for (int byte = 0; byte < 256; byte++) {
-            b->singles[byte] += a.adders[t].sum.first[byte];
-        }
+        gather(b, &a.adders[t].sum);
         pm_ngram_sorter_release(&a.adders[t].sorter);
         pm_free(a.adders[t].kinds[0].items);
         pm_free(a.adders[t].kinds[1].items);
@@ -270,29 +285,60 @@ pm_status pm_ngram_builder_new(pm_ngram_builder **out, unsigned order, uint64_t 
     b->work.threads = work->threads ? work->threads : 1;
     b->model = pm_calloc(1, sizeof *b->model);
     b->in = pm_calloc(1, sizeof *b->in);
-    if (!b->model || !b->in) {
+    pm_status status =
+        b->model && b->in ? pm_ngram_records_new(&b->records, work->memory, work->tmpdir, err) : pm_fail_memory(err);
+    if (status != PM_OK) {
         pm_ngram_builder_free(b);
         *out = NULL;
-        return pm_fail_memory(err);
+        return status;
     }
     b->model->order = order;
-    *b->in = (summing){.b = b, .depth = 1};
+    b->in->b = b;
+    b->in->depth = 1;
     return PM_OK;
 }
 
 void pm_ngram_builder_free(pm_ngram_builder *b) {
     if (b) {
-        for (size_t i = 0; i < SHARDS; i++) {
-            pm_free(b->shards[i][0].items);
-            pm_free(b->shards[i][1].items);
-        }
+        pm_ngram_records_free(b->records);
         pm_ngram_model_free(b->model);
         pm_free(b->in);
         pm_free(b->big);
-        pm_free(b->ranks);
         pthread_mutex_destroy(&b->lock);
         pm_free(b);
     }
+}
+
+/* Moves all records to the file. */
+static pm_status write_all(pm_ngram_builder *b, pm_error *err) {
+    for (size_t i = 0; i < SHARDS; i++) {
+        for (int kind = 0; kind < 2; kind++) {
+            pm_ngram_shard_records *s = &b->records->shards[i][kind];
+            PM_TRY(pm_ngram_records_write(b->records, s, &s->memory, err));
+            pm_free(s->memory.items);
+            s->memory = (pm_ngram_record_list){0};
+        }
+    }
+    atomic_store(&b->in_memory, 0);
+    return PM_OK;
+}
+
+/* The n-grams that come now begin with other two bytes: of another shard. */
+static pm_status turn_to(pm_ngram_builder *b, unsigned shard, pm_error *err) {
+    summing *s = b->in;
+    pm_ngram_shard_records *to = b->records->shards[shard];
+
+    PM_TRY(close_all(s, err));
+    if (s->kinds[0]) {
+        uint64_t bytes = (s->kinds[0]->n + s->kinds[1]->n - b->before_shard) * sizeof(pm_ngram_record);
+        if (!keep_in_memory(b, bytes + bytes / 2)) { /* lists have room to grow */
+            PM_TRY(write_all(b, err));
+        }
+    }
+    s->kinds[0] = &to[0].memory;
+    s->kinds[1] = &to[1].memory;
+    b->before_shard = s->kinds[0]->n + s->kinds[1]->n;
+    return PM_OK;
 }
 
 pm_status pm_ngram_builder_add(pm_ngram_builder *b, const pm_ngram *g, pm_error *err) {
@@ -300,7 +346,8 @@ pm_status pm_ngram_builder_add(pm_ngram_builder *b, const pm_ngram *g, pm_error 
     summing *s = b->in;
 
     if (g->len < 1 || g->len > b->model->order) {
-        return pm_fail(err, PM_BAD_FORMAT, "an n-gram of %u bytes, where 1 to %u are possible", g->len, b->model->order);
+        return pm_fail(err, PM_BAD_FORMAT, "an n-gram of %u bytes, where 1 to %u are possible", g->len,
+                       b->model->order);
     }
     if (before->len && (g->word < before->word || (g->word == before->word && g->len <= before->len))) {
         return pm_fail(err, PM_BAD_FORMAT, "n-grams are not in rising order");
@@ -316,112 +363,23 @@ pm_status pm_ngram_builder_add(pm_ngram_builder *b, const pm_ngram *g, pm_error 
         return PM_OK;
     }
     if (!same_prefix) {
-        PM_TRY(close_all(s, err));
-        s->kinds = b->shards[pm_ngram_shard_of(g->word)];
+        PM_TRY(turn_to(b, pm_ngram_shard_of(g->word), err));
     }
     return sum_up(s, g->word, g->len, g->count, err);
 }
 
-/* ---------------------------------------------------------------- the tables ---- */
-
-static void put_slot(uint8_t *slot, bool wide, const record *r, const uint32_t *ranks) {
-    memcpy(slot, &r->key, sizeof r->key);
-    for (unsigned j = 0; j < (wide ? 6 : 5); j++) {
-        uint32_t rank32 = ranks[r->codes[j]];
-        uint16_t rank16 = (uint16_t)rank32;
-        if (wide) {
-            memcpy(slot + 8 + 4 * j, &rank32, sizeof rank32);
-        } else {
-            memcpy(slot + 6 + 2 * j, &rank16, sizeof rank16);
-        }
-    }
-}
-
-/* Buckets for n records: three quarters full. */
-static uint64_t buckets_for(size_t n, bool wide) { return n ? (uint64_t)n * (wide ? 32 : 16) / 48 + 1 : 0; }
-
-static void build_table(uint8_t *table, uint32_t n, records *r, bool wide, const uint32_t *ranks) {
-    const unsigned slot_bytes = wide ? 32 : 16;
-    uint8_t *end = table + (size_t)n * 64;
-
-    for (size_t i = 0; i < r->n; i++) {
-        uint8_t *bucket = pm_ngram_bucket(table, n, r->items[i].key);
-        unsigned at = 0;
-        while (pm_ngram_slot_rank(bucket + at, wide, 2)) {
-            at += slot_bytes;
-            if (at == 64) {
-                at = 0;
-                bucket = bucket + 64 == end ? table : bucket + 64;
-            }
-        }
-        put_slot(bucket + at, wide, &r->items[i], ranks);
-    }
-    pm_free(r->items);
-    *r = (records){0};
-}
-
-/* Gives every shard its part of one stretch of memory. */
-static pm_status place_tables(pm_ngram_builder *b, pm_error *err) {
-    pm_ngram_model *model = b->model;
-    uint64_t total = 0;
-
-    for (size_t i = 0; i < SHARDS; i++) {
-        uint64_t whole = buckets_for(b->shards[i][0].n, model->wide),
-                 part = buckets_for(b->shards[i][1].n, model->wide);
-        if (whole > UINT32_MAX || part > UINT32_MAX) {
-            return pm_fail(err, PM_LIMIT, "too many distinct n-grams: more than 2^32 buckets in a shard");
-        }
-        model->shards[i].n_whole = (uint32_t)whole;
-        model->shards[i].n_part = (uint32_t)part;
-        total += whole + part;
-    }
-    model->bytes = (total + 1) * 64; /* a shard without n-grams points at something too */
-    model->memory = pm_pages_alloc(model->bytes);
-    if (!model->memory) {
-        return pm_fail_memory(err);
-    }
-    uint8_t *at = model->memory;
-    for (size_t i = 0; i < SHARDS; i++) {
-        model->shards[i].whole = at;
-        at += (size_t)model->shards[i].n_whole * 64;
-        model->shards[i].part = at;
-        at += (size_t)model->shards[i].n_part * 64;
-    }
-    return PM_OK;
-}
-
-static pm_status task_build(void *ctx, unsigned thread, size_t i, pm_error *err) {
-    pm_ngram_builder *b = ctx;
-    const pm_ngram_shard *sh = &b->model->shards[i];
-    (void)thread;
-    (void)err;
-    build_table(sh->whole, sh->n_whole, &b->shards[i][0], b->model->wide, b->ranks);
-    build_table(sh->part, sh->n_part, &b->shards[i][1], b->model->wide, b->ranks);
-    return PM_OK;
-}
+/* ---------------------------------------------------------------- the model ---- */
 
 /* Numbers the codes that occur, in rising order, and makes the table of logarithms. */
 static pm_status rank_codes(pm_ngram_builder *b, pm_error *err) {
-    size_t n_codes = DIRECT + b->n_big;
-    uint32_t n = 1;
+    const size_t n_codes = DIRECT + b->n_big;
+    uint32_t *ranks = b->records->ranks = pm_calloc(n_codes, sizeof *ranks), n = 1;
 
-    b->ranks = pm_calloc(n_codes, sizeof *b->ranks);
-    if (!b->ranks) {
+    if (!ranks) {
         return pm_fail_memory(err);
     }
-    for (size_t i = 0; i < SHARDS; i++) {
-        for (int kind = 0; kind < 2; kind++) {
-            const records *r = &b->shards[i][kind];
-            for (size_t k = 0; k < r->n; k++) {
-                for (unsigned j = 0; j < MAX_RANKS; j++) {
-                    b->ranks[r->items[k].codes[j]] = 1;
-                }
-            }
-        }
-    }
-    b->ranks[0] = 0;
     for (size_t c = 1; c < n_codes; c++) {
-        b->ranks[c] = b->ranks[c] ? n++ : 0;
+        ranks[c] = c >= DIRECT || b->direct[c] ? n++ : 0;
     }
     b->model->logs = pm_alloc(n, sizeof *b->model->logs);
     if (!b->model->logs) {
@@ -429,12 +387,11 @@ static pm_status rank_codes(pm_ngram_builder *b, pm_error *err) {
     }
     b->model->logs[0] = -INFINITY;
     for (size_t c = 1; c < n_codes; c++) {
-        if (b->ranks[c]) {
-            b->model->logs[b->ranks[c]] = pm_log_u64(c < DIRECT ? c : b->big[c - DIRECT]);
+        if (ranks[c]) {
+            b->model->logs[ranks[c]] = pm_log_u64(c < DIRECT ? c : b->big[c - DIRECT]);
         }
     }
-    b->model->wide =
-        b->wide || b->model->order > 6 || n > UINT16_MAX || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__;
+    b->model->wide = b->wide || b->model->order > 6 || n > UINT16_MAX || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__;
     return PM_OK;
 }
 
@@ -455,17 +412,10 @@ static void first_order(pm_ngram_model *model, const uint64_t *singles) {
 pm_status pm_ngram_builder_finish(pm_ngram_model **out, pm_ngram_builder *b, pm_error *err) {
     *out = NULL;
     PM_TRY(close_all(b->in, err));
-    for (int byte = 0; byte < 256; byte++) {
-        b->singles[byte] += b->in->first[byte];
-    }
-    for (size_t i = 0; i < SHARDS; i++) {
-        trim(&b->shards[i][0]);
-        trim(&b->shards[i][1]);
-    }
+    gather(b, b->in);
     first_order(b->model, b->singles);
     PM_TRY(rank_codes(b, err));
-    PM_TRY(place_tables(b, err));
-    PM_TRY(pm_parallel_part(b->work.threads, SHARDS, task_build, b, b->work.ticker, err));
+    PM_TRY(pm_ngram_tables_make(b->model, &b->records, &b->work, err));
     *out = b->model;
     b->model = NULL;
     return PM_OK;
@@ -483,12 +433,4 @@ pm_status pm_ngram_model_new(pm_ngram_model **out, pm_ngram_counter *counter, ui
     }
     pm_ngram_builder_free(b);
     return status;
-}
-
-void pm_ngram_model_free(pm_ngram_model *model) {
-    if (model) {
-        pm_pages_free(model->memory, model->bytes);
-        pm_free(model->logs);
-        pm_free(model);
-    }
 }

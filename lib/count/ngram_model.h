@@ -11,7 +11,7 @@ typedef struct pm_ngram_shard {
     uint32_t n_whole, n_part; /* buckets; 0: none (the tables still point at 64 readable bytes) */
 } pm_ngram_shard;
 
-/* See ngrams.c for the layout. Immutable. */
+/* Immutable, when it is not in parts. */
 typedef struct pm_ngram_model {
     unsigned order;
     bool wide;             /* slots of 32 bytes instead of 16 */
@@ -19,20 +19,28 @@ typedef struct pm_ngram_model {
     double log_first[256]; /* the logarithm of its count */
     double *logs;          /* the logarithm of a count, by its rank; rank 0 (too rare): -INFINITY */
     pm_ngram_shard shards[PM_NGRAM_SHARDS];
-    uint8_t *memory; /* of all tables */
+    uint8_t *memory; /* of all tables, or of those of one part */
     size_t bytes;
+    unsigned n_parts; /* 1: all tables are there */
+    uint16_t part_of[PM_NGRAM_SHARDS];
+    struct pm_ngram_records *records; /* what parts are made of; NULL: it is whole */
 } pm_ngram_model;
 
 /* Makes the model: an n-gram k of more than one byte seen less than min_count times is not there; the others have ln
- * count(k) - ln count(k without its last byte). Bytes never seen count once. The counter is empty afterwards, on
- * failure too. */
+ * count(k) - ln count(k without its last byte). Bytes never seen count once. The counter can only be freed afterwards.
+ * Records and tables take up to work->memory beside the counter's; a model whose tables are more than that is in parts.
+ */
 pm_status pm_ngram_model_new(pm_ngram_model **out, pm_ngram_counter *counter, uint64_t min_count,
                              const pm_count_work *work, pm_error *err);
 void pm_ngram_model_free(pm_ngram_model *model);
+/* Of a model in parts: makes the tables of one part, those of the part before are gone; and gives their memory back. */
+pm_status pm_ngram_model_load(pm_ngram_model *model, unsigned part, const pm_count_work *work, pm_error *err);
+void pm_ngram_model_unload(pm_ngram_model *model);
 
 /* The same from n-grams as pm_ngram_counter_stream gives them, in rising order:
- *     pm_ngram_builder_new(&b, ...); pm_ngram_builder_add(b, &ngram, err) x n; pm_ngram_builder_finish(&model, b, err); pm_ngram_builder_free(b)
- * An n-gram is longer than `order` or empty, or not after the one before: PM_BAD_FORMAT. All counts together are above 2^62: PM_LIMIT. */
+ *     pm_ngram_builder_new(&b, ...); pm_ngram_builder_add(b, &ngram, err) x n; pm_ngram_builder_finish(&model, b, err);
+ * pm_ngram_builder_free(b) An n-gram is longer than `order` or empty, or not after the one before: PM_BAD_FORMAT. All
+ * counts together are above 2^62: PM_LIMIT. */
 typedef struct pm_ngram_builder pm_ngram_builder;
 pm_status pm_ngram_builder_new(pm_ngram_builder **out, unsigned order, uint64_t min_count, const pm_count_work *work,
                                pm_error *err);

@@ -23,7 +23,15 @@
 
 #include "count/ngrams.h"
 
-enum { DIGIT = 11, DIGITS = 1 << DIGIT, MANY = 256, CODED = 1 << 16, MAX_ITEM = 20, LEAST_BUFFER = 1 << 12, MOST_BUFFER = 1 << 16 };
+enum {
+    DIGIT = 11,
+    DIGITS = 1 << DIGIT,
+    MANY = 256,
+    CODED = 1 << 16,
+    MAX_ITEM = 20,
+    LEAST_BUFFER = 1 << 12,
+    MOST_BUFFER = 1 << 16
+};
 
 void pm_ngram_sorter_release(pm_ngram_sorter *s) {
     pm_free(s->spare);
@@ -192,8 +200,8 @@ static pm_status measure(const pm_ngram_shard_counts *s, unsigned bits, uint64_t
     }
 }
 
-/* Writes all that the cursor gives, in at most `most` bytes, which are not more than its sources have: keys that several
- * have are written once, and steps from key to key only get smaller. */
+/* Writes all that the cursor gives, in at most `most` bytes, which are not more than its sources have: keys that
+ * several have are written once, and steps from key to key only get smaller. */
 static pm_status write_run(pm_ngram_cursor *c, uint64_t most, pm_scratch_file *file, uint8_t *coded, pm_ngram_run *run,
                            pm_error *err) {
     uint8_t *p = coded;

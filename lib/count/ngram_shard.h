@@ -1,4 +1,5 @@
-/* ngram_shard.h - the counted n-grams of one shard (ngrams.h): in a hash table, in sorted runs of a file, and merged. */
+/* ngram_shard.h - the counted n-grams of one shard (ngrams.h): in a hash table, in sorted runs of a file, and merged.
+ */
 #ifndef PM_COUNT_NGRAM_SHARD_H
 #define PM_COUNT_NGRAM_SHARD_H
 
@@ -30,10 +31,10 @@ typedef struct pm_ngram_shard_counts {
 /* What counting comes to. */
 typedef struct pm_ngram_counts {
     unsigned order;
-    bool wide;                /* see pm_ngram_counter_widen */
-    uint64_t singles[256];    /* n-grams of one byte */
+    bool wide;                                     /* see pm_ngram_counter_widen */
+    uint64_t singles[256];                         /* n-grams of one byte */
     pm_ngram_shard_counts shards[PM_NGRAM_SHARDS]; /* all others */
-    pm_scratch_file file;     /* of their runs */
+    pm_scratch_file file;                          /* of their runs */
 } pm_ngram_counts;
 
 /* Ends counting. The counts are the counter's. */
@@ -82,7 +83,7 @@ typedef struct pm_ngram_cursor {
     uint64_t key, count; /* read last; count is 0 at the end */
     const pm_ngram_shard_counts *shard;
     unsigned bits;
-    size_t word, carry; /* the next ones in memory */
+    size_t word, carry;                /* the next ones in memory */
     uint64_t memory_key, memory_count; /* with runs: what memory has at hand, count 0: nothing more */
     const pm_scratch_file *file;
     size_t buffer_bytes;
@@ -95,7 +96,7 @@ typedef struct pm_ngram_cursor {
 /* `memory`: about how many bytes buffers may take; some KB for each run at least. */
 pm_status pm_ngram_cursor_open(pm_ngram_cursor *c, const pm_ngram_shard_counts *s, unsigned bits,
                                const pm_scratch_file *file, uint64_t memory, pm_error *err);
-void pm_ngram_cursor_close(pm_ngram_cursor *c); /* {0} is a closed one */
+void pm_ngram_cursor_close(pm_ngram_cursor *c);                     /* {0} is a closed one */
 pm_status pm_ngram_cursor_merge(pm_ngram_cursor *c, pm_error *err); /* the next one, where there are runs */
 
 /* The next one in memory: a word, its carries, or both. */

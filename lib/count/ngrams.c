@@ -9,17 +9,17 @@
  *
  * Shards. The first two bytes choose one of 512 shards, so that n-grams with a common prefix of two bytes are together
  * and each shard can be finished by itself. A thread collects the keys for a shard and hands them over some hundreds at
- * a time, under the shard's lock: the shard's table (ngram_shard.c) is hashed into with prefetches, and most of it stays
- * in cache. The order in which threads come changes where a key lies in its table, and nothing else: tables are sorted
- * before use.
+ * a time, under the shard's lock: the shard's table (ngram_shard.c) is hashed into with prefetches, and most of it
+ * stays in cache. The order in which threads come changes where a key lies in its table, and nothing else: tables are
+ * sorted before use.
  *
  * Weights. A position of a run with weight w counts w times: what fits the count bits of a word goes with the key, the
  * rest to the carries.
  *
  * Memory. With a bound, a table that would have to grow beyond it is not enlarged: the thread that wants it goes round
- * all shards, from where the last one stopped, and writes each that has its share to the file as a sorted run, until there
- * is room. So no thread waits for others, runs are long, and the shards that a text needs most get the memory. A bound
- * changes when things are written, and nothing of what comes out.
+ * all shards, from where the last one stopped, and writes each that has its share to the file as a sorted run, until
+ * there is room. So no thread waits for others, runs are long, and the shards that a text needs most get the memory. A
+ * bound changes when things are written, and nothing of what comes out.
  *
  * In order. Shards are by a hash of the first two bytes, but n-grams with the same two bytes stand together in their
  * shard's order. So the n-grams of all shards in one order are had without comparing any: for each two bytes in turn,
@@ -48,9 +48,9 @@ struct pm_ngram_counter {
     pm_ngram_counts counts;
     unsigned threads, bits;
     feeder *feeders;
-    uint64_t memory;        /* that tables may take; UINT64_MAX: any */
+    uint64_t memory;           /* that tables may take; UINT64_MAX: any */
     atomic_uint_fast64_t used; /* by them */
-    atomic_uint next;       /* the shard to be written next */
+    atomic_uint next;          /* the shard to be written next */
 };
 
 pm_status pm_ngram_counter_new(pm_ngram_counter **out, unsigned order, const pm_count_work *work, pm_error *err) {
@@ -63,8 +63,9 @@ pm_status pm_ngram_counter_new(pm_ngram_counter **out, unsigned order, const pm_
     c->counts.order = order;
     c->bits = pm_ngram_count_bits(order);
     c->threads = work->threads ? work->threads : 1;
-    uint64_t apart = c->threads * (SHARDS * BATCH * sizeof(uint64_t)); /* and as much for buffers; an eighth is for sorting */
-    c->memory = work->memory == UINT64_MAX                  ? UINT64_MAX
+    uint64_t apart =
+        c->threads * (SHARDS * BATCH * sizeof(uint64_t)); /* and as much for buffers; an eighth is for sorting */
+    c->memory = work->memory == UINT64_MAX                ? UINT64_MAX
                 : work->memory < 2 * apart + LEAST_TABLES ? LEAST_TABLES
                                                           : (work->memory - 2 * apart) / 8 * 7;
     pm_scratch_file_init(&c->counts.file, work->tmpdir);
@@ -127,7 +128,8 @@ static pm_status make_way(pm_ngram_counter *c, feeder *f, unsigned number, pm_er
     return status;
 }
 
-/* Room for `bytes` more: the table of this shard, enlarged. It is written itself when sorting it would take too much. */
+/* Room for `bytes` more: the table of this shard, enlarged. It is written itself when sorting it would take too much.
+ */
 static pm_status make_room(pm_ngram_counter *c, feeder *f, unsigned number, uint64_t bytes, pm_error *err) {
     if (bytes > c->memory / 8 / c->threads) {
         PM_TRY(make_way(c, f, number, err));
@@ -235,8 +237,8 @@ pm_status pm_ngram_count(pm_ngram_counter *c, unsigned thread, const pm_chunks *
     for (size_t i = 0; i < run->n; i++) {
         const size_t end = run->ends[i];
         for (; at + order <= end && order > 1; at++) {
-            PM_TRY(take(c, f, pm_ngram_keep(pm_ngram_load(run->text + at), order) | (uint64_t)order << bits, weight,
-                        err));
+            PM_TRY(
+                take(c, f, pm_ngram_keep(pm_ngram_load(run->text + at), order) | (uint64_t)order << bits, weight, err));
         }
         for (; at + 1 < end && order > 1; at++) {
             unsigned len = (unsigned)(end - at);

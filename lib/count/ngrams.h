@@ -27,7 +27,9 @@ pm_status pm_ngram_counter_new(pm_ngram_counter **out, unsigned order, const pm_
 void pm_ngram_counter_free(pm_ngram_counter *counter);
 unsigned pm_ngram_counter_order(const pm_ngram_counter *counter);
 /* With less, counting and pm_ngram_counter_stream take this much all the same. */
-static inline uint64_t pm_ngram_least_memory(unsigned threads) { return (UINT64_C(4) << 20) + ((uint64_t)threads << 22); }
+static inline uint64_t pm_ngram_least_memory(unsigned threads) {
+    return (UINT64_C(4) << 20) + ((uint64_t)threads << 22);
+}
 /* For tests: the model will have wide slots, which otherwise only order 7 and more than 65,535 different counts bring.
  */
 void pm_ngram_counter_widen(pm_ngram_counter *counter);
@@ -36,8 +38,8 @@ void pm_ngram_counter_widen(pm_ngram_counter *counter);
  * overlap. PM_LIMIT: 2^62 bytes, each as often as its weight says. */
 pm_status pm_ngram_count(pm_ngram_counter *counter, unsigned thread, const pm_chunks *run, pm_error *err);
 
-/* Gives all n-grams in the rising order of their bytes (as memcmp and then the length have it), each once. Once: the counter is empty afterwards, on
- * failure too. `work` may be another than while counting. */
+/* Gives all n-grams in the rising order of their bytes (as memcmp and then the length have it), each once. Once: the
+ * counter is empty afterwards, on failure too. `work` may be another than while counting. */
 typedef pm_status (*pm_ngram_fn)(void *ctx, const pm_ngram *ngram, pm_error *err);
 pm_status pm_ngram_counter_stream(pm_ngram_counter *counter, const pm_count_work *work, pm_ngram_fn fn, void *ctx,
                                   pm_error *err);

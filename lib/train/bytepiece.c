@@ -3,7 +3,8 @@
  * The method (https://kexue.fm/archives/9752, /9768; code: github.com/bojone/bytepiece, bytepiece.py and faster.pyx of
  * 0.6.3):
  *
- *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c); with a pattern, which bytepiece has not, its pre-tokens are (chunks.c).
+ *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c); with a pattern, which bytepiece has not, its
+ * pre-tokens are (chunks.c).
  *   2. All n-grams of 0 .. order bytes are counted, and become conditional log-probabilities (count/ngrams.c).
  *   3. Each chunk is cut where, by those probabilities, beginning anew is likelier than going on (segment.c). The parts
  *     are counted: they are the pieces (count/word_tables.c).
@@ -47,11 +48,6 @@
 enum { CONTROLS = 3 };
 static const uint64_t spool_memory = UINT64_C(1) << 30; /* without a limit */
 
-typedef struct crafter { /* one thread's */
-    pm_chunks run;
-    pm_segmenter segmenter;
-} crafter;
-
 typedef struct trainer {
     pm_corpus *corpus;
     pm_train_job *job;
@@ -61,7 +57,6 @@ typedef struct trainer {
     pm_word_tables tables; /* of pieces */
     pm_store *pieces;
     bool doubles; /* a piece may stand there more than once */
-    crafter *crafters;
 } trainer;
 
 /* What n-grams may use. */
@@ -100,13 +95,11 @@ static pm_status count_ngrams(trainer *t, pm_error *err) {
 
 /* ---------------------------------------------------------------- counting pieces ---- */
 
-static pm_status task_segment(void *ctx, unsigned thread, size_t i, pm_error *err) {
+static pm_status take_spans(void *ctx, unsigned thread, const pm_chunks *run, const pm_span *spans, size_t n,
+                            pm_error *err) {
     trainer *t = ctx;
-    crafter *c = &t->crafters[thread];
-    PM_TRY(pm_spool_take(t->spool, i, &c->run, err));
-    PM_TRY(pm_segment(&c->segmenter, t->model, t->job->o.ensure_unicode, c->run.text, c->run.ends, c->run.n, err));
-    return pm_word_table_add_spans(&t->tables.list[thread], c->run.text, c->run.text + c->run.len + PM_CHUNKS_PAD, c->segmenter.spans, c->segmenter.n, 1,
-                                   false, err);
+    return pm_word_table_add_spans(&t->tables.list[thread], run->text, run->text + run->len + PM_CHUNKS_PAD, spans, n,
+                                   pm_chunks_weight(run), false, err);
 }
 
 static pm_status count_pieces(trainer *t, pm_error *err) {
@@ -114,34 +107,21 @@ static pm_status count_pieces(trainer *t, pm_error *err) {
     const pm_count_work work = work_of(t);
     pm_count_options options = {.threads = o->threads};
     pm_word_counts counts = {0};
-    size_t runs = pm_spool_size(t->spool);
 
     PM_TRY(pm_ngram_model_new(&t->model, t->counter, o->min_count, &work, err));
     pm_ngram_counter_free(t->counter);
     t->counter = NULL;
     PM_TRY(pm_store_new(&t->pieces, UINT64_MAX, o->tmpdir, err));
     PM_TRY(pm_word_tables_init(&t->tables, t->pieces, &options, &t->job->ticker, err));
-    PM_TRY(pm_ticker_phase(&t->job->ticker, "count pieces", "runs", runs, err));
-    PM_TRY(pm_parallel(o->threads, runs, task_segment, t, &t->job->ticker, err));
+    PM_TRY(pm_segment_spool(t->model, t->spool, NULL, 0, o->ensure_unicode, &work, take_spans, t, err));
     PM_TRY(pm_word_tables_finish(&t->tables, &counts, err));
     t->doubles = counts.doubles;
     t->job->summary.distinct = counts.distinct;
     return PM_OK;
 }
 
-static void release_crafters(trainer *t) {
-    for (unsigned i = 0; t->crafters && i < t->job->o.threads; i++) {
-        crafter *c = &t->crafters[i];
-        pm_chunks_release(&c->run);
-        pm_segmenter_release(&c->segmenter);
-    }
-    pm_free(t->crafters);
-    t->crafters = NULL;
-}
-
 /* All that is not needed for pruning. */
 static void release_text(trainer *t) {
-    release_crafters(t);
     pm_word_tables_release(&t->tables);
     pm_ngram_counter_free(t->counter);
     pm_ngram_model_free(t->model);
@@ -155,10 +135,6 @@ static pm_status find_pieces(trainer *t, pm_error *err) {
     const pm_train_options *o = &t->job->o;
     const pm_count_work work = work_of(t);
 
-    t->crafters = pm_calloc(o->threads, sizeof *t->crafters);
-    if (!t->crafters) {
-        return pm_fail_memory(err);
-    }
     PM_TRY(pm_spool_new(&t->spool, o->memory_limit ? o->memory_limit / 4 : spool_memory, o->tmpdir, err));
     PM_TRY(pm_ngram_counter_new(&t->counter, o->ngram_order, &work, err));
     PM_TRY(count_ngrams(t, err));
@@ -297,8 +273,11 @@ static pm_status feed_pruner(pm_pruner *pruner, trainer *t, pm_error *err) {
 
 static pm_status prune(pm_pruned *out, trainer *t, const size_t *sizes, pm_error *err) {
     const pm_train_options *o = &t->job->o;
-    pm_prune_options options = {
-        .max_length = o->max_piece_length, .min_count = o->min_count, .threads = o->threads, .memory = UINT64_MAX, .tmpdir = o->tmpdir};
+    pm_prune_options options = {.max_length = o->max_piece_length,
+                                .min_count = o->min_count,
+                                .threads = o->threads,
+                                .memory = UINT64_MAX,
+                                .tmpdir = o->tmpdir};
     pm_pruner *pruner;
     PM_TRY(pm_pruner_new(&pruner, &options, &t->job->ticker, err));
     pm_status status = feed_pruner(pruner, t, err);

@@ -24,12 +24,23 @@
  *
  * Values come from the n-gram model by the START of the n-gram: one record has the values of all orders for n-grams
  * that begin at s; the one of order j is used at byte s + j - 1 in state j - 1. A ring of 8 rows holds those not yet
- * used. The lookups of a tile of positions are prepared, with a prefetch, while the tile before is worked on. */
+ * used. The lookups of a tile of positions are prepared, with a prefetch, while the tile before is worked on.
+ *
+ * A model in parts. No sorting by n-gram and back by position is needed: for each part the text is read in order, and
+ * what the part has for a position (how long an n-gram, and its ranks) is written behind what it had for those before.
+ * In a last reading each position takes the next record of the part that its first two bytes belong to:
+ *
+ *     text                 a b c d ...      parts of ab.. bc.. cd..: 1 0 1
+ *     file of part 0       bc
+ *     file of part 1       ab cd            so the last reading takes from 1, 0, 1
+ *
+ * The text is worked on in slices of chunks, so that what one slice has from all parts fits in memory. Traffic: the
+ * text once for each part, and about 10 bytes a byte of text written and read. */
 #include "train/segment.h"
 
 #include <math.h>
 
-enum { TILE = 32, RING = 8 };
+enum { TILE = 32, RING = 8, SLICE_BYTES = 1 << 16, WHOLE = UINT16_MAX /* no part: all n-grams */ };
 
 typedef struct tile {
     uint64_t words[TILE];
@@ -49,8 +60,9 @@ typedef struct path {
     double scores[RING];
 } path;
 
+/* The next positions; of a model in parts, those that belong to `part`. */
 static inline __attribute__((always_inline)) void prepare(tile *t, cursor *c, const pm_ngram_model *m,
-                                                          const unsigned order) {
+                                                          const unsigned order, const unsigned part) {
     unsigned n = 0;
     while (n < TILE && c->chunk < c->n_chunks) {
         size_t left = c->ends[c->chunk] - c->at;
@@ -60,6 +72,9 @@ static inline __attribute__((always_inline)) void prepare(tile *t, cursor *c, co
         }
         unsigned len = left < order ? (unsigned)left : order;
         uint64_t word = pm_ngram_keep(pm_ngram_load(c->text + c->at++), len);
+        if (part != WHOLE && (len < 2 || m->part_of[pm_ngram_shard_of(word)] != part)) {
+            continue;
+        }
         t->words[n] = word;
         t->lengths[n] = (uint8_t)len;
         if (len > 1) {
@@ -189,6 +204,10 @@ static void read_path(pm_segmenter *g, const path *p, size_t begin, size_t end, 
     }
 }
 
+/* Bytes of a rank, and the bytes before the first one in a slot. */
+static inline unsigned rank_bytes(bool wide) { return wide ? 4 : 2; }
+static inline unsigned key_bytes(bool wide) { return wide ? 8 : 6; }
+
 static inline __attribute__((always_inline)) void run(pm_segmenter *g, const pm_ngram_model *m, const double *start,
                                                       const uint8_t *text, const uint32_t *ends, size_t n,
                                                       const unsigned order, const bool wide) {
@@ -197,10 +216,10 @@ static inline __attribute__((always_inline)) void run(pm_segmenter *g, const pm_
     path p;
     size_t at = 0, chunk = 0, begin = 0, end = 0;
 
-    prepare(&tiles[0], &c, m, order);
+    prepare(&tiles[0], &c, m, order, WHOLE);
     for (unsigned which = 0; tiles[which].n; which ^= 1) {
         const tile *t = &tiles[which];
-        prepare(&tiles[which ^ 1], &c, m, order);
+        prepare(&tiles[which ^ 1], &c, m, order, WHOLE);
         for (unsigned i = 0; i < t->n; i++, at++) {
             unsigned found;
             if (at == end) {
@@ -221,11 +240,15 @@ static inline __attribute__((always_inline)) void run(pm_segmenter *g, const pm_
     }
 }
 
-pm_status pm_segment(pm_segmenter *g, const pm_ngram_model *m, bool ensure_unicode, const uint8_t *text,
-                     const uint32_t *ends, size_t n, pm_error *err) {
-    double start[256];
-    size_t longest = 0, total = n ? ends[n - 1] : 0;
+static void set_start(double *start, const pm_ngram_model *m, bool ensure_unicode) {
+    for (unsigned b = 0; b < 256; b++) {
+        start[b] = ensure_unicode && b >= 0x80 && b < 0xC0 ? -INFINITY : m->first[b];
+    }
+}
 
+/* Room for these chunks; there are no spans yet. */
+static pm_status make_room(pm_segmenter *g, const uint32_t *ends, size_t n, pm_error *err) {
+    size_t longest = 0, total = n ? ends[n - 1] : 0;
     for (size_t i = 0; i < n; i++) {
         size_t len = ends[i] - (i ? ends[i - 1] : 0);
         longest = len > longest ? len : longest;
@@ -233,9 +256,15 @@ pm_status pm_segment(pm_segmenter *g, const pm_ngram_model *m, bool ensure_unico
     PM_TRY(pm_grow((void **)&g->routes, &g->cap_routes, longest, 1, err));
     PM_TRY(pm_grow((void **)&g->spans, &g->cap, total, sizeof *g->spans, err));
     g->n = 0;
-    for (unsigned b = 0; b < 256; b++) {
-        start[b] = ensure_unicode && b >= 0x80 && b < 0xC0 ? -INFINITY : m->first[b];
-    }
+    return PM_OK;
+}
+
+pm_status pm_segment(pm_segmenter *g, const pm_ngram_model *m, bool ensure_unicode, const uint8_t *text,
+                     const uint32_t *ends, size_t n, pm_error *err) {
+    double start[256];
+
+    PM_TRY(make_room(g, ends, n, err));
+    set_start(start, m, ensure_unicode);
     if (m->wide) {
         run(g, m, start, text, ends, n, m->order, true);
         return PM_OK;
@@ -255,4 +284,235 @@ void pm_segmenter_release(pm_segmenter *g) {
     pm_free(g->routes);
     pm_free(g->spans);
     *g = (pm_segmenter){0};
+}
+
+/* ---------------------------------------------------------------- a spool ---- */
+
+typedef struct extent { /* what a part has for a slice */
+    uint64_t offset, bytes;
+} extent;
+
+typedef struct worker { /* one thread's */
+    pm_chunks buffer;
+    pm_segmenter segmenter;
+    pm_buf found;
+    const uint8_t **at; /* of each part: the next record of the slice */
+} worker;
+
+typedef struct job {
+    pm_ngram_model *model;
+    pm_spool *spool;
+    const size_t *numbers; /* of the runs; NULL: all */
+    size_t n;
+    const pm_count_work *work;
+    pm_segment_fn fn;
+    void *ctx;
+    bool ensure_unicode;
+    worker *workers;
+    /* of a model in parts */
+    double start[256];
+    unsigned part;
+    pm_scratch_file file;
+    extent **extents; /* of each run, by slice and part */
+} job;
+
+static size_t number_of(const job *j, size_t i) { return j->numbers ? j->numbers[i] : i; }
+
+static pm_status task_segment(void *ctx, unsigned thread, size_t i, pm_error *err) {
+    job *j = ctx;
+    worker *w = &j->workers[thread];
+    pm_segmenter *g = &w->segmenter;
+    PM_TRY(pm_spool_take(j->spool, number_of(j, i), &w->buffer, err));
+    PM_TRY(pm_segment(g, j->model, j->ensure_unicode, w->buffer.text, w->buffer.ends, w->buffer.n, err));
+    return j->fn(j->ctx, thread, &w->buffer, g->spans, g->n, err);
+}
+
+/* The chunk behind the slice that begins with this one. */
+static size_t slice_end(const pm_chunks *run, size_t chunk) {
+    size_t begin = chunk ? run->ends[chunk - 1] : 0;
+    while (chunk < run->n && run->ends[chunk] - begin < SLICE_BYTES) {
+        chunk++;
+    }
+    return chunk < run->n ? chunk + 1 : chunk;
+}
+
+/* Appends what the part that is loaded has for the positions of the slice. */
+static pm_status look_up_slice(const job *j, const pm_chunks *run, size_t chunk, size_t end, pm_buf *out,
+                               pm_error *err) {
+    const pm_ngram_model *m = j->model;
+    const unsigned order = m->order, ranks = key_bytes(m->wide), width = rank_bytes(m->wide);
+    cursor c = {run->text, run->ends, end, chunk, chunk ? run->ends[chunk - 1] : 0};
+    tile tiles[2];
+
+    PM_TRY(pm_buf_reserve(out, (size_t)(run->ends[end - 1] - c.at) * (1 + width * (order - 1)), err));
+    prepare(&tiles[0], &c, m, order, j->part);
+    for (unsigned which = 0; tiles[which].n; which ^= 1) {
+        prepare(&tiles[which ^ 1], &c, m, order, j->part);
+        for (unsigned i = 0; i < tiles[which].n; i++) {
+            unsigned found;
+            const uint8_t *slot = look_up(&tiles[which], i, m, order, m->wide, &found);
+            out->data[out->len++] = (uint8_t)found;
+            if (slot) {
+                memcpy(out->data + out->len, slot + ranks, width * (found - 1));
+                out->len += width * (found - 1);
+            }
+        }
+    }
+    return PM_OK;
+}
+
+static pm_status task_look_up(void *ctx, unsigned thread, size_t i, pm_error *err) {
+    job *j = ctx;
+    worker *w = &j->workers[thread];
+    const pm_chunks *run;
+    size_t n = 0;
+
+    PM_TRY(pm_spool_get(j->spool, number_of(j, i), &w->buffer, &run, err));
+    for (size_t chunk = 0; chunk < run->n; chunk = slice_end(run, chunk)) {
+        n++;
+    }
+    if (!j->extents[i] && !(j->extents[i] = pm_calloc(n * j->model->n_parts, sizeof *j->extents[i]))) {
+        return pm_fail_memory(err);
+    }
+    extent *e = j->extents[i] + j->part;
+    for (size_t chunk = 0, end; chunk < run->n; chunk = end, e += j->model->n_parts) {
+        end = slice_end(run, chunk);
+        w->found.len = 0;
+        PM_TRY(look_up_slice(j, run, chunk, end, &w->found, err));
+        e->bytes = w->found.len;
+        PM_TRY(pm_scratch_file_reserve(&j->file, e->bytes, &e->offset, err));
+        PM_TRY(pm_write_at(j->file.fd, w->found.data, e->bytes, e->offset, j->file.name, err));
+    }
+    return PM_OK;
+}
+
+/* Reads what all parts have for a slice. */
+static pm_status read_slice(const job *j, worker *w, const extent *e, pm_error *err) {
+    const unsigned ahead = key_bytes(true); /* a record is read as if it were a slot */
+    size_t total = ahead;
+
+    for (unsigned p = 0; p < j->model->n_parts; p++) {
+        total += e[p].bytes;
+    }
+    w->found.len = 0;
+    PM_TRY(pm_buf_reserve(&w->found, total, err));
+    memset(w->found.data, 0, ahead);
+    uint8_t *to = w->found.data + ahead;
+    for (unsigned p = 0; p < j->model->n_parts; p++) {
+        PM_TRY(pm_read_at(j->file.fd, to, e[p].bytes, e[p].offset, j->file.name, err));
+        w->at[p] = to;
+        to += e[p].bytes;
+    }
+    return PM_OK;
+}
+
+/* As run(), with records that were looked up before. */
+static void run_slice(const job *j, worker *w, size_t chunk, size_t n) {
+    const pm_ngram_model *m = j->model;
+    const pm_chunks *c = &w->buffer;
+    path p;
+
+    for (; chunk < n; chunk++) {
+        size_t begin = chunk ? c->ends[chunk - 1] : 0, end = c->ends[chunk];
+        begin_chunk(&p);
+        for (size_t at = begin; at < end; at++) {
+            unsigned found = 1;
+            const uint8_t *slot = NULL;
+            if (end - at > 1 && m->order > 1) {
+                const uint8_t **record = &w->at[m->part_of[pm_ngram_shard_of(pm_ngram_load(c->text + at))]];
+                found = *(*record)++;
+                slot = *record - key_bytes(m->wide);
+                *record += rank_bytes(m->wide) * (found - 1);
+            }
+            put_values(&p, at, c->text[at], slot, found, m, j->start, m->order, m->wide);
+            w->segmenter.routes[at - begin] = step(p.scores, p.ring[at % RING], m->order);
+        }
+        if (end > begin) {
+            read_path(&w->segmenter, &p, begin, end, m->order);
+        }
+    }
+}
+
+static pm_status task_segment_found(void *ctx, unsigned thread, size_t i, pm_error *err) {
+    job *j = ctx;
+    worker *w = &j->workers[thread];
+    pm_segmenter *g = &w->segmenter;
+
+    PM_TRY(pm_spool_take(j->spool, number_of(j, i), &w->buffer, err));
+    PM_TRY(make_room(g, w->buffer.ends, w->buffer.n, err));
+    const extent *e = j->extents[i];
+    for (size_t chunk = 0, end; chunk < w->buffer.n; chunk = end, e += j->model->n_parts) {
+        end = slice_end(&w->buffer, chunk);
+        PM_TRY(read_slice(j, w, e, err));
+        run_slice(j, w, chunk, end);
+    }
+    pm_free(j->extents[i]);
+    j->extents[i] = NULL;
+    return j->fn(j->ctx, thread, &w->buffer, g->spans, g->n, err);
+}
+
+/* All parts, one after the other. */
+static pm_status look_up_all(job *j, pm_error *err) {
+    pm_ticker *ticker = j->work->ticker;
+
+    j->extents = pm_calloc(j->n, sizeof *j->extents);
+    if (!j->extents) {
+        return pm_fail_memory(err);
+    }
+    for (unsigned t = 0; t < j->work->threads; t++) {
+        j->workers[t].at = pm_alloc(j->model->n_parts, sizeof *j->workers[t].at);
+        if (!j->workers[t].at) {
+            return pm_fail_memory(err);
+        }
+    }
+    set_start(j->start, j->model, j->ensure_unicode);
+    for (j->part = 0; j->part < j->model->n_parts; j->part++) {
+        PM_TRY(ticker ? pm_ticker_phase(ticker, "look up n-grams", "runs", j->n, err) : PM_OK);
+        PM_TRY(pm_ngram_model_load(j->model, j->part, j->work, err));
+        PM_TRY(pm_parallel(j->work->threads, j->n, task_look_up, j, ticker, err));
+    }
+    pm_ngram_model_unload(j->model);
+    return PM_OK;
+}
+
+static pm_status segment_all(job *j, pm_error *err) {
+    const bool whole = j->model->n_parts == 1;
+    pm_ticker *ticker = j->work->ticker;
+
+    PM_TRY(whole ? PM_OK : look_up_all(j, err));
+    PM_TRY(ticker ? pm_ticker_phase(ticker, "count pieces", "runs", j->n, err) : PM_OK);
+    return pm_parallel(j->work->threads, j->n, whole ? task_segment : task_segment_found, j, ticker, err);
+}
+
+pm_status pm_segment_spool(pm_ngram_model *model, pm_spool *spool, const size_t *numbers, size_t n, bool ensure_unicode,
+                           const pm_count_work *work, pm_segment_fn fn, void *ctx, pm_error *err) {
+    job j = {.model = model,
+             .spool = spool,
+             .numbers = numbers,
+             .n = numbers ? n : pm_spool_size(spool),
+             .work = work,
+             .fn = fn,
+             .ctx = ctx,
+             .ensure_unicode = ensure_unicode};
+
+    j.workers = pm_calloc(work->threads, sizeof *j.workers);
+    if (!j.workers) {
+        return pm_fail_memory(err);
+    }
+    pm_scratch_file_init(&j.file, work->tmpdir);
+    pm_status status = segment_all(&j, err);
+    pm_scratch_file_release(&j.file);
+    for (size_t i = 0; j.extents && i < j.n; i++) {
+        pm_free(j.extents[i]);
+    }
+    pm_free(j.extents);
+    for (unsigned t = 0; t < work->threads; t++) {
+        worker *w = &j.workers[t];
+        pm_chunks_release(&w->buffer);
+        pm_segmenter_release(&w->segmenter);
+        pm_buf_release(&w->found);
+        pm_free(w->at);
+    }
+    pm_free(j.workers);
+    return status;
 }

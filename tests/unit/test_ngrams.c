@@ -1,5 +1,5 @@
-/* test_ngrams.c - counts of n-grams against a list that is sorted, with any memory and weights; models from counts and from the
- * n-grams one by one. */
+/* test_ngrams.c - counts of n-grams against a list that is sorted, with any memory and weights; models from counts and
+ * from the n-grams one by one. */
 #include "count/ngram_model.h"
 #include "support.h"
 #include "train/segment.h"
@@ -204,6 +204,87 @@ START_TEST(a_model_is_the_same_from_memory_from_runs_and_one_by_one) {
 }
 END_TEST
 
+/* ---- a model in parts ---- */
+
+typedef struct found { /* the spans of each run, by its section */
+    pm_buf spans[8];
+} found;
+
+static pm_status keep_spans(void *ctx, unsigned thread, const pm_chunks *run, const pm_span *spans, size_t n,
+                            pm_error *err) {
+    found *f = ctx;
+    (void)thread;
+    return pm_buf_append(&f->spans[run->section], spans, n * sizeof *spans, err);
+}
+
+static void found_release(found *f) {
+    for (size_t i = 0; i < 8; i++) {
+        pm_buf_release(&f->spans[i]);
+    }
+}
+
+static pm_status spool_of(pm_spool **spool, const corpus *c, uint64_t memory, pm_error *err) {
+    PM_TRY(pm_spool_new(spool, memory, NULL, err));
+    for (size_t i = 0; i < c->n; i++) {
+        pm_chunks copy = {.section = i};
+        pm_status status = PM_OK;
+        for (size_t k = 0, at = 0; status == PM_OK && k < c->runs[i].n; at = c->runs[i].ends[k++]) {
+            status = pm_chunks_add(&copy, c->runs[i].text + at, c->runs[i].ends[k] - at, err);
+        }
+        status = status == PM_OK ? pm_spool_put(*spool, &copy, err) : status;
+        pm_chunks_release(&copy);
+        PM_TRY(status);
+    }
+    return PM_OK;
+}
+
+static pm_status segment_all(found *f, const corpus *c, unsigned order, bool wide, const pm_count_work *work,
+                             unsigned *parts, pm_error *err) {
+    pm_ngram_counter *counter = NULL;
+    pm_ngram_model *model = NULL;
+    pm_spool *spool = NULL;
+    pm_status status = feed(&counter, c, order, work, err);
+    if (status == PM_OK && wide) {
+        pm_ngram_counter_widen(counter);
+    }
+    status = status == PM_OK ? pm_ngram_model_new(&model, counter, 2, work, err) : status;
+    status = status == PM_OK ? spool_of(&spool, c, work->memory, err) : status;
+    status = status == PM_OK ? pm_segment_spool(model, spool, NULL, 0, true, work, keep_spans, f, err) : status;
+    *parts = model ? model->n_parts : 0;
+    pm_spool_free(spool);
+    pm_ngram_model_free(model);
+    pm_ngram_counter_free(counter);
+    return status;
+}
+
+START_TEST(a_model_in_parts_finds_the_same_pieces) {
+    const unsigned order = 1 + (unsigned)_i;
+    uint64_t state = order + 20;
+    pm_error err = {0};
+    corpus c;
+    random_corpus(&c, &state, 300000, 6, true);
+    for (int wide = 0; wide < 2; wide++) {
+        for (unsigned threads = 1; threads < 3; threads++) {
+            const pm_count_work all = {.threads = 1, .memory = UINT64_MAX},
+                                little = {.threads = threads, .memory = 20000};
+            found want = {0}, got = {0};
+            unsigned parts;
+            assert_ok(segment_all(&want, &c, order, wide, &all, &parts, &err));
+            ck_assert_uint_eq(parts, 1);
+            assert_ok(segment_all(&got, &c, order, wide, &little, &parts, &err));
+            ck_assert_uint_ge(parts, order > 3 ? 3 : 1);
+            for (size_t i = 0; i < c.n; i++) {
+                ck_assert_uint_eq(want.spans[i].len, got.spans[i].len);
+                ck_assert_mem_eq(want.spans[i].data, got.spans[i].data, got.spans[i].len);
+            }
+            found_release(&want);
+            found_release(&got);
+        }
+    }
+    corpus_release(&c);
+}
+END_TEST
+
 START_TEST(a_builder_refuses_what_counting_does_not_give) {
     static const struct {
         pm_ngram first, second;
@@ -270,6 +351,13 @@ static pm_status try_all(const corpus *c, const pm_count_work *work, pm_error *e
     }
     pm_ngram_counter_free(counter);
     pm_ngram_model_free(model);
+    if (status == PM_OK) {
+        found f = {0};
+        unsigned parts;
+        status = segment_all(&f, c, 4, false, work, &parts, err);
+        ck_assert(status != PM_OK || parts > 1);
+        found_release(&f);
+    }
     return status;
 }
 
@@ -304,6 +392,7 @@ Suite *suite_ngrams(void) {
     tcase_add_loop_test(tc, counts_equal_those_of_a_sorted_list, 0, 7);
     tcase_add_test(tc, many_runs_are_united);
     tcase_add_loop_test(tc, a_model_is_the_same_from_memory_from_runs_and_one_by_one, 0, 7);
+    tcase_add_loop_test(tc, a_model_in_parts_finds_the_same_pieces, 0, 7);
     tcase_add_test(tc, a_builder_refuses_what_counting_does_not_give);
     tcase_add_test(tc, more_than_2_to_62_positions_are_refused);
     tcase_add_test(tc, every_failure_is_reported);
