@@ -203,7 +203,7 @@ PM_API void pm_corpus_free(pm_corpus *corpus);
 PM_API pm_status pm_corpus_add_file(pm_corpus *corpus, const char *path, pm_error *err);
 
 /* As above, and each document of the file counts in training as if it were there `weight` times: 1 to PM_WEIGHT_MAX, else
- * PM_INVALID_ARGUMENT. BPE only: pm_train refuses BytePiece from such a corpus. pm_corpus_read gives each document once. */
+ * PM_INVALID_ARGUMENT. pm_corpus_read gives each document once. */
 #define PM_WEIGHT_MAX (1 << 20)
 PM_API pm_status pm_corpus_add_file_weighted(pm_corpus *corpus, const char *path, uint32_t weight, pm_error *err);
 
@@ -279,8 +279,8 @@ typedef struct pm_train_options {
     pm_layout layout;
     uint64_t min_count;             /* a pair (BPE) or n-gram and piece (BytePiece) seen less often is not used; see PM_MIN_COUNT_DEFAULT */
     unsigned threads;               /* 0: as many as pm_default_threads() */
-    uint64_t memory_limit;          /* bytes above what the process held at the start; 0: none. BPE goes on in temporary files, with the same result; it wants
-                                       24 MB and 4 MB a thread. BytePiece, and what cannot be done in so little, stops with PM_LIMIT */
+    uint64_t memory_limit;          /* bytes above what the process held at the start; 0: none. Training goes on in temporary files, with the same result; BPE
+                                       wants 24 MB and 4 MB a thread, BytePiece 32 MB and 8 MB a thread. What cannot be done in so little stops with PM_LIMIT */
     const char *tmpdir;             /* for temporary files; NULL: $TMPDIR, else /tmp */
     uint32_t ngram_order;           /* BytePiece: 1 to 7; 0: 6 */
     uint32_t max_piece_length;      /* in bytes; 0: 36 (BytePiece), no limit (BPE: pieces of N bytes are tokenizers' max_token_length=N + 1) */
@@ -289,21 +289,21 @@ typedef struct pm_train_options {
     pm_progress_fn progress;
     void *progress_user;
     pm_train_summary *summary;      /* filled on success; may be NULL */
-    /* BPE only, all of them; 0, NULL and false leave them out. */
-    const char *const *counts;      /* count files (pm_count, pm_counts_merge) to train from; then the corpus is NULL */
-    size_t n_counts;
+    /* 0, NULL and false leave out what follows. */
+    const char *const *counts;      /* count files (pm_count, pm_counts_merge) to train from; then the corpus is NULL. BytePiece: of pieces; what is 0 or default */
+    size_t n_counts;                /*     of ngram_order, min_count, pattern, ensure_unicode and isolate_digits is then as the files say */
     const char *checkpoint;         /* a folder, created if need be, where the run leaves what it needs to go on after it was stopped at any moment: the
                                        same call with the same documents goes on then; other vocab_sizes are the only change that is taken */
-    const pm_tokenizer *extend;     /* a BPE tokenizer whose merges come first; vocab_sizes counts them too. Its pattern and special tokens are used
+    const pm_tokenizer *extend;     /* BPE only: a tokenizer whose merges come first; vocab_sizes counts them too. Its pattern and special tokens are used
                                        where none are given. Each of its pieces must come of one merge; the rules below are for new pieces */
     const pm_bytes *required_pieces;/* pieces that must be in the vocabulary, 1 to 65,536 bytes each: merges that make them come before those learned
-                                       from the corpus (BPE on these pieces alone). The pattern must leave them in one pre-token to be of use */
+                                       from the corpus (BPE on these pieces alone); BytePiece: they stay whatever their count. The pattern must leave them in one pre-token to be of use */
     size_t n_required_pieces;
     const pm_bytes *excluded_pieces;/* pieces that must not be in it, of two bytes or more */
     size_t n_excluded_pieces;
-    uint64_t min_documents;         /* a pre-token found in fewer documents is not used */
-    uint64_t max_count_per_document;/* of a document's occurrences of a pre-token no more than this many are counted */
-    uint32_t max_words;             /* no piece holds more than this many words (runs of bytes that are no ASCII white space) */
+    uint64_t min_documents;         /* a pre-token (BytePiece: piece) found in fewer documents is not used */
+    uint64_t max_count_per_document;/* of a document's occurrences of a pre-token (piece) no more than this many are counted */
+    uint32_t max_words;             /* BPE only, as the next: no piece holds more than this many words (runs of bytes that are no ASCII white space) */
     bool utf8_boundaries;           /* a piece is whole characters or a part of one: none joins a part with anything outside it; not as Hugging Face */
     bool split_scripts;             /* the pattern "scripts" behind those given: Latin, Han, kana, Hangul and other scripts are split apart */
 } pm_train_options;
@@ -330,16 +330,17 @@ PM_API unsigned pm_default_threads(void);
 
 /* ---------------------------------------------------------------- count files ------------------------------------------ */
 
-/* Counting apart from training: where a corpus lies on many machines, or is trained from more than once. A count file holds the pre-tokens of
- * a corpus in the order of their bytes, each with how often it occurs, and the settings that decide which pre-tokens there are. Files
- * with equal settings merge, in whatever order and grouping, into the file that one run over all their documents would have made, byte
- * for byte; and pm_train (options->counts) makes of them the tokenizer that this run would have made. docs/FORMAT.md describes the files. BPE only. */
+/* Counting apart from training: where a corpus lies on many machines, or is trained from more than once. A count file holds the words of a corpus in the
+ * order of their bytes, each with how often it occurs, and the settings that decide which words there are. Files with equal settings merge, in whatever
+ * order and grouping, into the file that one run over all their documents would have made, byte for byte; and pm_train (options->counts) makes of them the
+ * tokenizer that this run would have made. docs/FORMAT.md describes the files. Words are pre-tokens for BPE. For BytePiece there are two kinds, since
+ * pieces need a model of the whole corpus: n-grams are counted and merged first, then pieces are counted with that one file of n-grams, merged, and trained from. */
 typedef struct pm_counts_options {
     size_t size;
     const char *const *patterns;     /* these as in pm_train_options */
     size_t n_patterns;
     bool split_scripts;
-    bool documents;                  /* count too in how many documents each pre-token is: min_documents needs it */
+    bool documents;                  /* count too in how many documents each pre-token or piece is: min_documents needs it */
     uint64_t max_count_per_document;
     unsigned threads;
     uint64_t memory_limit;
@@ -347,8 +348,15 @@ typedef struct pm_counts_options {
     pm_progress_fn progress;
     void *progress_user;
     pm_train_summary *summary;       /* filled on success but for vocab_size and smaller_than_asked; may be NULL */
+    pm_algorithm algorithm;          /* 0: BPE */
+    const char *ngrams;              /* BytePiece: a count file of n-grams, whose model cuts the text into pieces, which are counted; NULL: n-grams are counted */
+    uint32_t ngram_order;            /* these as in pm_train_options; with `ngrams`, what is 0 (order), none (pattern) and false (digits) is as that file says */
+    bool isolate_digits;
+    uint64_t min_count;              /* of n-grams in the model; only with `ngrams` */
+    bool ensure_unicode;             /* likewise */
 } pm_counts_options;
-#define PM_COUNTS_OPTIONS_INIT { sizeof(pm_counts_options), NULL, 0, false, false, 0, 0, 0, NULL, NULL, NULL, NULL }
+#define PM_COUNTS_OPTIONS_INIT { sizeof(pm_counts_options), NULL, 0, false, false, 0, 0, 0, NULL, NULL, NULL, NULL, (pm_algorithm)0, NULL, 0, false, \
+    PM_MIN_COUNT_DEFAULT, true }
 
 /* Counts all documents of `corpus` into a count file, which is written beside `path` and renamed. `options` may be NULL. Errors: those of pm_train. */
 PM_API pm_status pm_count(const char *path, pm_corpus *corpus, const pm_counts_options *options, pm_error *err);

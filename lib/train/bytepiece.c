@@ -3,8 +3,7 @@
  * The method (https://kexue.fm/archives/9752, /9768; code: github.com/bojone/bytepiece, bytepiece.py and faster.pyx of
  * 0.6.3):
  *
- *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c); with a pattern, which bytepiece has not, its
- * pre-tokens are (chunks.c).
+ *   1. Text is normalized (NFC) and cut into chunks (text/chunk.c); with a pattern, which bytepiece has not, its pre-tokens are (chunks.c).
  *   2. All n-grams of 0 .. order bytes are counted, and become conditional log-probabilities (count/ngrams.c).
  *   3. Each chunk is cut where, by those probabilities, beginning anew is likelier than going on (segment.c). The parts
  *     are counted: they are the pieces (count/word_tables.c).
@@ -33,112 +32,101 @@
  * Text that is no UTF-8, which bytepiece refuses: NFC works on the well-formed stretches, any other byte is a character
  * of its own.
  *
- * One pass over the corpus: an iterator cannot be rewound, so chunks are spooled (count/spool.c) for step 3. Threads
- * take blocks of documents, and later runs of chunks, in any order; all that comes of it are sums of integers and sets,
- * so the model does not depend on it. */
-#include "count/ngram_model.h"
-#include "count/spool.h"
-#include "count/word_tables.h"
+ * One pass over the corpus: an iterator cannot be rewound (passes.c). Or none: pieces may have been counted elsewhere, on many machines (piece_counts.c).
+ *
+ * Beyond bytepiece: a pattern; documents that weigh more than others; pieces that are in few documents, or are to stay or to go whatever their
+ * count; a bound on what one document counts for. */
 #include "encode/engine.h"
 #include "text/unicode.h"
-#include "train/chunks.h"
+#include "train/passes.h"
 #include "train/prune.h"
-#include "train/segment.h"
 
 enum { CONTROLS = 3 };
-static const uint64_t spool_memory = UINT64_C(1) << 30; /* without a limit */
 
+/* Where the pieces are. */
 typedef struct trainer {
-    pm_corpus *corpus;
     pm_train_job *job;
-    pm_ngram_counter *counter;
-    pm_ngram_model *model;
-    pm_spool *spool;
-    pm_word_tables tables; /* of pieces */
-    pm_store *pieces;
-    bool doubles; /* a piece may stand there more than once */
+    pm_store *pieces; /* of text; else count files */
+    bool doubles;     /* a piece may stand there more than once */
+    pm_bytes *required, *excluded; /* the options', in order, each once, without single bytes */
+    size_t n_required, n_excluded;
 } trainer;
 
-/* What n-grams may use. */
-static pm_count_work work_of(trainer *t) {
-    const pm_train_options *o = &t->job->o;
-    return (pm_count_work){o->threads, o->memory_limit ? o->memory_limit / 4 : UINT64_MAX, o->tmpdir, &t->job->ticker};
+/* ---------------------------------------------------------------- required and excluded pieces ---- */
+
+static int by_bytes(const void *left, const void *right) {
+    const pm_bytes *a = left, *b = right;
+    int order = memcmp(a->data, b->data, a->len < b->len ? a->len : b->len);
+    return order ? order : (a->len > b->len) - (a->len < b->len);
 }
 
-/* ---------------------------------------------------------------- reading and counting n-grams ---- */
-
-static pm_status take_run(void *ctx, unsigned thread, pm_chunks *run, pm_error *err) {
-    trainer *t = ctx;
-    PM_TRY(pm_ngram_count(t->counter, thread, run, err));
-    return pm_spool_put(t->spool, run, err);
-}
-
-static pm_status count_ngrams(trainer *t, pm_error *err) {
-    pm_train_summary *sum = &t->job->summary;
-    pm_chunker chunker;
-
-    PM_TRY(pm_ticker_phase(&t->job->ticker, "count n-grams", "bytes", 0, err));
-    pm_status status = pm_chunker_init(&chunker, t->corpus, t->job, err);
-    if (status == PM_OK) {
-        status = pm_chunker_read(&chunker, UINT64_MAX, take_run, t, err);
+static pm_status copy_pieces(pm_bytes **out, size_t *n_out, const pm_bytes *pieces, size_t n, pm_error *err) {
+    pm_bytes *copy = *out = pm_alloc(n, sizeof *copy);
+    size_t left = 0;
+    if (!copy) {
+        return pm_fail_memory(err);
     }
-    sum->documents = chunker.documents;
-    sum->bytes = chunker.bytes;
-    sum->words = chunker.chunks;
-    sum->documents_with_special = chunker.with_special;
-    pm_chunker_release(&chunker);
-    PM_TRY(status);
-    return sum->bytes ? PM_OK
-                      : pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %llu documents, all empty",
-                                (unsigned long long)sum->documents);
-}
-
-/* ---------------------------------------------------------------- counting pieces ---- */
-
-static pm_status take_spans(void *ctx, unsigned thread, const pm_chunks *run, const pm_span *spans, size_t n,
-                            pm_error *err) {
-    trainer *t = ctx;
-    return pm_word_table_add_spans(&t->tables.list[thread], run->text, run->text + run->len + PM_CHUNKS_PAD, spans, n,
-                                   pm_chunks_weight(run), false, err);
-}
-
-static pm_status count_pieces(trainer *t, pm_error *err) {
-    const pm_train_options *o = &t->job->o;
-    const pm_count_work work = work_of(t);
-    pm_count_options options = {.threads = o->threads};
-    pm_word_counts counts = {0};
-
-    PM_TRY(pm_ngram_model_new(&t->model, t->counter, o->min_count, &work, err));
-    pm_ngram_counter_free(t->counter);
-    t->counter = NULL;
-    PM_TRY(pm_store_new(&t->pieces, UINT64_MAX, o->tmpdir, err));
-    PM_TRY(pm_word_tables_init(&t->tables, t->pieces, &options, &t->job->ticker, err));
-    PM_TRY(pm_segment_spool(t->model, t->spool, NULL, 0, o->ensure_unicode, &work, take_spans, t, err));
-    PM_TRY(pm_word_tables_finish(&t->tables, &counts, err));
-    t->doubles = counts.doubles;
-    t->job->summary.distinct = counts.distinct;
+    memcpy(copy, pieces, n ? n * sizeof *copy : 0);
+    qsort(copy, n, sizeof *copy, by_bytes);
+    for (size_t i = 0; i < n; i++) {
+        if (copy[i].len > 1 && (left == 0 || by_bytes(&copy[left - 1], &copy[i]) != 0)) {
+            copy[left++] = copy[i];
+        }
+    }
+    *n_out = left;
     return PM_OK;
 }
 
-/* All that is not needed for pruning. */
-static void release_text(trainer *t) {
-    pm_word_tables_release(&t->tables);
-    pm_ngram_counter_free(t->counter);
-    pm_ngram_model_free(t->model);
-    pm_spool_free(t->spool);
-    t->counter = NULL;
-    t->model = NULL;
-    t->spool = NULL;
+static pm_status check_pieces(const trainer *t, pm_error *err) {
+    const pm_train_options *o = &t->job->o;
+    for (size_t i = 0, k = 0; i < t->n_required; i++) {
+        while (k < t->n_excluded && by_bytes(&t->excluded[k], &t->required[i]) < 0) {
+            k++;
+        }
+        if (k < t->n_excluded && by_bytes(&t->excluded[k], &t->required[i]) == 0) {
+            pm_bytes piece = t->required[i];
+            return pm_fail(err, PM_INVALID_ARGUMENT, "the piece '%.*s' is required and excluded",
+                           (int)(piece.len < 200 ? piece.len : 200), (const char *)piece.data);
+        }
+    }
+    for (size_t i = 0; i < o->n_vocab_sizes; i++) {
+        size_t room = o->vocab_sizes[i] - CONTROLS - t->job->extra - 256;
+        if (t->n_required > room) {
+            return pm_fail(err, PM_INVALID_ARGUMENT, "%zu pieces are required; a vocabulary of %u has room for %zu", t->n_required,
+                           o->vocab_sizes[i], room);
+        }
+    }
+    return PM_OK;
 }
 
-static pm_status find_pieces(trainer *t, pm_error *err) {
+static pm_status take_pieces(trainer *t, pm_error *err) {
     const pm_train_options *o = &t->job->o;
-    const pm_count_work work = work_of(t);
+    PM_TRY(copy_pieces(&t->required, &t->n_required, o->required_pieces, o->n_required_pieces, err));
+    PM_TRY(copy_pieces(&t->excluded, &t->n_excluded, o->excluded_pieces, o->n_excluded_pieces, err));
+    return check_pieces(t, err);
+}
 
-    PM_TRY(pm_spool_new(&t->spool, o->memory_limit ? o->memory_limit / 4 : spool_memory, o->tmpdir, err));
-    PM_TRY(pm_ngram_counter_new(&t->counter, o->ngram_order, &work, err));
-    PM_TRY(count_ngrams(t, err));
-    return count_pieces(t, err);
+/* ---------------------------------------------------------------- the pieces of a text ---- */
+
+static pm_status read_text(pm_passes *p, trainer *t, pm_error *err) {
+    PM_TRY(pm_passes_read(p, UINT64_MAX, true, true, err));
+    PM_TRY(pm_passes_ended(p, err));
+    PM_TRY(pm_passes_model(p, err));
+    PM_TRY(pm_store_new(&t->pieces, t->job->bytepiece_memory.store, t->job->o.tmpdir, err));
+    return pm_passes_pieces(p, 0, UINT64_MAX, t->pieces, err);
+}
+
+static pm_status find_pieces(trainer *t, pm_corpus *corpus, pm_error *err) {
+    pm_passes passes;
+    t->job->count_documents |= t->job->o.min_documents > 0;
+    pm_status status = pm_passes_init(&passes, corpus, t->job, err);
+    if (status == PM_OK) {
+        status = read_text(&passes, t, err);
+    }
+    t->doubles = passes.pieces.doubles;
+    t->job->summary.distinct = passes.pieces.distinct;
+    pm_passes_release(&passes);
+    return status;
 }
 
 /* ---------------------------------------------------------------- the models ---- */
@@ -168,6 +156,26 @@ static pm_status set_ids(pm_model *model, const pm_train_options *o, const entry
     return pm_model_add_reserved(model, over ? o->round_to - over : 0, err);
 }
 
+/* Options that bytepiece has not stand there when they are used. */
+static pm_status set_rules(pm_model *model, const pm_train_options *o, pm_error *err) {
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rules[] = {{"min_documents", o->min_documents},
+                 {"max_count_per_document", o->max_count_per_document},
+                 {"required_pieces", o->n_required_pieces},
+                 {"excluded_pieces", o->n_excluded_pieces}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        PM_TRY(rules[i].value ? pm_model_setting_number(model, rules[i].name, rules[i].value, err) : PM_OK);
+    }
+    return PM_OK;
+}
+
+static pm_status set_pattern(pm_model *model, const pm_splitter *splitter, pm_error *err) {
+    const char *name = splitter ? pm_splitter_name(splitter) : "";
+    return splitter ? pm_model_setting(model, "pattern", name[0] ? name : "own", err) : PM_OK;
+}
+
 static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) {
     const pm_train_options *o = &t->job->o;
     PM_TRY(pm_model_setting(model, "algorithm", "bytepiece", err));
@@ -176,7 +184,9 @@ static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) 
     PM_TRY(pm_model_setting_number(model, "max_piece_length", o->max_piece_length, err));
     PM_TRY(pm_model_setting(model, "ensure_unicode", o->ensure_unicode ? "true" : "false", err));
     PM_TRY(pm_model_setting(model, "isolate_digits", o->isolate_digits ? "true" : "false", err));
-    PM_TRY(pm_corpus_settings(t->corpus, &model->settings, err));
+    PM_TRY(set_rules(model, o, err));
+    PM_TRY(pm_buf_printf(&model->settings, err, "%s", (const char *)t->job->corpus_settings.data));
+    PM_TRY(set_pattern(model, t->job->splitter, err));
     PM_TRY(pm_model_setting(model, "unicode", pm_unicode_version, err));
     PM_TRY(pm_model_setting_number(model, "documents", t->job->summary.documents, err));
     return pm_model_setting_number(model, "bytes", t->job->summary.bytes, err);
@@ -247,27 +257,50 @@ static void sort_sizes(const pm_train_job *job, size_t *sizes, size_t *which) {
     }
 }
 
-static pm_status feed_words(pm_pruner *pruner, pm_count_stream *words, pm_error *err) {
+/* All pieces of the stream but those that are in too few documents; distinct is their number. */
+static pm_status add_pieces(pm_pruner *pruner, pm_count_stream *stream, uint64_t min_documents, uint64_t *distinct, pm_error *err) {
     pm_counted_word word;
-    for (bool more = true; more;) {
-        PM_TRY(pm_count_stream_next(words, &word, &more, err));
-        if (more) {
+    bool more;
+    for (*distinct = 0;; ++*distinct) {
+        PM_TRY(pm_count_stream_next(stream, &word, &more, err));
+        if (!more) {
+            return PM_OK;
+        }
+        if (word.documents >= min_documents || word.text.len == 1) {
             PM_TRY(pm_pruner_add(pruner, word.text, word.count, err));
         }
     }
+}
+
+static pm_status open_stream(pm_count_stream **stream, trainer *t, pm_error *err) {
+    const pm_train_options *o = &t->job->o;
+    const pm_count_work work = {o->threads, t->job->bytepiece_memory.sorting, o->tmpdir, &t->job->ticker};
+    pm_train_summary *sum = &t->job->summary;
+    pm_count_totals totals;
+    if (t->pieces) {
+        return pm_count_stream_store(stream, t->pieces, t->job->count_documents, &work, err);
+    }
+    PM_TRY(pm_ticker_phase(&t->job->ticker, "read pieces", "pieces", 0, err));
+    PM_TRY(pm_count_stream_files(stream, o->counts, o->n_counts, &totals, &work, err));
+    sum->documents = totals.documents;
+    sum->bytes = totals.bytes;
+    sum->words = totals.words;
+    sum->lines_split = totals.lines_split;
     return PM_OK;
 }
 
 /* All pieces to the pruner, each once. */
 static pm_status feed_pruner(pm_pruner *pruner, trainer *t, pm_error *err) {
-    pm_count_work work = {t->job->o.threads, UINT64_MAX, t->job->o.tmpdir, &t->job->ticker};
-    pm_count_stream *words;
-    if (!t->doubles) {
+    pm_count_stream *stream;
+    if (t->pieces && !t->doubles && !t->job->count_documents) {
         return pm_pruner_add_store(pruner, t->pieces, err);
     }
-    PM_TRY(pm_count_stream_store(&words, t->pieces, false, &work, err));
-    pm_status status = feed_words(pruner, words, err);
-    pm_count_stream_free(words);
+    PM_TRY(open_stream(&stream, t, err));
+    pm_status status = add_pieces(pruner, stream, t->job->o.min_documents, &t->job->summary.distinct, err);
+    pm_count_stream_free(stream);
+    if (status == PM_OK && !t->job->summary.distinct) {
+        status = pm_fail_file(err, PM_EMPTY_CORPUS, t->job->o.counts[0], PM_NO_OFFSET, "no pieces were counted");
+    }
     return status;
 }
 
@@ -275,8 +308,12 @@ static pm_status prune(pm_pruned *out, trainer *t, const size_t *sizes, pm_error
     const pm_train_options *o = &t->job->o;
     pm_prune_options options = {.max_length = o->max_piece_length,
                                 .min_count = o->min_count,
+                                .required = t->required,
+                                .n_required = t->n_required,
+                                .excluded = t->excluded,
+                                .n_excluded = t->n_excluded,
                                 .threads = o->threads,
-                                .memory = UINT64_MAX,
+                                .memory = t->job->bytepiece_memory.dropped,
                                 .tmpdir = o->tmpdir};
     pm_pruner *pruner;
     PM_TRY(pm_pruner_new(&pruner, &options, &t->job->ticker, err));
@@ -314,18 +351,22 @@ static pm_status make_tokenizers(pm_tokenizer **out, trainer *t, pm_error *err) 
 }
 
 pm_status pm_train_bytepiece(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
-    trainer t = {.corpus = corpus, .job = job};
+    trainer t = {.job = job};
     size_t n = job->o.n_vocab_sizes;
 
     for (size_t i = 0; i < n; i++) {
         out[i] = NULL;
     }
-    pm_status status = find_pieces(&t, err);
-    release_text(&t);
+    pm_status status = take_pieces(&t, err);
+    if (status == PM_OK && corpus) {
+        status = find_pieces(&t, corpus, err);
+    }
     if (status == PM_OK) {
         status = make_tokenizers(out, &t, err);
     }
     pm_store_free(t.pieces);
+    pm_free(t.required);
+    pm_free(t.excluded);
     for (size_t i = 0; status != PM_OK && i < n; i++) {
         pm_tokenizer_free(out[i]);
         out[i] = NULL;

@@ -1,4 +1,4 @@
-/* memory.h - how memory_limit is shared out among the parts of BPE training. See memory.c. */
+/* memory.h - how memory_limit is shared out among the parts of training. See memory.c. */
 #ifndef PM_TRAIN_MEMORY_H
 #define PM_TRAIN_MEMORY_H
 
@@ -23,5 +23,19 @@ typedef struct pm_train_memory {
  * works. With `halved`, the limit is half of what the caller was given, and that is what the sentence speaks of. */
 pm_status pm_train_memory_share(pm_train_memory *out, uint64_t limit, bool halved, unsigned threads, uint32_t n_symbols,
                                 pm_error *err);
+
+/* In bytes. Without a limit `tables` is 0, which is no bound there, and all others UINT64_MAX. */
+typedef struct pm_bytepiece_memory {
+    uint64_t ngrams; /* counting them, beside the spool */
+    uint64_t spool;
+    uint64_t model;  /* beside spool, tables of pieces, and store */
+    uint64_t tables; /* of pieces */
+    uint64_t store;  /* of pieces */
+    uint64_t sorting; /* of pieces, beside the store */
+    uint64_t dropped; /* pieces that wait to be split; what is left is for those that are kept */
+} pm_bytepiece_memory;
+
+/* As pm_train_memory_share. */
+pm_status pm_bytepiece_memory_share(pm_bytepiece_memory *out, uint64_t limit, bool halved, unsigned threads, pm_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/cpu.h"
 #include "encode/pairs.h"
+#include "train/piece_counts.h"
 #include "train/words.h"
 
 enum { MAX_VOCAB_SIZE = 1 << 30 };
@@ -73,7 +74,7 @@ static pm_status check_sizes(const pm_train_options *o, uint32_t extra, pm_error
 }
 
 static pm_status check_rest(const pm_train_options *o, pm_error *err) {
-    if (o->ngram_order < 1 || o->ngram_order > 7) {
+    if (o->ngram_order > 7) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "ngram_order is %u; it is 1 to 7", o->ngram_order);
     }
     if (o->round_to > MAX_VOCAB_SIZE) {
@@ -89,10 +90,8 @@ static pm_status check_bpe_only(const pm_train_options *o, pm_error *err) {
     const struct {
         const char *name;
         bool given;
-    } options[] = {{"extend", o->extend != NULL}, {"checkpoint", o->checkpoint != NULL}, {"required_pieces", o->n_required_pieces > 0},
-                   {"excluded_pieces", o->n_excluded_pieces > 0},
-                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}, {"counts", o->n_counts > 0},
-                   {"min_documents", o->min_documents > 0}, {"max_count_per_document", o->max_count_per_document > 0}};
+    } options[] = {{"extend", o->extend != NULL}, {"checkpoint", o->checkpoint != NULL},
+                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}};
     for (size_t i = 0; o->algorithm != PM_ALGORITHM_BPE && i < sizeof options / sizeof *options; i++) {
         if (options[i].given) {
             return pm_fail(err, PM_INVALID_ARGUMENT, "%s is an option of BPE, not of BytePiece", options[i].name);
@@ -152,15 +151,20 @@ static pm_status inherit(pm_train_job *job, pm_error *err) {
     return PM_OK;
 }
 
+/* What count files of pieces say stays open. */
 static void fill_defaults(pm_train_options *o) {
-    if (o->min_count == PM_MIN_COUNT_DEFAULT) {
-        o->min_count = o->algorithm == PM_ALGORITHM_BPE ? 0 : 2;
-    }
+    bool bpe = o->algorithm == PM_ALGORITHM_BPE;
     o->threads = o->threads ? o->threads : pm_default_threads();
-    o->ngram_order = o->ngram_order ? o->ngram_order : 6;
-    if (o->algorithm == PM_ALGORITHM_BYTEPIECE) {
+    if (!bpe) {
         o->max_piece_length = o->max_piece_length ? o->max_piece_length : 36;
     }
+    if (!bpe && o->n_counts) {
+        return;
+    }
+    if (o->min_count == PM_MIN_COUNT_DEFAULT) {
+        o->min_count = bpe ? 0 : 2;
+    }
+    o->ngram_order = o->ngram_order ? o->ngram_order : 6;
 }
 
 /* One source of words. */
@@ -170,9 +174,6 @@ static pm_status check_source(const pm_train_options *o, const pm_corpus *corpus
     }
     if (!o->n_counts && !corpus) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "no corpus is given");
-    }
-    if (corpus && o->algorithm == PM_ALGORITHM_BYTEPIECE && pm_corpus_is_weighted(corpus)) {
-        return pm_fail(err, PM_UNSUPPORTED, "a file has a weight, but BytePiece counts every document once");
     }
     return PM_OK;
 }
@@ -237,8 +238,12 @@ static pm_status make_splitter(pm_train_job *job, pm_error *err) {
     return status;
 }
 
-/* BPE: how words are made, or were made for the count files. */
+/* How words or chunks are made, or were made for the count files. */
 static pm_status prepare_words(pm_train_job *job, const pm_corpus *corpus, pm_error *err) {
+    if (job->o.algorithm == PM_ALGORITHM_BYTEPIECE) {
+        PM_TRY(make_splitter(job, err)); /* NULL where no pattern is given */
+        return job->o.n_counts ? pm_train_open_pieces(job, err) : pm_corpus_settings(corpus, &job->corpus_settings, err);
+    }
     if (job->o.n_counts && !job->o.n_patterns) {
         return pm_train_open_counts(job, err);
     }
@@ -246,24 +251,26 @@ static pm_status prepare_words(pm_train_job *job, const pm_corpus *corpus, pm_er
     return job->o.n_counts ? pm_train_open_counts(job, err) : pm_corpus_settings(corpus, &job->corpus_settings, err);
 }
 
+static pm_status share_memory(pm_train_job *job, bool halved, pm_error *err) {
+    const pm_train_options *o = &job->o;
+    return o->algorithm == PM_ALGORITHM_BPE
+               ? pm_train_memory_share(&job->memory, o->memory_limit, halved, o->threads, o->n_vocab_sizes ? o->vocab_sizes[0] : 0, err)
+               : pm_bytepiece_memory_share(&job->bytepiece_memory, o->memory_limit, halved, o->threads, err);
+}
+
 pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err) {
-    bool bpe = job->o.algorithm == PM_ALGORITHM_BPE;
+    bool halved = corpus && pm_corpus_removes_duplicates(corpus);
     pm_ticker_init(&job->ticker, job->o.progress, job->o.progress_user, job->o.memory_limit);
     if (corpus) {
-        /* half: a line of JSON and its text are held at once; in BPE there are tables beside them */
-        pm_corpus_limit_documents(corpus, job->o.memory_limit / (bpe ? 8 : 2));
+        pm_corpus_limit_documents(corpus, job->o.memory_limit / 8); /* a line of JSON and its text are held at once, beside tables */
         pm_corpus_watch(corpus, &job->ticker);
-        if (pm_corpus_removes_duplicates(corpus)) { /* a half for the hashes of documents, a half for the trainer */
+        if (halved) { /* a half for the hashes of documents, a half for the trainer */
             job->o.memory_limit /= 2;
             pm_corpus_limit_hashes(corpus, job->o.memory_limit);
         }
         job->summary.lines_split = pm_corpus_splits_lines(corpus);
     }
-    if (!bpe) {
-        return make_splitter(job, err);
-    }
-    bool halved = corpus && pm_corpus_removes_duplicates(corpus);
-    PM_TRY(pm_train_memory_share(&job->memory, job->o.memory_limit, halved, job->o.threads, job->o.n_vocab_sizes ? job->o.vocab_sizes[0] : 0, err));
+    PM_TRY(share_memory(job, halved, err));
     return prepare_words(job, corpus, err);
 }
 

@@ -16,9 +16,11 @@ typedef struct pm_train_job {
     pm_special_token *specials; /* likewise */
     pm_ticker ticker;
     pm_train_summary summary;
-    pm_buf corpus_settings; /* BPE: "key=value" lines that say how the corpus became documents, ended by a NUL; they begin with split */
+    pm_buf corpus_settings; /* "key=value" lines that say how the corpus became documents, ended by a NUL; they begin with split */
     pm_train_memory memory; /* BPE */
-    bool count_documents;   /* BPE: count too in how many documents each word is */
+    pm_bytepiece_memory bytepiece_memory; /* BytePiece */
+    bool count_documents;   /* count too in how many documents each word (BPE) or piece (BytePiece) is */
+    char ngrams[17];        /* BytePiece: a name of the n-gram counts that pieces were cut by; "" when nobody asks */
 } pm_train_job;
 
 /* Sets the scene for a job whose options are checked: ticker, splitter, corpus_settings, and a watch over the corpus (NULL with count files). To be

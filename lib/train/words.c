@@ -5,7 +5,10 @@
 
 /* ---------------------------------------------------------------- settings ---- */
 
-static pm_status add_pattern(pm_buf *out, const pm_splitter *splitter, pm_error *err) {
+pm_status pm_train_add_pattern(pm_buf *out, const pm_splitter *splitter, pm_error *err) {
+    if (!splitter) {
+        return pm_count_setting_add(out, "unicode", pm_unicode_version, err);
+    }
     size_t n = pm_splitter_n_regexes(splitter);
     const char *name = pm_splitter_name(splitter), *engine = pm_splitter_engine_unicode(splitter);
     PM_TRY(pm_count_setting_add(out, "pattern", name[0] ? name : n ? "own" : "none", err));
@@ -18,7 +21,7 @@ static pm_status add_pattern(pm_buf *out, const pm_splitter *splitter, pm_error 
 
 pm_status pm_train_count_settings(pm_buf *out, const pm_train_job *job, pm_error *err) {
     PM_TRY(pm_count_setting_add(out, "algorithm", "bpe", err));
-    PM_TRY(add_pattern(out, job->splitter, err));
+    PM_TRY(pm_train_add_pattern(out, job->splitter, err));
     if (job->count_documents) {
         PM_TRY(pm_count_setting_add(out, "documents", "yes", err));
     }
@@ -28,8 +31,7 @@ pm_status pm_train_count_settings(pm_buf *out, const pm_train_job *job, pm_error
     return pm_buf_printf(out, err, "%s", (const char *)job->corpus_settings.data); /* begins with split, which no setting before it is called */
 }
 
-/* Where the settings of the corpus begin in those of a count file. */
-static const char *corpus_settings(const char *settings) {
+const char *pm_train_corpus_settings(const char *settings) {
     const char *at = strncmp(settings, "split=", 6) == 0 ? settings : strstr(settings, "\nsplit=");
     return at ? at + (*at == '\n') : settings + strlen(settings);
 }
@@ -65,8 +67,7 @@ static bool name_means(const char *name, const char *const *regexes, size_t n) {
     return n && !pm_pattern_regex(name, n);
 }
 
-/* The splitter that the words of the file were made with. */
-static pm_status splitter_of(pm_train_job *job, const char *settings, pm_error *err) {
+pm_status pm_train_splitter_of(pm_train_job *job, const char *settings, pm_error *err) {
     pm_buf text = {0}, name = {0};
     const char **regexes = NULL;
     size_t n = 0;
@@ -107,8 +108,7 @@ static pm_status check_settings(pm_train_job *job, const char *settings, pm_erro
     return status;
 }
 
-/* max_count_per_document is the file's unless the options have one. */
-static pm_status take_max_count(pm_train_job *job, const char *settings, pm_error *err) {
+pm_status pm_train_take_max_count(pm_train_job *job, const char *settings, pm_error *err) {
     pm_buf value = {0};
     bool found;
     PM_TRY(pm_count_setting_get(settings, "max_count_per_document", 0, &value, &found, err));
@@ -125,10 +125,10 @@ static pm_status fit_counts(pm_train_job *job, const char *settings, pm_error *e
     if (o->min_documents && !job->count_documents) {
         return pm_fail_file(err, PM_INVALID_ARGUMENT, o->counts[0], PM_NO_OFFSET, "min_documents is given, and documents were not counted");
     }
-    PM_TRY(take_max_count(job, settings, err));
-    PM_TRY(pm_buf_printf(&job->corpus_settings, err, "%s", corpus_settings(settings)));
+    PM_TRY(pm_train_take_max_count(job, settings, err));
+    PM_TRY(pm_buf_printf(&job->corpus_settings, err, "%s", pm_train_corpus_settings(settings)));
     if (!job->splitter) {
-        PM_TRY(splitter_of(job, settings, err));
+        PM_TRY(pm_train_splitter_of(job, settings, err));
         PM_TRY(check_scripts(job, err));
     }
     return check_settings(job, settings, err);

@@ -24,4 +24,15 @@ pm_count_options pm_train_count_options(const pm_train_job *job);
 /* How much memory sorting and merging may take, beside the store. */
 pm_count_work pm_train_count_work(pm_train_job *job);
 
+/* ---- parts of settings ---- */
+
+/* The pattern, if there is a splitter, and the versions of Unicode's tables. */
+pm_status pm_train_add_pattern(pm_buf *out, const pm_splitter *splitter, pm_error *err);
+/* Makes the job's splitter from the lines of a pattern. */
+pm_status pm_train_splitter_of(pm_train_job *job, const char *settings, pm_error *err);
+/* max_count_per_document is the file's unless the options have one. */
+pm_status pm_train_take_max_count(pm_train_job *job, const char *settings, pm_error *err);
+/* Where the settings of the corpus begin in those of a count file. */
+const char *pm_train_corpus_settings(const char *settings);
+
 #endif

@@ -526,22 +526,6 @@ START_TEST(a_pattern_cuts_before_anything_else) {
 }
 END_TEST
 
-START_TEST(weights_are_refused) {
-    pm_error err = {0};
-    pm_corpus *corpus;
-    pm_tokenizer *tok;
-    uint32_t size = 300;
-    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
-    o.vocab_sizes = &size;
-    o.n_vocab_sizes = 1;
-    assert_ok(pm_corpus_new(&corpus, NULL, &err));
-    assert_ok(pm_corpus_add_file_weighted(corpus, temporary_file("weighted.txt", "some text\n", 10), 2, &err));
-    assert_fails(pm_train(&tok, 1, corpus, &o, &err), PM_UNSUPPORTED, "BytePiece counts every document once");
-    ck_assert_ptr_null(tok);
-    pm_corpus_free(corpus);
-}
-END_TEST
-
 Suite *suite_train_bytepiece(void);
 Suite *suite_train_bytepiece(void) {
     Suite *suite = suite_create("train_bytepiece");
@@ -554,7 +538,6 @@ Suite *suite_train_bytepiece(void) {
     tcase_add_test(tc, spool_keeps_runs_in_memory_and_file);
     tcase_add_test(tc, special_tokens_and_reserved_slots_come_behind_the_pieces);
     tcase_add_test(tc, a_pattern_cuts_before_anything_else);
-    tcase_add_test(tc, weights_are_refused);
     tcase_add_test(tc, every_failed_allocation_is_reported);
     suite_add_tcase(suite, tc);
     return suite;
