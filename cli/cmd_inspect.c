@@ -150,6 +150,7 @@ static void print_text(cli_out *out, const facts *f) {
     print_count(out, "pieces", f->kinds[PM_KIND_PIECE]);
     print_count(out, "special tokens", f->kinds[PM_KIND_SPECIAL]);
     print_count(out, "control ids", f->kinds[PM_KIND_CONTROL]);
+    print_count(out, "byte tokens", f->kinds[PM_KIND_BYTE]);
     print_count(out, "reserved slots", f->kinds[PM_KIND_RESERVED]);
     print_count(out, "holes", f->kinds[PM_KIND_HOLE]);
     if (pm_tokenizer_algorithm(f->tok) == PM_ALGORITHM_BPE) {
@@ -252,6 +253,7 @@ static void print_json(cli_out *out, const facts *f) {
     json_number(out, "pieces", f->kinds[PM_KIND_PIECE]);
     json_number(out, "specials", f->kinds[PM_KIND_SPECIAL]);
     json_number(out, "controls", f->kinds[PM_KIND_CONTROL]);
+    json_number(out, "byte_tokens", f->kinds[PM_KIND_BYTE]);
     json_number(out, "reserved", f->kinds[PM_KIND_RESERVED]);
     json_number(out, "holes", f->kinds[PM_KIND_HOLE]);
     json_number(out, "merges", pm_tokenizer_n_merges(f->tok));

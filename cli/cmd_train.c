@@ -13,6 +13,7 @@ enum {
     OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_CHECKPOINT, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW,
     OPT_SPLIT_SCRIPTS,
     OPT_EXTEND, OPT_REQUIRED, OPT_EXCLUDED, OPT_MAX_WORDS, OPT_UTF8_BOUNDARIES,
+    OPT_LEVEL, OPT_CHARACTER_COVERAGE,
     OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES,
     OPT_COUNTS, OPT_MIN_DOCUMENTS, OPT_MAX_COUNT_PER_DOCUMENT
 };
@@ -23,7 +24,7 @@ static const cli_option options[] = {
     {'o', "output", "FILE", "where the tokenizer goes; its ending tells the format (.piecemill, .tiktoken, tokenizer.json)"},
     {OPT_FORMAT, "format", "NAME", "the format, for other endings: native, tiktoken, hf, bytepiece"},
     {OPT_FORMAT, "to", "NAME", NULL},
-    {'p', "pattern", "PATTERN", "bpe: a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [o200k_base]"},
+    {'p', "pattern", "PATTERN", "bpe: a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [o200k_base; level char: sentencepiece]"},
     {OPT_SPLIT_SCRIPTS, "split-scripts", NULL, "bpe: split Latin, Han, kana, Hangul and other scripts apart, too"},
     {OPT_SPECIAL, "special", "TEXT", "a special token; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT", NULL},
@@ -44,7 +45,7 @@ static const cli_option options[] = {
     {OPT_TMPDIR, "tmpdir", "DIR", "for temporary files [$TMPDIR, else /tmp]"},
     {OPT_CHECKPOINT, "checkpoint", "DIR", "bpe: keep there what is needed to go on when the run is killed, and go on"},
     {OPT_NGRAM_ORDER, "ngram-order", "N", "bytepiece: longest n-gram of the model, 1 to 7 [6]"},
-    {OPT_MAX_PIECE_LENGTH, "max-piece-length", "N", "in bytes [bytepiece: 36, bpe: no limit]"},
+    {OPT_MAX_PIECE_LENGTH, "max-piece-length", "N", "in bytes [bytepiece: 36, bpe: no limit]; level char: in characters [16]"},
     {OPT_NO_ENSURE_UNICODE, "no-ensure-unicode", NULL, "bytepiece: let pieces begin inside a character"},
     {OPT_ISOLATE_DIGITS, "isolate-digits", NULL, "bytepiece: each digit is a piece of its own"},
     {OPT_EXTEND, "extend", "FILE", "bpe: go on from this tokenizer's merges, with its pattern and special tokens if none are given"},
@@ -52,6 +53,8 @@ static const cli_option options[] = {
     {OPT_EXCLUDED, "excluded-pieces", "TEXT", "bpe: a piece that must not be in it; may be repeated"},
     {OPT_MAX_WORDS, "max-words", "N", "bpe: no piece of more words, between white space"},
     {OPT_UTF8_BOUNDARIES, "utf8-boundaries", NULL, "bpe: a piece is whole characters or a part of one"},
+    {OPT_LEVEL, "level", "NAME", "bpe: byte, or char: words of characters, with byte tokens for rare ones, as sentencepiece [byte]"},
+    {OPT_CHARACTER_COVERAGE, "character-coverage", "SHARE", "level char: take characters until they are this share of all [0.9995]"},
     {OPT_LAYOUT, "layout", "NAME", "bpe: default, or hf: special tokens get the first ids"},
     {OPT_RESERVE, "reserve", "N", "this many further ids without text, for special tokens to come"},
     {OPT_ROUND_TO, "round-to", "N", "further ones until the size is a multiple of N"},
@@ -131,6 +134,25 @@ static bool set_layout(train_call *call, const char *name) {
     return true;
 }
 
+static bool set_level(train_call *call, const char *name) {
+    if (strcmp(name, "byte") != 0 && strcmp(name, "char") != 0) {
+        cli_say("--level %s: expected byte or char", name);
+        return false;
+    }
+    call->o.level = name[0] == 'c' ? PM_LEVEL_CHARACTER : PM_LEVEL_BYTE;
+    return true;
+}
+
+static bool set_coverage(train_call *call, const char *text) {
+    char *end;
+    call->o.character_coverage = strtod(text, &end);
+    if (end == text || *end || !(call->o.character_coverage > 0 && call->o.character_coverage <= 1)) {
+        cli_say("--character-coverage %s: expected a share above 0, at most 1", text);
+        return false;
+    }
+    return true;
+}
+
 /* Options that begin a flag or name a thing. */
 static bool set_option(void *ctx, int code, const char *value) {
     train_call *call = ctx;
@@ -151,6 +173,8 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->corpus.seed);
     case OPT_REMOVE_DUPLICATES: call->corpus.remove_duplicates = true; break;
     case OPT_LAYOUT: return set_layout(call, value);
+    case OPT_LEVEL: return set_level(call, value);
+    case OPT_CHARACTER_COVERAGE: return set_coverage(call, value);
     case OPT_TMPDIR: call->o.tmpdir = value; break;
     case OPT_CHECKPOINT: call->o.checkpoint = value; break;
     case OPT_EXTEND: call->extend = value; break;

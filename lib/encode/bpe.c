@@ -49,6 +49,12 @@
  * Should the first tokens differ, window 1 is made larger. Where ranks do not rise, the unit is merged as a whole, in
  * n log n. A window with the bytes of the one before it has its ids, so a run of one letter costs a comparison.
  *
+ * Characters. A text may begin as characters instead of bytes (sentencepiece's BPE): each is its own piece, or, where it is none,
+ * its bytes are tokens that merge with nothing (first.h). Nothing above asks what the first tokens are, but where a unit ends: between
+ * characters always, since breaks lie there, and a window may begin inside a character only where that is byte tokens; then its
+ * other bytes, which are no character by themselves, are the same byte tokens again. A window's end may cut a character; the tokens near it
+ * are not kept.
+ *
  * All else is linear in the bytes. A memo holds at most 24 MB. */
 #include "encode/bpe_tables.h"
 #include "encode/memo.h"
@@ -81,20 +87,28 @@ struct pm_bpe_scratch {
 
 /* ---------------------------------------------------------------- one unit ---- */
 
-/* A unit as bytes: their ids, and the ranks of the merges of neighbours. */
-static void begin_bytes(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_id *ids, uint32_t *ranks) {
-    ids[0] = bpe->tok->byte_id[unit[0]];
+size_t pm_bpe_begin_unit(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_id *ids, uint32_t *ranks) {
+    const pm_id *byte_id = bpe->tok->byte_id;
+    if (bpe->characters) {
+        size_t n = pm_first_tokens(bpe->characters, byte_id, unit, len, ids);
+        for (size_t i = 1; i < n; i++) {
+            ranks[i - 1] = pm_pairs_find(&bpe->pairs, ids[i - 1], ids[i]);
+        }
+        return n;
+    }
+    ids[0] = byte_id[unit[0]];
     for (size_t i = 1; i < len; i++) {
-        ids[i] = bpe->tok->byte_id[unit[i]];
+        ids[i] = byte_id[unit[i]];
         ranks[i - 1] = bpe->byte_pairs[(unsigned)unit[i - 1] << 8 | unit[i]];
     }
+    return len;
 }
 
 static pm_status merge_whole(const pm_bpe *bpe, pm_merge_scratch *scratch, const uint8_t *unit, size_t len, pm_id *ids,
                              size_t *n_ids, pm_error *err) {
     PM_TRY(pm_merge_reserve(scratch, len, err));
-    begin_bytes(bpe, unit, len, ids, scratch->ranks);
-    *n_ids = pm_merge_long(&bpe->pairs, scratch, ids, len);
+    size_t n = pm_bpe_begin_unit(bpe, unit, len, ids, scratch->ranks);
+    *n_ids = pm_merge_long(&bpe->pairs, scratch, ids, n);
     return PM_OK;
 }
 
@@ -112,8 +126,8 @@ static size_t merge_small_window(const pm_bpe *bpe, pm_merge_window *window, con
                                  pm_id *ids) {
     uint32_t ranks[PM_MERGE_WINDOW];
 
-    begin_bytes(bpe, unit, len, window->ids, ranks);
-    size_t n = pm_merge_in_window(&bpe->pairs, window, ranks, len);
+    size_t n = pm_bpe_begin_unit(bpe, unit, len, window->ids, ranks);
+    n = pm_merge_in_window(&bpe->pairs, window, ranks, n);
     memcpy(ids, window->ids, n * sizeof *ids);
     return n;
 }

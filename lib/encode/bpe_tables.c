@@ -18,6 +18,10 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
         const pm_merge *m = &model->merges[i];
         pm_pairs_add(&bpe->pairs, m->left, m->right, (uint32_t)i, m->result);
     }
+    if (model->characters) {
+        bpe->characters = pm_calloc(1, sizeof *bpe->characters);
+        return bpe->characters ? pm_first_fill(bpe->characters, model, err) : pm_fail_memory(err);
+    }
     bpe->byte_pairs = pm_alloc(BYTE_PAIRS, sizeof *bpe->byte_pairs);
     if (!bpe->byte_pairs) {
         return pm_fail_memory(err);
@@ -56,10 +60,9 @@ static pm_status merge_long_piece(pm_bpe *bpe, pm_merge_scratch *scratch, pm_id 
     pm_bytes piece = bpe->tok->model.pieces[id];
     size_t n;
 
-    for (size_t i = 0; i < piece.len; i++) {
-        ids[i] = bpe->tok->byte_id[piece.data[i]];
-    }
-    PM_TRY(pm_merge_word(&bpe->pairs, scratch, ids, piece.len, &n, err));
+    PM_TRY(pm_merge_reserve(scratch, piece.len, err));
+    n = pm_bpe_begin_unit(bpe, piece.data, piece.len, ids, scratch->ranks);
+    PM_TRY(pm_merge_word(&bpe->pairs, scratch, ids, n, &n, err));
     if (n != 1 || ids[0] != id) {
         mark_unreachable(bpe, id);
     }
@@ -121,7 +124,7 @@ static void find_underived(pm_bpe *bpe) {
     const pm_model *model = &bpe->tok->model;
 
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > 1) {
+        if (model->kinds[id] == PM_KIND_PIECE && !pm_first_is_one(model, model->pieces[id])) {
             mark_unreachable(bpe, id);
         }
     }
@@ -233,6 +236,10 @@ void pm_bpe_free(pm_bpe *bpe) {
         pm_words_release(&bpe->words);
         pm_pairs_release(&bpe->pairs);
         pm_free(bpe->byte_pairs);
+        if (bpe->characters) {
+            pm_characters_release(bpe->characters);
+            pm_free(bpe->characters);
+        }
         pm_free(bpe->breaks);
         pm_free(bpe->unreachable);
         pm_free(bpe->long_filter);

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "encode/bpe.h"
 #include "encode/breaks.h"
+#include "encode/first.h"
 #include "encode/merge.h"
 #include "encode/words.h"
 
@@ -14,7 +15,8 @@ struct pm_bpe {
     const pm_tokenizer *tok;
     pm_words words;
     pm_pairs pairs;
-    uint32_t *byte_pairs; /* the rank of the merge of bytes a, b at [a << 8 | b] */
+    uint32_t *byte_pairs; /* the rank of the merge of bytes a, b at [a << 8 | b]; NULL where a text begins as characters: */
+    pm_characters *characters; /* the pieces that are one, else NULL */
     pm_breaks *breaks;
     uint8_t *unreachable; /* a bit for each id: merging does not lead to this piece; NULL: to all */
     uint8_t *long_filter; /* a bit for each hash (long_hash) of a piece longer than PM_WORD_MAX */
@@ -39,10 +41,22 @@ static inline uint32_t pm_bpe_long_hash(const uint8_t *word, size_t len) {
     return (uint32_t)(pm_hash_word(first + last * UINT64_C(0x9E3779B97F4A7C15) + len) >> (64 - PM_LONG_FILTER_BITS));
 }
 
-/* A unit of at most PM_MERGE_SHORT bytes, as bytes. */
+/* A unit's first tokens, and the ranks of the merges of neighbours; returns how many. Room for len of each. */
+size_t pm_bpe_begin_unit(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_id *ids, uint32_t *ranks);
+
+/* A unit of at most PM_MERGE_SHORT bytes. */
 static inline void pm_bpe_begin_merge(const pm_bpe *bpe, const uint8_t *unit, size_t len, pm_merge_lane *lane) {
     const pm_id *byte_id = bpe->tok->byte_id;
 
+    if (bpe->characters) {
+        pm_id ids[PM_MERGE_SHORT];
+        size_t n = pm_first_tokens(bpe->characters, byte_id, unit, len, ids);
+        pm_merge_lane_begin(lane, n);
+        for (size_t i = 0; i < n; i++) {
+            pm_merge_lane_set(lane, i, ids[i], i + 1 < n ? pm_pairs_find(&bpe->pairs, ids[i], ids[i + 1]) : PM_NO_RANK);
+        }
+        return;
+    }
     pm_merge_lane_begin(lane, len);
     for (size_t i = 0; i + 1 < len; i++) {
         pm_merge_lane_set(lane, i, byte_id[unit[i]], bpe->byte_pairs[(unsigned)unit[i] << 8 | unit[i + 1]]);

@@ -85,6 +85,23 @@ static size_t measure_blocks(words w, const pm_id *ids, size_t n_ids, size_t *n)
     return i;
 }
 
+/* Where a blank was put before the text: the ids up to the first that gives anything, that one without a blank at its front. Returns how many ids those are. */
+static size_t put_first(const pm_tokenizer *tok, words w, const pm_id *ids, size_t n_ids, uint8_t *out, size_t cap, size_t *n) {
+    size_t i = 0;
+    while (i < n_ids && word_of(w, ids[i])->len == 0) {
+        i++;
+    }
+    if (i == n_ids || ids[i] >= w.n || tok->model.kinds[ids[i]] != PM_KIND_PIECE || tok->model.pieces[ids[i]].data[0] != ' ') {
+        return i;
+    }
+    pm_bytes piece = tok->model.pieces[ids[i]];
+    *n = piece.len - 1;
+    if (*n && cap) {
+        memcpy(out, piece.data + 1, *n < cap ? *n : cap);
+    }
+    return i + 1;
+}
+
 pm_status pm_decode(const pm_tokenizer *tok, const pm_id *ids, size_t n_ids, uint8_t *out, size_t cap, size_t *n_out,
                     pm_error *err) {
     const words w = {((const pm_engine *)tok->engine)->decoded, tok->vocab_size};
@@ -92,7 +109,7 @@ pm_status pm_decode(const pm_tokenizer *tok, const pm_id *ids, size_t n_ids, uin
 
     *n_out = 0;
     cap = out ? cap : 0;
-    for (size_t i = 0; i < n_ids; i++) {
+    for (size_t i = tok->model.add_prefix ? put_first(tok, w, ids, n_ids, out, cap, &n) : 0; i < n_ids; i++) {
         i += out ? put_blocks(w, ids + i, n_ids - i, out, cap, &n) : measure_blocks(w, ids + i, n_ids - i, &n);
         if (i < n_ids && !put_piece(tok, w, ids[i], out, cap, &n)) {
             return pm_fail_at(err, PM_BAD_ID, i, "id %u is not in the vocabulary", ids[i]);

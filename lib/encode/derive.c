@@ -21,15 +21,20 @@
  * The run with t itself is the same one and a last step if two tokens are left: so an entry encodes to itself when it got a merge or is a byte,
  * and else not.
  *
+ * Where a text begins as characters (sentencepiece's BPE, whose rule is the same one), the run begins with them instead of bytes; each must be an
+ * entry itself.
+ *
  * The answers in the table carry the entry's id as rank; at the end the merges are listed in the order of ids. Cost: one short BPE
  * run an entry: 0.1 s for o200k_base. */
 #include "encode/derive.h"
 
+#include "encode/first.h"
 #include "encode/merge.h"
 
 typedef struct derivation {
     pm_model *model;
-    pm_id byte_id[256];
+    pm_id byte_id[256]; /* or, where a text begins as characters: */
+    pm_characters characters;
     pm_id *order;     /* entries from short to long, of one length in order of id */
     size_t n;
     size_t longest;
@@ -40,6 +45,7 @@ typedef struct derivation {
 } derivation;
 
 static void derivation_release(derivation *d) {
+    pm_characters_release(&d->characters);
     pm_free(d->order);
     pm_free(d->of);
     pm_free(d->ids);
@@ -59,17 +65,17 @@ static pm_status find_bytes(derivation *d, pm_error *err) {
         if (is_piece(model, id)) {
             d->n++;
             d->longest = model->pieces[id].len > d->longest ? model->pieces[id].len : d->longest;
-            if (model->pieces[id].len == 1) {
+            if (model->pieces[id].len == 1 && !model->characters) {
                 d->byte_id[model->pieces[id].data[0]] = id;
             }
         }
     }
-    for (int b = 0; b < 256; b++) {
+    for (int b = 0; b < 256 && !model->characters; b++) {
         if (d->byte_id[b] == PM_ID_NONE) {
             return pm_fail(err, PM_BAD_FORMAT, "the single byte 0x%02X is not an entry", (unsigned)b);
         }
     }
-    return PM_OK;
+    return model->characters ? pm_first_fill(&d->characters, model, err) : PM_OK;
 }
 
 /* Counting sort by length; going through the ids in order keeps it stable. */
@@ -99,16 +105,31 @@ static pm_status sort_by_length(derivation *d, pm_error *err) {
     return PM_OK;
 }
 
-static pm_status derive_one(derivation *d, pm_id id, pm_error *err) {
+/* The first tokens of an entry. */
+static pm_status begin_piece(derivation *d, pm_id id, size_t *n, pm_error *err) {
     pm_bytes piece = d->model->pieces[id];
-    size_t n = piece.len;
-
-    if (n == 1) {
+    if (!d->model->characters) {
+        for (*n = 0; *n < piece.len; ++*n) {
+            d->ids[*n] = d->byte_id[piece.data[*n]];
+        }
         return PM_OK;
     }
-    for (size_t i = 0; i < n; i++) {
-        d->ids[i] = d->byte_id[piece.data[i]];
+    *n = pm_first_tokens(&d->characters, d->byte_id, piece.data, piece.len, d->ids);
+    for (size_t i = 0; i < *n; i++) {
+        if (d->ids[i] == PM_ID_NONE) {
+            return pm_fail(err, PM_UNSUPPORTED, "piece %u holds a character that is no piece itself: that is not supported", id);
+        }
     }
+    return PM_OK;
+}
+
+static pm_status derive_one(derivation *d, pm_id id, pm_error *err) {
+    size_t n;
+
+    if (pm_first_is_one(d->model, d->model->pieces[id])) {
+        return PM_OK;
+    }
+    PM_TRY(begin_piece(d, id, &n, err));
     PM_TRY(pm_merge_word(&d->pairs, &d->scratch, d->ids, n, &n, err));
     if (n == 2) {
         d->of[id] = (pm_merge){d->ids[0], d->ids[1], id};
@@ -145,7 +166,7 @@ static pm_status derive_all(derivation *d, pm_error *err) {
 pm_status pm_bpe_derive_merges(pm_model *model, pm_error *err) {
     derivation d = {.model = model};
 
-    model->whole_first = true;
+    model->whole_first = !model->characters;
     pm_status status = derive_all(&d, err);
     model->derived = status == PM_OK;
     derivation_release(&d);

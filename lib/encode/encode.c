@@ -2,13 +2,18 @@
  *
  * A document is cut at the special tokens that are allowed; what lies between is encoded stretch by stretch, each as if it were a
  * document of its own (a lookahead does not see past a special token, as in tiktoken). A stretch goes through the splitter and BPE in
- * blocks of pre-tokens, or for BytePiece in chunks `[^\n]*\n+|[^\n]+` through NFC and the lattice; where a BytePiece tokenizer has a pattern, the
- * stretch is brought to NFC, as a document is in training, and the chunks are its pre-tokens.
+ * blocks of pre-tokens, where it begins as characters with blanks for U+2581 and perhaps one before it; or for BytePiece in chunks
+ * `[^\n]*\n+|[^\n]+` through NFC and the lattice; where a BytePiece tokenizer has a pattern, the stretch is brought to NFC, as a document is in
+ * training, and the chunks are its pre-tokens.
  *
  * Ids are written where the caller wants them as long as they surely fit (a block gives at most as many as it has bytes), and
  * through a buffer of the encoder's where they might not: so a caller may have room for exactly the ids there are, or for none. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem */
+#endif
 #include "base/hash.h"
 #include "encode/inside.h"
+#include "text/characters.h"
 
 enum { BLOCK = 1024 /* pre-tokens */, CHUNKS = 128, CHUNKS_BYTES = 1 << 14 };
 
@@ -57,6 +62,50 @@ static pm_status encode_bpe(pm_encoder *enc, const uint8_t *text, size_t len, pm
         PM_TRY(encode_block(enc, text, len, start, ends, n, out, err));
         start = ends[n - 1];
     }
+}
+
+/* ---------------------------------------------------------------- BPE over characters ---- */
+
+enum { MARK_BYTES = sizeof PM_BLANK_MARK_UTF8 - 1 };
+
+/* Appends text[0..len) with blanks for U+2581. */
+static void append_with_blanks(pm_buf *out, const uint8_t *text, size_t len) {
+    const uint8_t *end = text + len, *mark;
+    while ((mark = memmem(text, (size_t)(end - text), PM_BLANK_MARK_UTF8, MARK_BYTES)) != NULL) {
+        memcpy(out->data + out->len, text, (size_t)(mark - text));
+        out->len += (size_t)(mark - text);
+        out->data[out->len++] = PM_BLANK;
+        text = mark + MARK_BYTES;
+    }
+    memcpy(out->data + out->len, text, (size_t)(end - text));
+    out->len += (size_t)(end - text);
+}
+
+/* Where text[0..len) is when it is normalized up to `at`, of which `prefix` were put before it. */
+static size_t place_in_text(const uint8_t *text, size_t len, size_t at, size_t prefix) {
+    size_t place = 0;
+    for (size_t i = prefix; i < at && place < len; i++) {
+        place += len - place >= MARK_BYTES && memcmp(text + place, PM_BLANK_MARK_UTF8, MARK_BYTES) == 0 ? MARK_BYTES : 1;
+    }
+    return place;
+}
+
+/* As encode_bpe; in a copy with a blank before it, and blanks for U+2581, where the plan says so and there is something to do. */
+static pm_status encode_characters(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, pm_out *out, pm_error *err) {
+    size_t prefix = enc->tok->model.add_prefix;
+    if (!plan->normalize || (!prefix && !memmem(text, len, PM_BLANK_MARK_UTF8, MARK_BYTES))) {
+        return encode_bpe(enc, text, len, out, err);
+    }
+    enc->normalized.len = 0;
+    PM_TRY(pm_buf_reserve(&enc->normalized, len + prefix, err));
+    memset(enc->normalized.data, PM_BLANK, prefix);
+    enc->normalized.len = prefix;
+    append_with_blanks(&enc->normalized, text, len);
+    pm_status status = encode_bpe(enc, enc->normalized.data, enc->normalized.len, out, err);
+    if (status == PM_LIMIT && err && err->offset != PM_NO_OFFSET) {
+        err->offset = place_in_text(text, len, (size_t)err->offset, prefix);
+    }
+    return status;
 }
 
 /* ---------------------------------------------------------------- BytePiece ---- */
@@ -206,7 +255,8 @@ static pm_status encode_stretch(pm_encoder *enc, const pm_plan *plan, const uint
     }
     pm_status status = enc->engine->lattice
                            ? encode_bytepiece(enc, plan, text + start, end - start, start, number, out, err)
-                           : encode_bpe(enc, text + start, end - start, out, err);
+                       : enc->tok->model.characters ? encode_characters(enc, plan, text + start, end - start, out, err)
+                                                    : encode_bpe(enc, text + start, end - start, out, err);
     if (status == PM_LIMIT && err && err->offset != PM_NO_OFFSET) {
         err->offset += start;
     }

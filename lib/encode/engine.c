@@ -21,17 +21,19 @@ static void engine_free(void *p) {
     }
 }
 
-/* ---------------------------------------------------------------- BytePiece ---- */
-
-static pm_id find_control(const pm_model *model, const char *name) {
-    pm_bytes wanted = {(const uint8_t *)name, strlen(name)};
+/* The first control token that has one of two names, or PM_ID_NONE. */
+static pm_id find_control(const pm_model *model, const char *name, const char *other) {
+    pm_bytes wanted = {(const uint8_t *)name, strlen(name)}, or_this = {(const uint8_t *)other, strlen(other)};
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_CONTROL && pm_bytes_equal(model->pieces[id], wanted)) {
+        pm_bytes piece = model->pieces[id];
+        if (model->kinds[id] == PM_KIND_CONTROL && (pm_bytes_equal(piece, wanted) || pm_bytes_equal(piece, or_this))) {
             return id;
         }
     }
     return PM_ID_NONE;
 }
+
+/* ---------------------------------------------------------------- BytePiece ---- */
 
 /* Sums the counts; bytepiece's models hold each byte, with a count, so that every text has a segmentation. */
 static pm_status check_counts(const pm_tokenizer *tok, size_t *n, uint64_t *total, pm_error *err) {
@@ -82,8 +84,6 @@ static pm_status make_lattice(pm_engine *engine, const pm_tokenizer *tok, pm_err
     pm_free(pieces);
     pm_free(logp);
     pm_free(ids);
-    engine->bos = find_control(model, "<bos>");
-    engine->eos = find_control(model, "<eos>");
     return status;
 }
 
@@ -100,7 +100,7 @@ static pm_status fill_decoded(pm_engine *engine, const pm_model *model, pm_error
         pm_bytes piece = model->pieces[id];
         if (model->kinds[id] == PM_KIND_HOLE) {
             d->len = PM_NO_PIECE;
-        } else if (model->kinds[id] == PM_KIND_PIECE || model->kinds[id] == PM_KIND_SPECIAL) {
+        } else if (model->kinds[id] == PM_KIND_PIECE || model->kinds[id] == PM_KIND_SPECIAL || model->kinds[id] == PM_KIND_BYTE) {
             d->len = piece.len <= PM_SHORT_PIECE ? (uint8_t)piece.len : PM_LONG_PIECE;
             if (d->len <= PM_SHORT_PIECE) {
                 memcpy(d->bytes, piece.data, piece.len);
@@ -114,6 +114,8 @@ static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_erro
     PM_TRY(pm_cpu_choose(&engine->cpu, err)); /* a wrong PIECEMILL_CPU is told whatever the algorithm */
     PM_TRY(pm_shelf_new(&engine->shelf, err));
     PM_TRY(fill_decoded(engine, &tok->model, err));
+    engine->bos = find_control(&tok->model, "<bos>", "<s>");
+    engine->eos = find_control(&tok->model, "<eos>", "</s>");
     if (tok->n_specials) {
         PM_TRY(pm_specials_new(&engine->specials, tok->specials, tok->n_specials, err));
     }
@@ -133,7 +135,6 @@ pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err) 
         pm_tokenizer_free(tok);
         return pm_fail_memory(err);
     }
-    engine->bos = engine->eos = PM_ID_NONE;
     pm_idle_init(&engine->idle);
     tok->engine = engine;
     tok->engine_free = engine_free;

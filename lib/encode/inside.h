@@ -32,7 +32,7 @@ void pm_idle_release(pm_idle *idle);
 typedef struct pm_engine {
     pm_bpe *bpe;           /* BPE, else NULL */
     pm_lattice *lattice;   /* BytePiece, else NULL */
-    pm_id bos, eos;        /* BytePiece; PM_ID_NONE where there is none */
+    pm_id bos, eos;        /* PM_ID_NONE where there is none */
     pm_specials *specials; /* NULL: there are none */
     pm_decoded *decoded;   /* for each id, and a hole behind the last */
     pm_cpu cpu;            /* what converts texts */
@@ -59,6 +59,7 @@ typedef struct pm_plan {
     uint8_t *each; /* owned; rules.each */
     bool scan;     /* some token has a bit */
     bool normalize;
+    unsigned growth; /* a document gives at most so many ids a byte, and bos and eos */
     bool add_special_tokens;
     bool sample;
     double alpha;

@@ -76,6 +76,7 @@ pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_o
         return pm_fail(err, PM_INVALID_ARGUMENT, "alpha is for BytePiece: this tokenizer is BPE");
     }
     plan->normalize = tok->model.normalize && !o.no_normalize;
+    plan->growth = !plan->normalize ? 1 : !tok->model.characters ? 3 : tok->model.add_prefix ? 2 : 1;
     plan->add_special_tokens = o.add_special_tokens;
     plan->sample = o.alpha >= 0;
     plan->alpha = o.alpha;
@@ -101,7 +102,7 @@ void pm_plan_release(pm_plan *plan) {
 
 size_t pm_plan_bound(const pm_plan *plan, size_t len) {
     size_t ids;
-    if (__builtin_mul_overflow(len, plan->normalize ? 3u : 1u, &ids) ||
+    if (__builtin_mul_overflow(len, plan->growth, &ids) ||
         __builtin_add_overflow(ids, plan->add_special_tokens ? 2u : 0u, &ids)) {
         return SIZE_MAX;
     }

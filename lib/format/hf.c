@@ -181,6 +181,9 @@ static pm_status check_writable(const pm_tokenizer *tok, pm_buf *scratch, pm_err
     if (tok->model.algorithm != PM_ALGORITHM_BPE) {
         return pm_fail(err, PM_UNSUPPORTED, "tokenizer.json is written for BPE only; BytePiece has no form there");
     }
+    if (tok->model.characters) {
+        return pm_fail(err, PM_UNSUPPORTED, "tokenizer.json is not written for BPE over characters yet");
+    }
     for (size_t i = 0; i < tok->n_specials; i++) {
         PM_TRY(check_special(tok, &tok->specials[i], scratch, err));
     }

@@ -39,7 +39,15 @@ typedef enum section_id { MODEL, KINDS, LENGTHS, BYTES, COUNTS, MERGES, PATTERN,
 static const char tags[N_SECTIONS][5] = {"MODL", "KIND", "PLEN", "PBYT", "CNTS", "MRGS", "PTRN", "SETT"};
 static const bool required[N_SECTIONS] = {true, true, true, true, true, true, true, false};
 
-enum { WHOLE_FIRST = 1, NORMALIZE = 2, ISOLATE_DIGITS = 4, KNOWN_FLAGS = 7 };
+enum {
+    WHOLE_FIRST = 1,
+    NORMALIZE = 2,
+    ISOLATE_DIGITS = 4,
+    CHARACTERS = 8, /* of BPE, as the next */
+    ADD_PREFIX = 16,
+    BPE_FLAGS = WHOLE_FIRST | CHARACTERS | ADD_PREFIX,
+    BYTEPIECE_FLAGS = NORMALIZE | ISOLATE_DIGITS
+};
 
 typedef struct section {
     uint64_t offset, len;
@@ -179,7 +187,7 @@ static pm_status read_model(reader *r, pm_error *err) {
     if (algorithm != PM_ALGORITHM_BYTEPIECE && algorithm != PM_ALGORITHM_BPE) {
         return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset, "algorithm %u is not known", algorithm);
     }
-    if (flags & ~(uint32_t)(algorithm == PM_ALGORITHM_BPE ? WHOLE_FIRST : NORMALIZE | ISOLATE_DIGITS)) {
+    if (flags & ~(uint32_t)(algorithm == PM_ALGORITHM_BPE ? BPE_FLAGS : BYTEPIECE_FLAGS) || (flags & ADD_PREFIX && !(flags & CHARACTERS))) {
         return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 4, "flags 0x%X are not all known for this algorithm",
                           flags);
     }
@@ -188,7 +196,9 @@ static pm_status read_model(reader *r, pm_error *err) {
     }
     r->model->algorithm = (pm_algorithm)algorithm;
     r->model->whole_first = flags & WHOLE_FIRST;
-    r->model->normalize = flags & NORMALIZE;
+    r->model->characters = flags & CHARACTERS;
+    r->model->add_prefix = flags & ADD_PREFIX;
+    r->model->normalize = flags & (NORMALIZE | CHARACTERS);
     r->model->isolate_digits = flags & ISOLATE_DIGITS;
     return PM_OK;
 }
@@ -196,11 +206,13 @@ static pm_status read_model(reader *r, pm_error *err) {
 /* What kind may have how many bytes, and which ids BytePiece's controls have. */
 static bool kind_fits(const reader *r, pm_id id, uint8_t kind, uint32_t len, uint64_t count) {
     bool bytepiece = r->model->algorithm == PM_ALGORITHM_BYTEPIECE;
-    if (kind > PM_KIND_RESERVED ||
-        (len > 0) != (kind == PM_KIND_PIECE || kind == PM_KIND_SPECIAL || kind == PM_KIND_CONTROL)) {
+    if (kind > PM_KIND_BYTE || (len > 0) != (kind != PM_KIND_HOLE && kind != PM_KIND_RESERVED)) {
         return false;
     }
-    if ((kind == PM_KIND_CONTROL) != (bytepiece && id < 3)) {
+    if (kind == PM_KIND_BYTE && (!r->model->characters || len != 1)) {
+        return false;
+    }
+    if (!r->model->characters && (kind == PM_KIND_CONTROL) != (bytepiece && id < 3)) {
         return false;
     }
     return kind != PM_KIND_PIECE || !bytepiece || count > 0;
@@ -373,7 +385,8 @@ static pm_status append64(image *m, uint64_t n, pm_error *err) {
 
 static pm_status write_model(image *m, const pm_model *model, pm_error *err) {
     bool bpe = model->algorithm == PM_ALGORITHM_BPE;
-    uint32_t flags = bpe ? (model->whole_first ? WHOLE_FIRST : 0)
+    uint32_t flags = bpe ? (model->whole_first ? WHOLE_FIRST : 0) | (uint32_t)(model->characters ? CHARACTERS : 0) |
+                               (uint32_t)(model->add_prefix ? ADD_PREFIX : 0)
                          : (model->normalize ? NORMALIZE : 0) | (uint32_t)(model->isolate_digits ? ISOLATE_DIGITS : 0);
     PM_TRY(begin_section(m, MODEL, err));
     PM_TRY(append32(m, (uint32_t)model->algorithm, err));

@@ -198,6 +198,9 @@ static pm_status check_writable(const pm_tokenizer *tok, pm_error *err) {
     if (tok->model.algorithm != PM_ALGORITHM_BPE) {
         return pm_fail(err, PM_UNSUPPORTED, "tiktoken files hold BPE vocabularies only");
     }
+    if (tok->model.characters) {
+        return pm_fail(err, PM_UNSUPPORTED, "tiktoken files hold BPE over bytes; this one is over characters");
+    }
     pm_model implied = {0};
     size_t n_pieces = 0;
     for (pm_id id = 0; id < tok->vocab_size; id++) {

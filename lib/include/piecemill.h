@@ -253,6 +253,13 @@ typedef enum pm_layout {
     PM_LAYOUT_HF = 1       /* BPE: special tokens first, then bytes and merges */
 } pm_layout;
 
+/* What words are made of before the first merge. */
+typedef enum pm_level {
+    PM_LEVEL_BYTE = 0,     /* the 256 bytes: any text is pieces */
+    PM_LEVEL_CHARACTER = 1 /* the characters of an alphabet, and byte tokens for all others: sentencepiece's BPE with byte fallback. A blank and U+2581 are one
+                              character. Ids: <unk>, <s>, </s>, special tokens, byte tokens, merges, characters, reserved slots */
+} pm_level;
+
 /* What a training run saw and did. */
 typedef struct pm_train_summary {
     uint64_t documents, bytes;      /* read (bytes after decompression) */
@@ -306,16 +313,18 @@ typedef struct pm_train_options {
     uint32_t max_words;             /* BPE only, as the next: no piece holds more than this many words (runs of bytes that are no ASCII white space) */
     bool utf8_boundaries;           /* a piece is whole characters or a part of one: none joins a part with anything outside it; not as Hugging Face */
     bool split_scripts;             /* the pattern "scripts" behind those given: Latin, Han, kana, Hangul and other scripts are split apart */
+    pm_level level;                 /* CHARACTER: no extend, no required_pieces, layout DEFAULT; patterns: 0: "sentencepiece"; max_piece_length is in characters, 0: 16 */
+    double character_coverage;      /* level CHARACTER: the most frequent characters are the alphabet, until they are this share of all; 0: 0.9995; at most 1 */
 } pm_train_options;
 #define PM_MIN_COUNT_DEFAULT UINT64_MAX /* 0 for BPE, 2 for BytePiece */
 #define PM_TRAIN_OPTIONS_INIT { sizeof(pm_train_options), PM_ALGORITHM_BYTEPIECE, NULL, 0, NULL, 0, NULL, 0, 0, 0, \
     PM_LAYOUT_DEFAULT, PM_MIN_COUNT_DEFAULT, 0, 0, NULL, 0, 0, true, false, NULL, NULL, NULL, \
-    NULL, 0, NULL, NULL, NULL, 0, NULL, 0, 0, 0, 0, false, false }
+    NULL, 0, NULL, NULL, NULL, 0, NULL, 0, 0, 0, 0, false, false, PM_LEVEL_BYTE, 0.0 }
 
 /* Trains from all documents of `corpus`, which is read to its end, or from options->counts, and makes one tokenizer for each vocabulary size, in the
  * order of `vocab_sizes`. The result depends on the documents and the options only, not on the number of threads.
  *
- * BPE merges equal those of Hugging Face tokenizers' BpeTrainer; BytePiece models equal those of bytepiece 0.6.3. Sources
+ * BPE merges equal those of Hugging Face tokenizers' BpeTrainer, at PM_LEVEL_CHARACTER those of sentencepiece; BytePiece models equal those of bytepiece 0.6.3. Sources
  * are named in train/bpe.c and train/bytepiece.c.
  *
  * n_out must equal options->n_vocab_sizes. A corpus too small for a size gives a smaller model, and the summary says so.
@@ -428,8 +437,9 @@ typedef enum pm_kind {
     PM_KIND_HOLE = 0,     /* no token has this id */
     PM_KIND_PIECE = 1,    /* bytes of text */
     PM_KIND_SPECIAL = 2,  /* a special token: matched in text only when allowed, decodes to its text */
-    PM_KIND_CONTROL = 3,  /* BytePiece's <pad>, <bos>, <eos>: never in text, decodes to nothing */
-    PM_KIND_RESERVED = 4  /* a slot without text, for special tokens to come; decodes to nothing */
+    PM_KIND_CONTROL = 3,  /* BytePiece's <pad>, <bos>, <eos>; of BPE over characters <unk>, <s>, </s>, <pad>, <bos>, <eos>: never in text, decodes to nothing */
+    PM_KIND_RESERVED = 4, /* a slot without text, for special tokens to come; decodes to nothing */
+    PM_KIND_BYTE = 5      /* one byte, of a character that is no piece, where text begins as characters; "<0x0A>" in files */
 } pm_kind;
 PM_API pm_kind pm_tokenizer_kind(const pm_tokenizer *tok, pm_id id); /* PM_KIND_HOLE for ids past the end */
 

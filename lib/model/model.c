@@ -1,6 +1,8 @@
 /* model.c - the builder's half of model.h: giving ids their meaning. */
 #include "model/model.h"
 
+#include <stdio.h>
+
 #include "base/bytes.h"
 
 const uint8_t pm_byte_order[256] = {
@@ -17,6 +19,30 @@ const uint8_t pm_byte_order[256] = {
     32,  127, 128, 129, 130, 131, 132, 133, 134, 135, 136, 137, 138, 139, 140, 141, 142, 143, 144, 145, 146, 147,
     148, 149, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 160, 173,
 };
+
+const char *const pm_control_names[PM_N_CONTROLS] = {"<unk>", "<s>", "</s>", "<pad>", "<bos>", "<eos>"};
+
+bool pm_is_control_name(pm_bytes text) {
+    for (size_t i = 0; i < PM_N_CONTROLS; i++) {
+        if (pm_bytes_equal(text, (pm_bytes){(const uint8_t *)pm_control_names[i], strlen(pm_control_names[i])})) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void pm_byte_name(char out[PM_BYTE_NAME], uint8_t byte) { snprintf(out, PM_BYTE_NAME, "<0x%02X>", byte); }
+
+int pm_byte_from_name(pm_bytes name) {
+    for (int b = 0; name.len == PM_BYTE_NAME - 2 && b < 256; b++) {
+        char text[PM_BYTE_NAME];
+        pm_byte_name(text, (uint8_t)b);
+        if (memcmp(name.data, text, name.len) == 0) {
+            return b;
+        }
+    }
+    return -1;
+}
 
 /* Makes room for ids below `need`; new ones are holes. */
 static pm_status grow_ids(pm_model *model, size_t need, pm_error *err) {

@@ -28,10 +28,12 @@ typedef struct pm_model {
     pm_merge *merges;
     size_t n_merges, cap_merges;
     bool whole_first; /* a pre-token that is a piece is that piece whatever the merges say (tiktoken; HF's ignore_merges) */
+    bool characters;  /* a text begins as characters, each a piece, those that are none as byte tokens; U+2581 is a blank, and pieces hold blanks */
+    bool add_prefix;  /* with characters: a blank before a text, and a first blank is not decoded (sentencepiece's add_dummy_prefix) */
     bool derived;     /* the results of merges and the bytes encode to themselves, no other piece does: the merges are derive.c's, or were trained */
 
     pm_splitter *splitter; /* the pattern; NULL for BytePiece without one */
-    bool normalize;        /* BytePiece: NFC before anything else */
+    bool normalize;        /* BytePiece: NFC before anything else; with characters: U+2581 to a blank, and the prefix */
     bool isolate_digits;   /* recorded from training, for information: bytepiece's encoder does not isolate digits */
     pm_buf settings;       /* "key=value\n" lines, NUL-terminated when not empty */
 
@@ -67,7 +69,7 @@ struct pm_tokenizer {
     /* bytes -> id of pieces (kind PM_KIND_PIECE): open addressing, power of two, at most half full. */
     pm_vocab_slot *slots;
     size_t slot_mask;
-    pm_id byte_id[256]; /* the id of each single byte, PM_ID_NONE where there is none */
+    pm_id byte_id[256]; /* the id of each single byte, with characters of its byte token; PM_ID_NONE where there is none */
 
     pm_special_token *specials; /* in order of id */
     size_t n_specials;
@@ -83,6 +85,15 @@ pm_status pm_tokenizer_from_model(pm_tokenizer **out, pm_model *model, pm_error 
 
 /* The id of a piece (not a special token), or PM_ID_NONE. */
 pm_id pm_tokenizer_find_piece(const pm_tokenizer *tok, const uint8_t *data, size_t len);
+
+/* The names that control tokens have where a text begins as characters (sentencepiece, Gemma): "<unk>", ... */
+enum { PM_N_CONTROLS = 6, PM_N_TRAINED_CONTROLS = 3 /* the first ones, which a model trained here has */ };
+extern const char *const pm_control_names[PM_N_CONTROLS];
+bool pm_is_control_name(pm_bytes text);
+/* The name of a byte token, "<0x0A>", and back (-1: it is none). */
+enum { PM_BYTE_NAME = 8 };
+void pm_byte_name(char out[PM_BYTE_NAME], uint8_t byte);
+int pm_byte_from_name(pm_bytes name);
 
 /* The order of the 256 bytes: 33-126, 161-172, 174-255, then the others ascending. byte_order[i] is the byte of rank i. */
 extern const uint8_t pm_byte_order[256];

@@ -4,6 +4,8 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "model/model.h"
+#include "text/characters.h"
+#include "text/utf8.h"
 
 /* ---------------------------------------------------------------- look-up by bytes ---- */
 
@@ -32,6 +34,19 @@ pm_id pm_tokenizer_find_piece(const pm_tokenizer *tok, const uint8_t *data, size
     return find_slot(tok, data, len, &high)->id;
 }
 
+static pm_status take_byte(pm_tokenizer *tok, pm_id id, pm_error *err) {
+    pm_bytes byte = tok->model.pieces[id];
+    if (!tok->model.characters || byte.len != 1) {
+        return pm_fail(err, PM_BAD_FORMAT, "id %u is a byte token, but this model has none, or it is no single byte", id);
+    }
+    pm_id *slot = &tok->byte_id[byte.data[0]];
+    if (*slot != PM_ID_NONE) {
+        return pm_fail(err, PM_BAD_FORMAT, "byte tokens %u and %u are the same byte", *slot, id);
+    }
+    *slot = id;
+    return PM_OK;
+}
+
 static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
     size_t n = 16;
     while (n < 2 * (size_t)tok->vocab_size) {
@@ -45,10 +60,13 @@ static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
     tok->slot_mask = n - 1;
     memset(tok->byte_id, 0xFF, sizeof tok->byte_id);
     for (pm_id id = 0; id < tok->vocab_size; id++) {
+        pm_bytes piece = tok->model.pieces[id];
+        if (tok->model.kinds[id] == PM_KIND_BYTE) {
+            PM_TRY(take_byte(tok, id, err));
+        }
         if (tok->model.kinds[id] != PM_KIND_PIECE) {
             continue;
         }
-        pm_bytes piece = tok->model.pieces[id];
         if (piece.len == 0) {
             return pm_fail(err, PM_BAD_FORMAT, "piece %u is empty", id);
         }
@@ -58,7 +76,7 @@ static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
             return pm_fail(err, PM_BAD_FORMAT, "pieces %u and %u have the same bytes", slot->id, id);
         }
         *slot = (pm_vocab_slot){high, id};
-        if (piece.len == 1) {
+        if (piece.len == 1 && !tok->model.characters) {
             tok->byte_id[piece.data[0]] = id;
         }
     }
@@ -130,7 +148,26 @@ static pm_status check_merges(const pm_tokenizer *tok, pm_error *err) {
 static pm_status check_bytes(const pm_tokenizer *tok, pm_error *err) {
     for (unsigned b = 0; b < 256; b++) {
         if (tok->byte_id[b] == PM_ID_NONE) {
-            return pm_fail(err, PM_BAD_FORMAT, "the single byte 0x%02X is not a piece", b);
+            return pm_fail(err, PM_BAD_FORMAT, "the single byte 0x%02X is not a %s", b, tok->model.characters ? "byte token" : "piece");
+        }
+    }
+    return PM_OK;
+}
+
+/* Where a text begins as characters, pieces are made of them, and a blank is one (how else would the byte tokens of a blank be told from those of U+2581?). */
+static pm_status check_characters(const pm_tokenizer *tok, pm_error *err) {
+    static const uint8_t blank = PM_BLANK;
+    if (tok->model.characters && pm_tokenizer_find_piece(tok, &blank, 1) == PM_ID_NONE) {
+        return pm_fail(err, PM_BAD_FORMAT, "a blank is not a piece");
+    }
+    for (pm_id id = 0; tok->model.characters && id < tok->vocab_size; id++) {
+        pm_bytes piece = tok->model.pieces[id];
+        unsigned n;
+        for (size_t at = 0; tok->model.kinds[id] == PM_KIND_PIECE && at < piece.len; at += n) {
+            uint32_t c = pm_utf8_read(piece.data + at, piece.data + piece.len, &n);
+            if ((c == PM_BAD_BYTE && n == 1) || c == PM_BLANK_MARK) {
+                return pm_fail(err, PM_BAD_FORMAT, "piece %u is not made of characters, or holds U+2581 for a blank", id);
+            }
         }
     }
     return PM_OK;
@@ -147,6 +184,7 @@ static pm_status complete(pm_tokenizer *tok, pm_error *err) {
     PM_TRY(fill_slots(tok, err));
     PM_TRY(collect_specials(tok, err));
     PM_TRY(check_bytes(tok, err));
+    PM_TRY(check_characters(tok, err));
     return check_merges(tok, err);
 }
 
@@ -188,7 +226,7 @@ pm_algorithm pm_tokenizer_algorithm(const pm_tokenizer *tok) { return tok->model
 
 uint32_t pm_tokenizer_vocab_size(const pm_tokenizer *tok) { return tok->vocab_size; }
 
-bool pm_tokenizer_lossless(const pm_tokenizer *tok) { return !tok->model.normalize; }
+bool pm_tokenizer_lossless(const pm_tokenizer *tok) { return !tok->model.normalize && !tok->model.add_prefix; }
 
 pm_kind pm_tokenizer_kind(const pm_tokenizer *tok, pm_id id) {
     return id < tok->vocab_size ? (pm_kind)tok->model.kinds[id] : PM_KIND_HOLE;
@@ -200,6 +238,7 @@ pm_bytes pm_tokenizer_piece(const pm_tokenizer *tok, pm_id id) {
 
 pm_id pm_tokenizer_find(const pm_tokenizer *tok, pm_bytes piece) {
     pm_id id = piece.len ? pm_tokenizer_find_piece(tok, piece.data, piece.len) : PM_ID_NONE;
+    id = id == PM_ID_NONE && piece.len == 1 ? tok->byte_id[piece.data[0]] : id;
     for (pm_id i = 0; id == PM_ID_NONE && piece.len && i < tok->vocab_size; i++) {
         bool named = tok->model.kinds[i] == PM_KIND_SPECIAL || tok->model.kinds[i] == PM_KIND_CONTROL;
         if (named && pm_bytes_equal(tok->model.pieces[i], piece)) {
@@ -268,7 +307,7 @@ void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[33]) {
 
     XXH3_128bits_reset(&state);
     hash_number(&state, model->algorithm);
-    hash_number(&state, model->normalize);
+    hash_number(&state, (uint64_t)model->normalize | (uint64_t)model->characters << 1 | (uint64_t)model->add_prefix << 2);
     hash_number(&state, tok->vocab_size);
     for (pm_id id = 0; id < tok->vocab_size; id++) {
         hash_number(&state, model->kinds[id]);

@@ -9,7 +9,8 @@
  * ("SuperBPE: Space Travel for Language Models", Liu and others, 2025): o200k_base without its cuts between words that
  * a single blank divides and within words where upper case begins, so that each of its pre-tokens is some of
  * o200k_base's put together. scripts is for behind another pattern: it cuts where a letter of another script follows,
- * be it behind characters of no script, which go with that letter (scripts.c).
+ * be it behind characters of no script, which go with that letter (scripts.c). sentencepiece is how the library of that
+ * name cuts lines into words when it trains BPE (blanks.c).
  *
  * A regex is for people, files and the twin in tests; what does the work are the rules of rules.h, in a scanner
  * (scan.c) and in a search of all starts in a stretch of text (starts.c). */
@@ -93,6 +94,11 @@ static const char *const scripts[] = {
 };
 /* clang-format on */
 
+static const char *const sentencepiece[] = {
+    "\n|[ \u2581][^ \u2581\n]*|[^ \u2581\n]+",
+    NULL,
+};
+
 const pm_named_pattern pm_named_patterns[] = {
     {"gpt2", gpt2, pm_scan_gpt2, pm_starts_gpt2},
     {"r50k_base", gpt2, pm_scan_gpt2, pm_starts_gpt2},
@@ -107,6 +113,7 @@ const pm_named_pattern pm_named_patterns[] = {
     {"tekken", tekken, pm_scan_tekken, pm_starts_tekken},
     {"superbpe", superbpe, pm_scan_superbpe, NULL},
     {"scripts", scripts, pm_scan_scripts, NULL},
+    {"sentencepiece", sentencepiece, pm_scan_sentencepiece, NULL},
 };
 const size_t pm_n_named_patterns = sizeof pm_named_patterns / sizeof *pm_named_patterns;
 

@@ -13,6 +13,7 @@ PM_RULES(DECLARE_SCAN)
 PM_SCANNED_RULES(DECLARE_SCAN)
 #undef DECLARE_SCAN
 
-size_t pm_scan_scripts(const uint8_t *text, size_t len, size_t pos); /* scripts.c */
+size_t pm_scan_scripts(const uint8_t *text, size_t len, size_t pos);       /* scripts.c */
+size_t pm_scan_sentencepiece(const uint8_t *text, size_t len, size_t pos); /* blanks.c */
 
 #endif

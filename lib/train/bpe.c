@@ -26,6 +26,9 @@
  * above it; each further one is a `ratio`-th of the last, and when the end is in sight, a little below the count that the last merge is
  * expected to have. With few cells steps are larger; small corpora are one phase.
  *
+ * Characters. Words may be of characters (o.level; sentencepiece's BPE): then an alphabet is chosen first (alphabet.c), words come to consist of its symbols
+ * (bpe_replay.c), and ties are decided by text (bpe_vocab.c). Both facts above speak of counts only, so the phases are the same.
+ *
  * Memory. What the fragments of a phase may take is given (memory.c). A cut that finds more raises T on the way; then, and from what a cut
  * cost, follows how much of the pairs' counts the next phase may track, and T from that. A cut that ended at the last phase's T was for nothing, and
  * the next T goes a quarter of that way down. So T falls in every phase or comes nearer to where it can.
@@ -35,6 +38,7 @@
 #include <math.h>
 #include "encode/engine.h"
 #include "text/unicode.h"
+#include "train/alphabet.h"
 #include "train/bpe.h"
 #include "train/bpe_begin.h"
 #include "train/checkpoint.h"
@@ -188,24 +192,57 @@ pm_status pm_bpe_learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint
 
 /* ---------------------------------------------------------------- the model ---- */
 
-/* Bytes and merges from id `first` on. */
+/* Where symbols get their ids: words of bytes, all in their order; words of characters, merges before characters, as sentencepiece has them. */
+static pm_id id_of(const pm_bpe_vocab *vocab, pm_id first, size_t symbol) {
+    size_t base = pm_bpe_vocab_base(vocab);
+    return first + (pm_id)(symbol < 256 || !vocab->rules.characters ? symbol : symbol >= base ? symbol - vocab->n_characters : symbol + vocab->n_merges);
+}
+
+static uint64_t count_of(const pm_bpe_vocab *vocab, size_t symbol) {
+    size_t base = pm_bpe_vocab_base(vocab);
+    return symbol < 256 ? 0 : symbol < base ? vocab->counts[symbol - 256] : vocab->merges[symbol - base].count;
+}
+
+/* Pieces and merges from id `first` on. Of words of characters, the bytes are not among them. */
 static pm_status set_pieces(pm_model *model, const pm_bpe_vocab *vocab, pm_id first, pm_error *err) {
-    for (size_t i = 0; i < pm_bpe_vocab_size(vocab); i++) {
-        uint64_t count = i < 256 ? 0 : vocab->merges[i - 256].count;
-        PM_TRY(pm_model_set(model, first + (pm_id)i, PM_KIND_PIECE, vocab->texts[i], count, false, err));
+    size_t base = pm_bpe_vocab_base(vocab);
+    for (size_t i = vocab->rules.characters ? 256 : 0; i < pm_bpe_vocab_size(vocab); i++) {
+        PM_TRY(pm_model_set(model, id_of(vocab, first, i), PM_KIND_PIECE, vocab->texts[i], count_of(vocab, i), false, err));
     }
     for (size_t i = 0; i < vocab->n_merges; i++) {
         const pm_bpe_merge *m = &vocab->merges[i];
-        PM_TRY(pm_model_add_merge(model, first + m->left, first + m->right, first + 256 + (pm_id)i, err));
+        PM_TRY(pm_model_add_merge(model, id_of(vocab, first, m->left), id_of(vocab, first, m->right), id_of(vocab, first, base + i), err));
     }
     return PM_OK;
+}
+
+/* Control tokens, special tokens, byte tokens, merges, characters: as sentencepiece numbers them. */
+static pm_status set_character_ids(pm_model *model, const pm_bpe_vocab *vocab, const pm_train_options *o, pm_error *err) {
+    for (pm_id id = 0; id < PM_N_TRAINED_CONTROLS; id++) {
+        pm_bytes name = {(const uint8_t *)pm_control_names[id], strlen(pm_control_names[id])};
+        PM_TRY(pm_model_set(model, id, PM_KIND_CONTROL, name, 0, false, err));
+    }
+    PM_TRY(pm_model_add_reserved(model, (uint32_t)o->n_special_tokens, err));
+    PM_TRY(pm_model_add_special_tokens(model, o->special_tokens, o->n_special_tokens, err));
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        model->kinds[id] = pm_is_control_name(model->pieces[id]) ? PM_KIND_CONTROL : model->kinds[id];
+    }
+    pm_id first = model->vocab_size;
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t byte = (uint8_t)b;
+        PM_TRY(pm_model_set(model, first + b, PM_KIND_BYTE, (pm_bytes){&byte, 1}, 0, false, err));
+    }
+    PM_TRY(set_pieces(model, vocab, first, err));
+    return pm_model_add_reserved(model, o->reserve, err);
 }
 
 /* Slots for special tokens are reserved ones first, which pm_model_add_special_tokens then fills. */
 static pm_status set_ids(pm_model *model, const pm_bpe_vocab *vocab, const pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
     uint32_t n_special = (uint32_t)o->n_special_tokens;
-    if (o->layout == PM_LAYOUT_HF) {
+    if (vocab->rules.characters) {
+        PM_TRY(set_character_ids(model, vocab, o, err));
+    } else if (o->layout == PM_LAYOUT_HF) {
         PM_TRY(pm_model_add_reserved(model, n_special, err));
         PM_TRY(pm_model_add_special_tokens(model, o->special_tokens, n_special, err));
         PM_TRY(set_pieces(model, vocab, n_special, err));
@@ -232,6 +269,10 @@ static pm_status set_rules(pm_model *model, const pm_train_options *o, pm_error 
             PM_TRY(pm_model_setting_number(model, rules[i].name, rules[i].value, err));
         }
     }
+    if (o->level == PM_LEVEL_CHARACTER) {
+        PM_TRY(pm_model_setting(model, "level", "char", err));
+        PM_TRY(pm_buf_printf(&model->settings, err, "character_coverage=%.9g\n", o->character_coverage));
+    }
     if (!o->extend) {
         return PM_OK;
     }
@@ -257,7 +298,8 @@ static pm_status set_settings(pm_model *model, const pm_train_job *job, pm_error
 /* What was learned encodes to itself: no merge crossed the ends of such a piece before it was made, so what stands in it was merged as if it stood alone,
  * runs too. Of a tokenizer that is extended nobody knows. */
 static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, pm_train_job *job, pm_error *err) {
-    pm_model model = {.algorithm = PM_ALGORITHM_BPE, .derived = !job->o.extend};
+    bool characters = vocab->rules.characters;
+    pm_model model = {.algorithm = PM_ALGORITHM_BPE, .derived = !job->o.extend, .characters = characters, .normalize = characters};
     pm_status status = set_ids(&model, vocab, job, err);
     if (status == PM_OK) {
         status = set_settings(&model, job, err);
@@ -273,6 +315,20 @@ static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, p
 
 /* ---------------------------------------------------------------- the call ---- */
 
+/* With words of characters: the alphabet, and how many merges there is room for beside it. */
+static pm_status begin_characters(pm_bpe_vocab *vocab, pm_store *store, size_t *wanted, pm_train_job *job, pm_error *err) {
+    const pm_train_options *o = &job->o;
+    PM_TRY(pm_bpe_alphabet(vocab, store, o->character_coverage, o->threads, &job->ticker, err));
+    if (vocab->n_characters > *wanted) {
+        return pm_fail(err, PM_INVALID_ARGUMENT,
+                       "vocabulary size %u is too small: %zu characters of the text are in the alphabet, beside them there is room for %zu; "
+                       "a lower character_coverage takes fewer",
+                       o->vocab_sizes[0], vocab->n_characters, *wanted);
+    }
+    *wanted -= vocab->n_characters;
+    return PM_OK;
+}
+
 /* With the vocabulary that it begins with, which tells early what cannot be. */
 static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_checkpoint *checkpoint, pm_tokenizer **out, pm_corpus *corpus,
                             pm_train_job *job, pm_error *err) {
@@ -280,7 +336,10 @@ static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_checkpoint *c
     pm_store *store;
     PM_TRY(checkpoint && corpus ? pm_checkpoint_words(&store, checkpoint, corpus, job, err) : pm_train_words(&store, corpus, job, err));
     pm_store_set_memory(store, job->memory.later_store);
-    pm_status status = checkpoint ? pm_checkpoint_load_merges(checkpoint, vocab, wanted, err) : PM_OK;
+    pm_status status = vocab->rules.characters ? begin_characters(vocab, store, &wanted, job, err) : PM_OK;
+    if (status == PM_OK && checkpoint) {
+        status = pm_checkpoint_load_merges(checkpoint, vocab, wanted, err);
+    }
     if (status == PM_OK) {
         status = pm_ticker_phase_from(&job->ticker, "merge", "merges", vocab->n_merges, wanted, err);
     }
@@ -294,7 +353,7 @@ static pm_status train_from(pm_bpe_vocab *vocab, size_t wanted, pm_checkpoint *c
 }
 
 pm_status pm_train_bpe(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
-    size_t wanted = job->o.vocab_sizes[0] - 256 - job->extra;
+    size_t wanted = job->o.vocab_sizes[0] - 256 - job->extra; /* and characters, which are not known yet */
     pm_checkpoint *checkpoint = NULL;
     pm_bpe_vocab vocab;
     *out = NULL;

@@ -43,7 +43,7 @@ typedef struct pm_fragments {
     uint32_t *symbols; /* after merging, in the memory of the cells */
 } pm_fragments;
 
-/* Merges within the fragments, the pair with the highest count first (of equals the smaller left symbol, then the smaller right one), until no
+/* Merges within the fragments, the pair with the highest count first (of equals the one that pm_bpe_vocab_precedes says), until no
  * pair has `threshold` (at least 1) or the vocabulary has `wanted` merges. Every fragment has a symbol PM_BPE_BORDER in front
  * and behind: cells[0], and cells[at + n] of each. The cells become the symbols that are left. Memory besides them: 8 bytes a cell at the beginning, then 4 for
  * each place of a pair when it is born with the threshold, and some 60 for each such pair. Errors: PM_CANCELLED, PM_LIMIT, PM_NO_MEMORY. */

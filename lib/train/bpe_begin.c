@@ -167,7 +167,7 @@ static pm_status begin(pm_bpe_vocab *vocab, size_t wanted, pm_train_job *job, pm
 pm_status pm_bpe_begin(pm_bpe_vocab *vocab, size_t wanted, pm_train_job *job, pm_error *err) {
     const pm_train_options *o = &job->o;
     pm_bpe_rules rules = {o->special_tokens, o->n_special_tokens, o->excluded_pieces, o->n_excluded_pieces, o->max_piece_length, o->max_words,
-                          o->utf8_boundaries};
+                          o->utf8_boundaries, o->level == PM_LEVEL_CHARACTER};
     PM_TRY(pm_bpe_vocab_init(vocab, &rules, err));
     pm_status status = begin(vocab, wanted, job, err);
     if (status != PM_OK) {

@@ -1133,7 +1133,7 @@ static pm_status init(pm_bpe_words *w, const pm_bpe_vocab *vocab, const pm_bpe_m
     }
     w->width = w->cell_width = 1;
     w->shape = (shape){16, 8, 4};
-    if (vocab->n_merges) {
+    if (vocab->n_merges || vocab->rules.characters) {
         w->n_symbols = pm_bpe_vocab_size(vocab);
         w->width = w->cell_width = w->n_symbols <= NARROW ? 2 : 4;
         PM_TRY(replay_all(w, vocab, err));

@@ -173,11 +173,8 @@ static pm_status map_add(pair_map *map, uint32_t left, uint32_t right, uint32_t 
 
 /* ---------------------------------------------------------------- heap ---- */
 
-static inline bool goes_first(const heap_item *a, const heap_item *b) {
-    if (a->count != b->count) {
-        return a->count > b->count;
-    }
-    return a->left != b->left ? a->left < b->left : a->right < b->right;
+static inline bool goes_first(const merger *m, const heap_item *a, const heap_item *b) {
+    return a->count != b->count ? a->count > b->count : pm_bpe_vocab_precedes(m->vocab, a->left, a->right, b->left, b->right);
 }
 
 static void sift_down(merger *m, size_t at) {
@@ -187,10 +184,10 @@ static void sift_down(merger *m, size_t at) {
         if (child >= m->n_heap) {
             break;
         }
-        if (child + 1 < m->n_heap && goes_first(&m->heap[child + 1], &m->heap[child])) {
+        if (child + 1 < m->n_heap && goes_first(m, &m->heap[child + 1], &m->heap[child])) {
             child++;
         }
-        if (!goes_first(&m->heap[child], &item)) {
+        if (!goes_first(m, &m->heap[child], &item)) {
             break;
         }
         m->heap[at] = m->heap[child];
@@ -211,7 +208,7 @@ static pm_status push(merger *m, uint32_t number, pm_error *err) {
     heap_item item = {p->count, p->left, p->right, number};
     PM_TRY(pm_grow((void **)&m->heap, &m->cap_heap, m->n_heap + 1, sizeof *m->heap, err));
     size_t at = m->n_heap++;
-    while (at && goes_first(&item, &m->heap[(at - 1) / 2])) {
+    while (at && goes_first(m, &item, &m->heap[(at - 1) / 2])) {
         m->heap[at] = m->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }

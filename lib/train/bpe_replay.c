@@ -1,4 +1,4 @@
-/* bpe_replay.c - brings words to the symbols of a vocabulary that has merges already.
+/* bpe_replay.c - brings words to the symbols of a vocabulary that has merges already, or begins with characters.
  *
  * Training may begin with merges: those of a tokenizer that is extended, those that make required pieces, those that a run had found when it was
  * stopped. The trainer would have made them one after another, each in all words, from the left. All at once and word by word that
@@ -7,28 +7,50 @@
  *
  *     merges   256 l+o   257 lo+w   258 e+r      word   l o w e r  ->  lo w e r  ->  low e r  ->  low er      one look at the word, not three
  *
+ * Where words are of characters, a character's symbol is looked up in the alphabet. What is not in it can be in no pair, so the word is cut there and the
+ * character left out: two words come of it, and the trainer needs no symbol for what is unknown.
+ *
  * Short words go through the merging eight at a time, so that their cache misses overlap. Cost: a look-up for each pair that comes into being; memory:
  * the table of pairs, and for a word of n bytes, n above PM_MERGE_SHORT, 32 n. */
 #include "train/bpe_replay.h"
 
 #include "model/model.h"
+#include "text/utf8.h"
+
+static pm_status fill_alphabet(pm_bpe_replay *replay, const pm_bpe_vocab *vocab, pm_error *err) {
+    for (size_t i = 256; i < pm_bpe_vocab_base(vocab); i++) {
+        pm_bytes text = vocab->texts[i];
+        unsigned n;
+        uint32_t c = pm_utf8_read(text.data, text.data + text.len, &n);
+        PM_TRY(pm_characters_set(&replay->alphabet, c, (uint32_t)i, err));
+        PM_TRY(c == PM_BLANK ? pm_characters_set(&replay->alphabet, PM_BLANK_MARK, (uint32_t)i, err) : PM_OK);
+    }
+    return PM_OK;
+}
 
 pm_status pm_bpe_replay_init(pm_bpe_replay *replay, const pm_bpe_vocab *vocab, pm_error *err) {
-    *replay = (pm_bpe_replay){0};
+    *replay = (pm_bpe_replay){.n_merges = vocab->n_merges, .base = pm_bpe_vocab_base(vocab), .characters = vocab->rules.characters};
     if (pm_bpe_vocab_size(vocab) > PM_PAIR_LIMIT) {
         return pm_fail(err, PM_LIMIT, "a vocabulary of %zu symbols: %u is the limit", pm_bpe_vocab_size(vocab), (unsigned)PM_PAIR_LIMIT);
     }
     PM_TRY(pm_pairs_init(&replay->pairs, vocab->n_merges, vocab->n_merges, err));
     for (size_t i = 0; i < vocab->n_merges; i++) {
-        pm_pairs_add(&replay->pairs, vocab->merges[i].left, vocab->merges[i].right, (uint32_t)i, 256 + (uint32_t)i);
+        pm_pairs_add(&replay->pairs, vocab->merges[i].left, vocab->merges[i].right, (uint32_t)i, (uint32_t)(replay->base + i));
     }
     for (unsigned i = 0; i < 256; i++) {
         replay->symbols[pm_byte_order[i]] = i;
     }
-    return PM_OK;
+    pm_status status = replay->characters ? fill_alphabet(replay, vocab, err) : PM_OK;
+    if (status != PM_OK) {
+        pm_bpe_replay_release(replay);
+    }
+    return status;
 }
 
-void pm_bpe_replay_release(pm_bpe_replay *replay) { pm_pairs_release(&replay->pairs); }
+void pm_bpe_replay_release(pm_bpe_replay *replay) {
+    pm_pairs_release(&replay->pairs);
+    pm_characters_release(&replay->alphabet);
+}
 
 void pm_bpe_replayer_release(pm_bpe_replayer *replayer) {
     pm_merge_scratch_release(&replayer->scratch);
@@ -68,26 +90,56 @@ static pm_status run_lanes(const pm_bpe_replay *replay, pm_bpe_replayer *k, unsi
     return PM_OK;
 }
 
-static void fill_lane(const pm_bpe_replay *replay, pm_bpe_replayer *k, const uint8_t *bytes, uint32_t n, uint32_t weight) {
+static void fill_lane(const pm_bpe_replay *replay, pm_bpe_replayer *k, const uint32_t *symbols, size_t n, uint32_t weight) {
     pm_merge_lane *lane = &k->lanes[k->n_lanes];
     pm_merge_lane_begin(lane, n);
     for (size_t i = 0; i < n; i++) {
-        uint32_t symbol = replay->symbols[bytes[i]];
-        pm_merge_lane_set(lane, i, symbol, i + 1 < n ? pm_pairs_find(&replay->pairs, symbol, replay->symbols[bytes[i + 1]]) : PM_NO_RANK);
+        pm_merge_lane_set(lane, i, symbols[i], i + 1 < n ? pm_pairs_find(&replay->pairs, symbols[i], symbols[i + 1]) : PM_NO_RANK);
     }
     k->weights[k->n_lanes++] = weight;
 }
 
-static pm_status replay_long(const pm_bpe_replay *replay, pm_bpe_replayer *k, const pm_record *record, unsigned width, pm_records *out,
-                             pm_error *err) {
+/* A word of n symbols that nothing was merged in. */
+static pm_status merge_word(const pm_bpe_replay *replay, pm_bpe_replayer *k, uint32_t *symbols, size_t n, uint32_t weight, unsigned width,
+                            pm_records *out, pm_error *err) {
+    if (n < 2 || !replay->n_merges) {
+        return put_word(out, symbols, n, weight, width, err);
+    }
+    if (n > PM_MERGE_SHORT) {
+        PM_TRY(pm_merge_word(&replay->pairs, &k->scratch, symbols, n, &n, err));
+        return put_word(out, symbols, n, weight, width, err);
+    }
+    fill_lane(replay, k, symbols, n, weight);
+    return k->n_lanes == PM_MERGE_LANES ? run_lanes(replay, k, width, out, err) : PM_OK;
+}
+
+static pm_status replay_bytes(const pm_bpe_replay *replay, pm_bpe_replayer *k, const pm_record *record, unsigned width, pm_records *out,
+                              pm_error *err) {
     const uint8_t *bytes = pm_record_cells(record);
-    size_t n;
-    PM_TRY(pm_grow((void **)&k->symbols, &k->cap, record->n, sizeof *k->symbols, err));
     for (size_t i = 0; i < record->n; i++) {
         k->symbols[i] = replay->symbols[bytes[i]];
     }
-    PM_TRY(pm_merge_word(&replay->pairs, &k->scratch, k->symbols, record->n, &n, err));
-    return put_word(out, k->symbols, n, record->weight, width, err);
+    return merge_word(replay, k, k->symbols, record->n, record->weight, width, out, err);
+}
+
+/* Cut where a character is not in the alphabet. */
+static pm_status replay_characters(const pm_bpe_replay *replay, pm_bpe_replayer *k, const pm_record *record, unsigned width, pm_records *out,
+                                   pm_error *err) {
+    const uint8_t *at = pm_record_cells(record), *end = at + record->n;
+    size_t n = 0;
+    while (at < end) {
+        unsigned bytes;
+        uint32_t c = pm_utf8_read(at, end, &bytes);
+        uint32_t symbol = c == PM_BAD_BYTE && bytes == 1 ? PM_NO_CHARACTER : pm_characters_get(&replay->alphabet, c);
+        at += bytes;
+        if (symbol != PM_NO_CHARACTER) {
+            k->symbols[n++] = symbol;
+            continue;
+        }
+        PM_TRY(merge_word(replay, k, k->symbols, n, record->weight, width, out, err));
+        n = 0;
+    }
+    return merge_word(replay, k, k->symbols, n, record->weight, width, out, err);
 }
 
 pm_status pm_bpe_replay_chunk(const pm_bpe_replay *replay, pm_bpe_replayer *replayer, const pm_chunk *chunk, unsigned width, pm_records *out,
@@ -99,14 +151,9 @@ pm_status pm_bpe_replay_chunk(const pm_bpe_replay *replay, pm_bpe_replayer *repl
         if (!record->weight || record->n < 2) {
             continue;
         }
-        if (record->n > PM_MERGE_SHORT) {
-            PM_TRY(replay_long(replay, replayer, record, width, out, err));
-            continue;
-        }
-        fill_lane(replay, replayer, pm_record_cells(record), record->n, record->weight);
-        if (replayer->n_lanes == PM_MERGE_LANES) {
-            PM_TRY(run_lanes(replay, replayer, width, out, err));
-        }
+        PM_TRY(pm_grow((void **)&replayer->symbols, &replayer->cap, record->n, sizeof *replayer->symbols, err));
+        PM_TRY(replay->characters ? replay_characters(replay, replayer, record, width, out, err)
+                                  : replay_bytes(replay, replayer, record, width, out, err));
     }
     return run_lanes(replay, replayer, width, out, err);
 }

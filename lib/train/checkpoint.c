@@ -204,6 +204,12 @@ static pm_status add_settings(pm_buf *out, const pm_train_job *job, pm_error *er
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         PM_TRY(numbers[i].value ? pm_count_setting_add_number(out, numbers[i].key, numbers[i].value, err) : PM_OK);
     }
+    if (o->level == PM_LEVEL_CHARACTER) {
+        char coverage[32];
+        snprintf(coverage, sizeof coverage, "%.9g", o->character_coverage);
+        PM_TRY(pm_count_setting_add(out, "level", "char", err));
+        PM_TRY(pm_count_setting_add(out, "character_coverage", coverage, err));
+    }
     PM_TRY(add_specials(out, o, err));
     PM_TRY(add_texts(out, "required_pieces", o->required_pieces, o->n_required_pieces, err));
     PM_TRY(add_texts(out, "excluded_pieces", o->excluded_pieces, o->n_excluded_pieces, err));
@@ -531,7 +537,7 @@ static bool take_merge(const char **at, pm_bpe_merge *merge) {
 static pm_status take_merges(const char *at, uint64_t n, pm_bpe_vocab *vocab, size_t wanted, const char *path, pm_error *err) {
     for (uint64_t i = 0; i < n && i < wanted; i++) {
         pm_bpe_merge merge;
-        if (!take_merge(&at, &merge) || merge.left >= 256 + i || merge.right >= 256 + i) {
+        if (!take_merge(&at, &merge) || merge.left >= pm_bpe_vocab_base(vocab) + i || merge.right >= pm_bpe_vocab_base(vocab) + i) {
             return damaged(path, "has lines that are not known", err);
         }
         if (i >= vocab->n_merges) {

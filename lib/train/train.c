@@ -37,9 +37,9 @@ static pm_status check_special_tokens(const pm_train_options *o, pm_error *err) 
 /* Ids that special tokens ask for must be where the layout has them. */
 static pm_status check_special_ids(const pm_train_options *o, uint32_t extra, pm_error *err) {
     for (size_t size = 0; size < o->n_vocab_sizes; size++) {
-        bool front = o->layout == PM_LAYOUT_HF;
-        uint32_t first = front ? 0 : o->vocab_sizes[size] - extra;
-        uint32_t end = front ? (uint32_t)o->n_special_tokens : o->vocab_sizes[size];
+        bool front = o->layout == PM_LAYOUT_HF || o->level == PM_LEVEL_CHARACTER;
+        uint32_t first = !front ? o->vocab_sizes[size] - extra : o->level == PM_LEVEL_CHARACTER ? PM_N_TRAINED_CONTROLS : 0;
+        uint32_t end = front ? first + (uint32_t)o->n_special_tokens : o->vocab_sizes[size];
         for (size_t i = 0; i < o->n_special_tokens; i++) {
             pm_id id = o->special_tokens[i].id;
             if (id != PM_ID_NONE && (id < first || id >= end)) {
@@ -91,10 +91,35 @@ static pm_status check_bpe_only(const pm_train_options *o, pm_error *err) {
         const char *name;
         bool given;
     } options[] = {{"extend", o->extend != NULL}, {"checkpoint", o->checkpoint != NULL},
-                   {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}};
+                   {"level", o->level != PM_LEVEL_BYTE}, {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}};
     for (size_t i = 0; o->algorithm != PM_ALGORITHM_BPE && i < sizeof options / sizeof *options; i++) {
         if (options[i].given) {
             return pm_fail(err, PM_INVALID_ARGUMENT, "%s is an option of BPE, not of BytePiece", options[i].name);
+        }
+    }
+    return PM_OK;
+}
+
+/* What goes with words of characters. */
+static pm_status check_level(const pm_train_options *o, pm_error *err) {
+    if (o->level != PM_LEVEL_BYTE && o->level != PM_LEVEL_CHARACTER) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "level %d is not known", (int)o->level);
+    }
+    if (o->level == PM_LEVEL_BYTE) {
+        return o->character_coverage == 0 ? PM_OK : pm_fail(err, PM_INVALID_ARGUMENT, "character_coverage is an option of level char");
+    }
+    if (!(o->character_coverage > 0 && o->character_coverage <= 1)) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "character_coverage is %g; it is above 0 and at most 1", o->character_coverage);
+    }
+    if (o->extend || o->n_required_pieces || o->layout != PM_LAYOUT_DEFAULT) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "%s is an option of level byte, not of level char",
+                       o->extend ? "extend" : o->n_required_pieces ? "required_pieces" : "layout");
+    }
+    for (size_t i = 0; i < o->n_special_tokens; i++) {
+        for (size_t k = 0; k < PM_N_TRAINED_CONTROLS; k++) {
+            if (pm_bytes_equal(o->special_tokens[i].text, (pm_bytes){(const uint8_t *)pm_control_names[k], strlen(pm_control_names[k])})) {
+                return pm_fail(err, PM_INVALID_ARGUMENT, "special token '%s': at level char it is in every vocabulary", pm_control_names[k]);
+            }
         }
     }
     return PM_OK;
@@ -119,8 +144,8 @@ static pm_status check_pieces(const pm_train_options *o, pm_error *err) {
 /* What the tokenizer that is extended says where the options are silent: its pattern, its special tokens. */
 static pm_status inherit(pm_train_job *job, pm_error *err) {
     pm_train_options *o = &job->o;
-    if (pm_tokenizer_algorithm(o->extend) != PM_ALGORITHM_BPE) {
-        return pm_fail(err, PM_INVALID_ARGUMENT, "extend: the tokenizer is not a BPE one");
+    if (pm_tokenizer_algorithm(o->extend) != PM_ALGORITHM_BPE || o->extend->model.characters) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "extend: the tokenizer is not a BPE one over bytes");
     }
     if (!o->n_patterns && !o->n_counts) { /* count files have theirs */
         size_t n = pm_tokenizer_n_patterns(o->extend);
@@ -157,6 +182,10 @@ static void fill_defaults(pm_train_options *o) {
     o->threads = o->threads ? o->threads : pm_default_threads();
     if (!bpe) {
         o->max_piece_length = o->max_piece_length ? o->max_piece_length : 36;
+    }
+    if (o->level == PM_LEVEL_CHARACTER) { /* sentencepiece's */
+        o->max_piece_length = o->max_piece_length ? o->max_piece_length : 16;
+        o->character_coverage = o->character_coverage != 0 ? o->character_coverage : 0.9995;
     }
     if (!bpe && o->n_counts) {
         return;
@@ -196,7 +225,8 @@ static pm_status check(pm_train_job *job, const pm_train_options *options, const
         PM_TRY(inherit(job, err));
     }
     PM_TRY(check_special_tokens(o, err));
-    job->extra = (uint32_t)o->n_special_tokens + o->reserve;
+    PM_TRY(check_level(o, err));
+    job->extra = (uint32_t)o->n_special_tokens + o->reserve + (o->level == PM_LEVEL_CHARACTER ? PM_N_TRAINED_CONTROLS : 0);
     PM_TRY(check_sizes(o, job->extra, err));
     if (n_out != o->n_vocab_sizes) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "room for %zu tokenizers, but %zu vocabulary sizes", n_out, o->n_vocab_sizes);
@@ -215,10 +245,10 @@ static bool is_scripts(const char *pattern) { return strcmp(pattern, "scripts") 
 
 /* With split_scripts, the pattern `scripts` comes behind those that are given, unless it is their last. */
 static pm_status make_splitter(pm_train_job *job, pm_error *err) {
-    static const char *const usual[] = {"o200k_base"}, *const none[] = {""};
+    static const char *const usual[] = {"o200k_base", "sentencepiece"}, *const none[] = {""};
     const pm_train_options *o = &job->o;
     bool bpe = o->algorithm == PM_ALGORITHM_BPE;
-    const char *const *given = o->n_patterns ? o->patterns : bpe ? usual : none;
+    const char *const *given = o->n_patterns ? o->patterns : bpe ? &usual[o->level == PM_LEVEL_CHARACTER] : none;
     size_t n = o->n_patterns ? o->n_patterns : 1;
     if (!bpe && !o->split_scripts && n == 1 && !given[0][0]) {
         return PM_OK; /* BytePiece without a pattern has no splitter */

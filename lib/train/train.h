@@ -11,7 +11,7 @@
 typedef struct pm_train_job {
     pm_train_options o;   /* threads, min_count, ... hold real values */
     pm_splitter *splitter;/* NULL: BytePiece without a pattern */
-    uint32_t extra;       /* ids beside pieces: special tokens + reserved slots */
+    uint32_t extra;       /* ids beside pieces: special tokens + reserved slots, + control tokens with words of characters */
     const char **patterns;/* of the tokenizer that is extended, when none are given */
     pm_special_token *specials; /* likewise */
     pm_ticker ticker;

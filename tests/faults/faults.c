@@ -320,6 +320,10 @@ static pm_status train(pm_corpus *corpus, pm_algorithm algorithm, const scenario
     o.patterns = &s->pattern;
     o.n_patterns = s->pattern ? 1 : 0;
     o.extend = base;
+    if (s->pattern && strcmp(s->pattern, "sentencepiece") == 0) {
+        o.level = PM_LEVEL_CHARACTER;
+        o.character_coverage = 0.5;
+    }
     o.required_pieces = pieces;
     o.n_required_pieces = base ? 2 : 0;
     pm_status status = pm_train(out, n, corpus, &o, err);
@@ -545,6 +549,7 @@ static scenario scenarios[] = {
     {"train bpe, 2 threads", run_train_bpe, NULL, 2, NULL, NULL},
     {"train bpe, a file and a regex", run_train_bpe, "t.txt", 1, "\\p{L}+|\\s+", NULL},
     {"train bpe, no splitting", run_train_bpe, "t.jsonl", 1, "", NULL},
+    {"train bpe, characters", run_train_bpe, NULL, 2, "sentencepiece", NULL},
     {"extend bpe", run_extend, NULL, 1, NULL, NULL},
     {"train bytepiece", run_train_bytepiece, NULL, 1, NULL, NULL},
     {"train bytepiece, 2 threads", run_train_bytepiece, "t.txt", 2, NULL, NULL},

@@ -132,7 +132,7 @@ enum { N_PLANS = sizeof plans / sizeof *plans };
 static size_t compare(const made *m, size_t wanted, uint64_t min_count, const slow_rules *rules, slow_merge *merges, size_t n_first, uint64_t seed) {
     size_t n = slow_bpe_go_on(m->words, m->n, wanted, min_count, rules, merges, n_first);
     pm_bpe_rules same = {rules->specials, rules->n_specials, rules->excluded, rules->n_excluded, (uint32_t)rules->max_length,
-                         (uint32_t)rules->max_words, rules->utf8};
+                         (uint32_t)rules->max_words, rules->utf8, false};
     const pm_bpe_memory no_bound = {UINT64_MAX, UINT64_MAX};
     pm_records records = records_of(m);
     pm_store *store;

@@ -13,9 +13,10 @@
 #include "support.h"
 #include "text/script.h"
 
-enum { N_SCANNERS = 9, MAX_CASE = 4096 };
+enum { N_SCANNERS = 10, MAX_CASE = 4096 };
 static const char *const scanner_names[N_SCANNERS] = {"gpt2",    "cl100k_base", "qwen2",    "o200k_base", "tekken",
-                                                      "kimi_k2", "deepseek_v3", "superbpe", "scripts"};
+                                                      "kimi_k2", "deepseek_v3", "superbpe", "scripts",
+                                                      "sentencepiece"};
 
 /* ---- ways to split ---- */
 

@@ -14,7 +14,7 @@ SpecialTokens = Union[Sequence[str], Mapping[str, int]]
 ProgressArgument = Union[None, bool, Callable[[Progress], object]]
 
 _OPTIONS = {
-    "bpe": ("split_scripts", "extend", "required_pieces", "excluded_pieces", "max_piece_length", "max_words", "utf8_boundaries",
+    "bpe": ("split_scripts", "extend", "required_pieces", "excluded_pieces", "max_piece_length", "max_words", "utf8_boundaries", "level", "character_coverage",
             "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir", "checkpoint", "mix", "sample", "seed", "remove_duplicates",
             "counts", "min_documents", "max_count_per_document"),
     "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
@@ -181,7 +181,7 @@ def train(files: Union[Path, Iterable[Path], None] = None, algorithm: str = "byt
     vocab_size: entries in all, special tokens and reserved slots included; what comes back may be smaller (a corpus
     that gives no more, and BytePiece drops pieces that are never used). BytePiece takes a list too and gives a list
     back, for little more than the time of one; each model is pruned from the next larger one, as bytepiece does it.
-    pattern (bpe): how text is split first: a name ("o200k_base", the default; see piecemill.pattern_names), a regex, a
+    pattern (bpe): how text is split first: a name ("o200k_base", the default at level "byte"; see piecemill.pattern_names), a regex, a
     list of regexes applied in turn, or "" for no splitting.
     special_tokens: their texts; they get the ids behind the pieces. Where a document holds such text, training takes
     it as ordinary text, and tok.training_summary["documents_with_special"] counts the documents.
@@ -201,7 +201,10 @@ def train(files: Union[Path, Iterable[Path], None] = None, algorithm: str = "byt
     must be in the vocabulary: merges that make them come before those learned), excluded_pieces (that must not be in it),
     max_piece_length (bytes; no limit unless given), max_words (no piece of more words, between white space), utf8_boundaries
     (False; True: a piece is whole characters or a part of one), checkpoint (a folder where the run leaves what it needs to go on:
-    the same call with the same corpus goes on after it was killed at any moment, and gives the same result), layout ("default", or "hf": special tokens first). Of bytepiece:
+    the same call with the same corpus goes on after it was killed at any moment, and gives the same result), layout ("default", or "hf": special tokens first),
+    level ("byte", or "char": words are of characters, as sentencepiece's are, and characters that are no pieces become byte tokens; the pattern is
+    "sentencepiece" then unless one is given, and max_piece_length is in characters, 16), character_coverage (of level "char": the most frequent characters are
+    the alphabet, until they are this share of all, 0.9995). Of bytepiece:
     ngram_order (6), max_piece_length (36 bytes), ensure_unicode (True), isolate_digits (False).
 
     Which documents are taken: sample (a share, "10%" or 0.1, or about so many bytes of text, "20GB" or an int; which

@@ -203,6 +203,8 @@ enum {
     EXCLUDED_PIECES,
     MAX_WORDS,
     UTF8_BOUNDARIES,
+    LEVEL,
+    CHARACTER_COVERAGE,
     SPLIT,
     FIELD,
     LAYOUT,
@@ -245,6 +247,8 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [EXCLUDED_PIECES] = "excluded_pieces",
     [MAX_WORDS] = "max_words",
     [UTF8_BOUNDARIES] = "utf8_boundaries",
+    [LEVEL] = "level",
+    [CHARACTER_COVERAGE] = "character_coverage",
     [SPLIT] = "split",
     [FIELD] = "field",
     [LAYOUT] = "layout",
@@ -315,14 +319,17 @@ static int parse_words(pmpy_state *state, arguments *a, PyObject **values) {
     static const char *const algorithms[] = {"bytepiece", "bpe"};
     static const char *const splits[] = {"line", "paragraph", "document"};
     static const char *const layouts[] = {"default", "hf"};
+    static const char *const levels[] = {"byte", "char"};
     int algorithm = parse_word(state, values[ALGORITHM] ? values[ALGORITHM] : Py_None, "algorithm", algorithms, 2);
     int split = given(values[SPLIT]) ? parse_word(state, values[SPLIT], "split", splits, 3) : 0;
     int layout = given(values[LAYOUT]) ? parse_word(state, values[LAYOUT], "layout", layouts, 2) : 0;
-    if (algorithm < 0 || split < 0 || layout < 0) {
+    int level = given(values[LEVEL]) ? parse_word(state, values[LEVEL], "level", levels, 2) : 0;
+    if (algorithm < 0 || split < 0 || layout < 0 || level < 0) {
         return -1;
     }
     a->options.algorithm = algorithm ? PM_ALGORITHM_BPE : PM_ALGORITHM_BYTEPIECE;
     a->options.layout = layout ? PM_LAYOUT_HF : PM_LAYOUT_DEFAULT;
+    a->options.level = level ? PM_LEVEL_CHARACTER : PM_LEVEL_BYTE;
     a->corpus.split = split == 0 ? PM_SPLIT_LINE : split == 1 ? PM_SPLIT_PARAGRAPH : PM_SPLIT_DOCUMENT;
     return 0;
 }
@@ -367,6 +374,13 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
             return -1;
         }
     }
+    double coverage = given(values[CHARACTER_COVERAGE]) ? PyFloat_AsDouble(values[CHARACTER_COVERAGE]) : 0;
+    if (coverage == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (coverage == 0 && given(values[CHARACTER_COVERAGE])) { /* 0 is the default there */
+        coverage = -1;
+    }
     int unicode = given(values[ENSURE_UNICODE]) ? PyObject_IsTrue(values[ENSURE_UNICODE]) : 1;
     int once = given(values[REMOVE_DUPLICATES]) ? PyObject_IsTrue(values[REMOVE_DUPLICATES]) : 0;
     int digits = given(values[ISOLATE_DIGITS]) ? PyObject_IsTrue(values[ISOLATE_DIGITS]) : 0;
@@ -389,6 +403,7 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     a->options.ensure_unicode = unicode > 0;
     a->options.isolate_digits = digits > 0;
     a->options.split_scripts = scripts > 0;
+    a->options.character_coverage = coverage;
     a->options.max_words = (uint32_t)got[MAX_WORDS];
     a->options.utf8_boundaries = boundaries > 0;
     a->options.min_documents = got[MIN_DOCUMENTS];
