@@ -1,6 +1,7 @@
 /* cmd_encode.c - piecemill encode: batches of documents in, lines of decimal ids out. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@
 
 enum {
     OPT_SPLIT = CLI_LONG, OPT_FIELD, OPT_FORMAT, OPT_FROM, OPT_COUNT, OPT_THREADS, OPT_SPECIAL, OPT_ALLOWED, OPT_DISALLOWED, OPT_ADD_SPECIAL,
-    OPT_ALPHA, OPT_SEED, OPT_NO_NORMALIZE, OPT_ANY_UNICODE, OPT_MAX_WINDOW
+    OPT_ALPHA, OPT_SEED, OPT_NBEST, OPT_NO_NORMALIZE, OPT_ANY_UNICODE, OPT_MAX_WINDOW
 };
 
 static const cli_option options[] = {
@@ -29,6 +30,7 @@ static const cli_option options[] = {
     {OPT_ADD_SPECIAL, "add-special-tokens", NULL, "bytepiece: <bos> before and <eos> behind each document"},
     {OPT_ALPHA, "alpha", "A", "bytepiece: draw segmentations, log-probabilities times A, instead of the best one"},
     {OPT_SEED, "seed", "N", "for --alpha [0]"},
+    {OPT_NBEST, "nbest", "N", "bytepiece: the N best segmentations: lines of document, score (log-probability) and ids, with tabs between"},
     {OPT_NO_NORMALIZE, "no-normalize", NULL, "bytepiece: leave the text as it is instead of NFC"},
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
     {'q', "quiet", NULL, "no progress and no remarks"},
@@ -43,7 +45,6 @@ static const cli_usage usage = {
     "  piecemill encode -m zh.piecemill zh.txt > ids.txt\n"
     "  piecemill encode -m zh.piecemill --split line --count zh.txt\n"};
 
-/* Batches are as large as this, whatever the number of threads, so that sampling does not depend on it. */
 #define BATCH_BYTES ((size_t)16 << 20)
 
 typedef struct encode_call {
@@ -53,6 +54,7 @@ typedef struct encode_call {
     cli_list allowed, disallowed;
     pm_bytes *lists[2];
     bool count, raw, quiet;
+    unsigned nbest; /* 0: not asked for */
     char **files;
     int n_files;
     pm_tokenizer *tok;
@@ -82,6 +84,17 @@ static bool set_alpha(encode_call *call, const char *value) {
     return true;
 }
 
+static bool set_nbest(encode_call *call, const char *value) {
+    if (!cli_parse_number("nbest", value, 1000000, &call->nbest)) {
+        return false;
+    }
+    if (call->nbest == 0) {
+        cli_say("--nbest 0: expected 1 or more");
+        return false;
+    }
+    return true;
+}
+
 static bool set_option(void *ctx, int code, const char *value) {
     encode_call *call = ctx;
     switch (code) {
@@ -101,6 +114,7 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_ADD_SPECIAL: call->o.add_special_tokens = true; break;
     case OPT_ALPHA: return set_alpha(call, value);
     case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->o.seed);
+    case OPT_NBEST: return set_nbest(call, value);
     case OPT_NO_NORMALIZE: call->o.no_normalize = true; break;
     case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
     default: return false;
@@ -112,6 +126,10 @@ static int parse(encode_call *call, int argc, char **argv) {
     int code = cli_options_read(&usage, argc, argv, set_option, call);
     if (code != CLI_OK) {
         return code;
+    }
+    if (call->nbest && (call->count || call->raw || call->o.alpha >= 0)) {
+        cli_say("--nbest goes with none of --count, --format u32 and --alpha");
+        return CLI_USAGE;
     }
     call->files = argv + optind;
     call->n_files = argc - optind;
@@ -277,6 +295,44 @@ static void write_batch(encode_call *call, const pm_batch *batch) {
     }
 }
 
+/* ---------------------------------------------------------------- n-best ---- */
+
+static void write_alternatives(encode_call *call, uint64_t document, const pm_batch *best, const double *scores) {
+    for (size_t i = 0; i < best->n_docs && !call->out.failed; i++) {
+        char head[80];
+        int len = snprintf(head, sizeof head, "%" PRIu64 "\t%.10g\t", document, scores[i]);
+        cli_out_write(&call->out, head, (size_t)len);
+        write_line(&call->out, best->ids + best->offsets[i], best->offsets[i + 1] - best->offsets[i]);
+    }
+}
+
+/* Writes the n best segmentations of each document; a failure is that of pm_encode_nbest. */
+static pm_status write_nbest(encode_call *call, const pm_bytes *docs, size_t n, pm_error *err) {
+    pm_encode_options o = call->o;
+    pm_encoder *encoder = NULL;
+    double *scores = malloc(call->nbest * sizeof *scores);
+    if (o.disallowed == PM_SPECIAL_DEFAULT) {
+        o.disallowed = PM_SPECIAL_NONE; /* as in a batch */
+    }
+    if (!scores) {
+        *err = (pm_error){.status = PM_NO_MEMORY, .offset = PM_NO_OFFSET, .message = "out of memory"};
+        return PM_NO_MEMORY;
+    }
+    pm_status status = pm_encoder_new(&encoder, call->tok, err);
+    for (size_t i = 0; i < n && status == PM_OK && !call->out.failed; i++) {
+        pm_text text = {docs[i].data, docs[i].len, PM_TEXT_UTF8};
+        pm_batch best;
+        status = pm_encode_nbest(encoder, text, call->nbest, &o, &best, scores, err);
+        if (status == PM_OK) {
+            write_alternatives(call, call->documents + i + 1, &best, scores);
+            pm_batch_release(&best);
+        }
+    }
+    pm_encoder_free(encoder);
+    free(scores);
+    return status;
+}
+
 /* ---------------------------------------------------------------- where an error is ---- */
 
 /* The document of a failed batch that fails by itself, and its error; n if none does. */
@@ -382,14 +438,28 @@ static int encoding_failed(const encode_call *call, const pm_bytes *docs, size_t
 
 /* ---------------------------------------------------------------- the work ---- */
 
-static int encode_batches(encode_call *call, pm_corpus *corpus, cli_progress *progress) {
+static pm_status encode_documents(encode_call *call, const pm_bytes *docs, size_t n, pm_error *err) {
     pm_encode_options o = call->o;
+    pm_batch batch;
+    if (call->nbest) {
+        return write_nbest(call, docs, n, err);
+    }
+    o.document = call->documents;
+    pm_status status = pm_encode_batch(call->tok, docs, n, &o, &batch, err);
+    if (status == PM_OK) {
+        write_batch(call, &batch);
+        call->documents_with_special += batch.documents_with_special;
+        pm_batch_release(&batch);
+    }
+    return status;
+}
+
+static int encode_batches(encode_call *call, pm_corpus *corpus, cli_progress *progress) {
     const pm_bytes *docs;
     pm_error err;
-    uint64_t bytes = 0, batches = 0;
+    uint64_t bytes = 0;
     size_t n;
     while (!call->out.failed) {
-        pm_batch batch;
         pm_status status = pm_corpus_read(corpus, BATCH_BYTES, &docs, &n, &err);
         if (status != PM_OK) {
             cli_progress_end(progress);
@@ -399,17 +469,12 @@ static int encode_batches(encode_call *call, pm_corpus *corpus, cli_progress *pr
         if (n == 0) {
             break;
         }
-        /* Draws go by seed and index in the batch; another seed for each batch, the first as given. */
-        o.seed = call->o.seed + batches++ * UINT64_C(0x9E3779B97F4A7C15);
-        status = pm_encode_batch(call->tok, docs, n, &o, &batch, &err);
+        status = encode_documents(call, docs, n, &err);
         if (status != PM_OK) {
             cli_progress_end(progress);
             return encoding_failed(call, docs, n, bytes, status, &err);
         }
-        write_batch(call, &batch);
-        call->documents_with_special += batch.documents_with_special;
         call->documents += n;
-        pm_batch_release(&batch);
         for (size_t i = 0; i < n; i++) {
             bytes += docs[i].len;
         }

@@ -232,7 +232,7 @@ static pm_status encode_slice(batch_job *job, slice *s, pm_encoder *enc, size_t 
     for (*doc = s->first; *doc < s->end; ++*doc) {
         size_t before = out.n;
         bool noticed;
-        PM_TRY(pm_encode_document(enc, job->plan, document(job, *doc), *doc, &out, &noticed, err));
+        PM_TRY(pm_encode_document(enc, job->plan, document(job, *doc), job->plan->document + *doc, &out, &noticed, err));
         job->out->offsets[*doc + 1] = out.n - before;
         with_special += noticed;
     }

@@ -345,7 +345,7 @@ pm_status pm_encode_text(pm_encoder *enc, pm_text text, const pm_encode_options 
     *n_ids = 0;
     pm_status status = pm_plan_init(&plan, enc->tok, options, false, err);
     if (status == PM_OK) {
-        status = pm_encode_document(enc, &plan, text, 0, &out, &noticed, err);
+        status = pm_encode_document(enc, &plan, text, plan.document, &out, &noticed, err);
     }
     pm_plan_release(&plan);
     if (status != PM_OK) {

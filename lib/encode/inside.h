@@ -63,7 +63,7 @@ typedef struct pm_plan {
     bool add_special_tokens;
     bool sample;
     double alpha;
-    uint64_t seed;
+    uint64_t seed, document;
     unsigned threads;
 } pm_plan;
 
@@ -88,7 +88,7 @@ typedef struct pm_out {
     pm_visitor *visitor; /* BytePiece: NULL, or what comes in place of all that */
 } pm_out;
 
-/* Appends one document's ids. `number` is its place in a batch (it seeds sampling). *noticed: it held a token with PM_SPECIAL_NOTICE. */
+/* Appends one document's ids. `number` is its index (it seeds sampling). *noticed: it held a token with PM_SPECIAL_NOTICE. */
 pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text, uint64_t number, pm_out *out, bool *noticed,
                              pm_error *err);
 

@@ -81,6 +81,7 @@ pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_o
     plan->sample = o.alpha >= 0;
     plan->alpha = o.alpha;
     plan->seed = o.seed;
+    plan->document = o.document;
     plan->threads = o.threads ? o.threads : batch ? pm_default_threads() : 1;
 
     bool refuse_rest = o.disallowed == PM_SPECIAL_ALL || (o.disallowed == PM_SPECIAL_DEFAULT && !batch);

@@ -508,8 +508,9 @@ typedef struct pm_encode_options {
     uint64_t seed;                    /* for alpha: same seed, document index and text, same result on any number of threads */
     bool no_normalize;                /* BytePiece: leave text as it is instead of NFC; then it is lossless */
     bool add_special_tokens;          /* BytePiece: <bos> before and <eos> behind each document; else nothing is ever added */
+    uint64_t document;                /* for alpha: the index of the (first) document: who encodes a corpus in parts draws as from the whole */
 } pm_encode_options;
-#define PM_ENCODE_OPTIONS_INIT { sizeof(pm_encode_options), PM_SPECIAL_DEFAULT, NULL, 0, PM_SPECIAL_DEFAULT, NULL, 0, 0, -1.0, 0, false, false }
+#define PM_ENCODE_OPTIONS_INIT { sizeof(pm_encode_options), PM_SPECIAL_DEFAULT, NULL, 0, PM_SPECIAL_DEFAULT, NULL, 0, 0, -1.0, 0, false, false, 0 }
 
 /* Encodes one document. Writes at most `cap` ids; *n_ids is always the number needed. ids NULL with cap 0: count only.
  * `text.len` ids are always enough without BOS/EOS and normalization; BytePiece with NFC may need up to 3 * len (+ 2).

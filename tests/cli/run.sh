@@ -658,6 +658,18 @@ call 0 "" encode --alpha 0.2 --seed 7 --threads 2 -m zh.piecemill small_zh.txt
 same out drawn "same seed"
 call 0 "" encode --alpha 0.2 --seed 8 -m zh.piecemill small_zh.txt
 if cmp -s out drawn; then fail "another seed, the same ids"; else pass; fi
+call 0 "" encode --split line -m zh.piecemill few.txt
+mv out lines
+call 0 "" encode --split line --nbest 3 -m zh.piecemill few.txt
+awk -F '\t' '!seen[$1]++ { print $3 }' out > first
+same first lines "the first of the n best is the best"
+awk -F '\t' 'n[$1]++ && $2 + 0 > before { exit 1 } n[$1] > 3 { exit 1 } { before = $2 + 0 }' out || fail "n-best is not in order"
+cut -f 3 out | sort | uniq -d > twice
+equal "$(wc -c < twice | tr -d ' ')" 0 "n-best gives no segmentation twice"
+call 2 "expected 1 or more" encode -m zh.piecemill --nbest 0 few.txt
+call 2 "goes with none of" encode -m zh.piecemill --nbest 2 --count few.txt
+call 2 "goes with none of" encode -m zh.piecemill --nbest 2 --alpha 0.1 few.txt
+call 2 "BPE" encode --nbest 2 -m tokenizer.json few.txt
 
 # ---------------------------------------------------------------- examples of the manual and of --help, in a folder with zh.txt and en.txt
 

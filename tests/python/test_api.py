@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 import os
 import pickle
 import sys
@@ -229,6 +230,51 @@ def test_sampling(bp):
         bp.encode(text, alpha=-0.5)
     with pytest.raises(ValueError):
         bp.encode(text, alpha=float("nan"))
+    with pytest.raises(ValueError, match="at most 1000000"):
+        bp.encode(text, alpha=2e6)
+
+
+def test_nbest(bp, tok):
+    text = sample("en", 300) + "中文\n"
+    best = bp.nbest(text, 20)
+    assert len(best) == 20 and best[0][0] == bp.encode(text)
+    assert [score for _, score in best] == sorted((score for _, score in best), reverse=True)
+    assert len({tuple(ids) for ids, _ in best}) == 20
+    assert {bp.decode(ids) for ids, _ in best} == {bp.decode(best[0][0])}
+    assert best[:3] == bp.nbest(text, n=3)
+    total = sum(bp.piece_count(i) for i in range(bp.vocab_size))
+    for ids, score in best:
+        assert score == pytest.approx(sum(math.log(bp.piece_count(i) / total) for i in ids))
+    assert bp.nbest("", 5) == [([], 0.0)]
+    assert bp.nbest("a", 5, add_special_tokens=True)[0][0] == bp.encode("a", add_special_tokens=True)
+    assert len(bp.nbest("e\u0301", 1, normalize=False)[0][0]) > 0
+    for wrong in (lambda: bp.nbest(text, 0), lambda: tok.nbest(text, 2), lambda: bp.nbest(text, -1)):
+        with pytest.raises(ValueError):
+            wrong()
+    with pytest.raises(UnicodeEncodeError):
+        bp.nbest("a\ud800", 2)
+    with pytest.raises(TypeError):
+        bp.nbest(text)
+
+
+def test_marginals(bp, tok):
+    text = sample("zh", 600)
+    data = text.encode()
+    for alpha in (0, 0.2, 1.0):
+        rows = bp.marginals(text, alpha)
+        covered = [0.0] * len(data)
+        for begin, end, i, probability in rows:
+            assert bp.id_to_piece(i) == data[begin:end] and 0 <= probability <= 1
+            for at in range(begin, end):
+                covered[at] += probability
+        assert covered == pytest.approx([1.0] * len(data))
+    assert bp.marginals(text) == rows
+    draws = 400
+    drawn = sum(len(bp.encode(text, alpha=0.2, seed=i)) for i in range(draws)) / draws
+    assert drawn == pytest.approx(sum(p for *_, p in bp.marginals(text, alpha=0.2)), rel=0.01)
+    for wrong in (lambda: bp.marginals(text, -0.1), lambda: tok.marginals(text)):
+        with pytest.raises(ValueError):
+            wrong()
 
 
 @pytest.mark.parametrize("ending", ["t.piecemill", "t.tiktoken", "tokenizer.json"])

@@ -1035,6 +1035,12 @@ START_TEST(samples_depend_on_seed_document_and_place_only) {
         ck_assert_mem_eq(batch.ids, one.ids, one.offsets[DOCS] * sizeof *one.ids);
         pm_batch_release(&batch);
     }
+    o.document = 1000; /* in parts, as from the whole */
+    assert_ok(pm_encode_batch(tok, docs + 1000, 2000, &o, &batch, &err));
+    ck_assert_uint_eq(batch.offsets[2000], one.offsets[DOCS] - one.offsets[1000]);
+    ck_assert_mem_eq(batch.ids, one.ids + one.offsets[1000], batch.offsets[2000] * sizeof *one.ids);
+    pm_batch_release(&batch);
+    o.document = 0;
     o.seed = 6;
     assert_ok(pm_encode_batch(tok, docs, DOCS, &o, &batch, &err));
     ck_assert(batch.offsets[DOCS] != one.offsets[DOCS] || memcmp(batch.ids, one.ids, one.offsets[DOCS] * sizeof *one.ids) != 0);

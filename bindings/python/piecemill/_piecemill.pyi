@@ -139,6 +139,27 @@ class Tokenizer:
         seed: Optional[int] = None,
         normalize: bool = True,
     ) -> BatchResult: ...
+    def nbest(
+        self,
+        text: _Text,
+        /,
+        n: int,
+        *,
+        allowed_special: _SpecialSet = (),
+        disallowed_special: _SpecialSet = "all",
+        add_special_tokens: bool = False,
+        normalize: bool = True,
+    ) -> List[Tuple[List[int], float]]: ...
+    def marginals(
+        self,
+        text: _Text,
+        /,
+        alpha: float = 1.0,
+        *,
+        allowed_special: _SpecialSet = (),
+        disallowed_special: _SpecialSet = "all",
+        normalize: bool = True,
+    ) -> List[Tuple[int, int, int, float]]: ...
     def decode(self, ids: _Ids, /, errors: str = "replace") -> str: ...
     def decode_bytes(self, ids: _Ids, /) -> bytes: ...
     def id_to_piece(self, id: SupportsIndex, /) -> bytes: ...

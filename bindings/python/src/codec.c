@@ -167,8 +167,9 @@ const char pmpy_encode_doc[] = PyDoc_STR(
     "disallowed_special: special tokens that are an error when the text holds them, a collection or 'all' (all but\n"
     "the allowed ones); () takes them as ordinary text.\n"
     "add_special_tokens: BytePiece's <bos> and <eos> around the ids.\n"
-    "alpha, seed: BytePiece draws a segmentation instead of the best one, each piece's log-probability times\n"
-    "alpha; without a seed it is drawn from the module random. normalize=False: no NFC (BytePiece).\n\n"
+    "alpha, seed: BytePiece draws a segmentation instead of the best one, with probability in proportion to\n"
+    "exp(alpha * score) (see nbest); without a seed it is drawn from the module random. normalize=False: no NFC\n"
+    "(BytePiece).\n\n"
     "Raises SpecialTokenError with the .offset in bytes, LimitError when a regex of the user passes its limit,\n"
     "UnicodeEncodeError for a lone surrogate.\n\n"
     ">>> tok.decode(tok.encode('slow and lower'))\n"
@@ -294,6 +295,154 @@ PyObject *pmpy_encode_batch(PyObject *op, PyObject *const *args, Py_ssize_t n_ar
     Py_XDECREF(tuple);
     encode_arguments_release(&a);
     return answer;
+}
+
+/* ---- n-best and marginals ---- */
+
+/* What an alternative is asked of: one text, and options of encoding without sampling. */
+typedef struct question {
+    encode_arguments a;
+    pmpy_texts texts;
+} question;
+
+static void question_release(question *q) {
+    pmpy_texts_release(&q->texts);
+    encode_arguments_release(&q->a);
+}
+
+/* special: allowed_special, disallowed_special, add_special_tokens, normalize. */
+static int question_init(pmpy_state *state, question *q, PyObject *text, PyObject *alpha, PyObject **special) {
+    PyObject *no_seed = PyLong_FromLong(0); /* nothing is drawn */
+    PyObject *values[] = {special[0], special[1], special[2], alpha, no_seed, special[3]};
+    int status = no_seed ? encode_arguments_init(state, &q->a, values) : -1;
+    Py_XDECREF(no_seed);
+    if (status < 0) {
+        return -1;
+    }
+    pmpy_texts_init(&q->texts);
+    if (pmpy_texts_add(&q->texts, text, false) < 0) {
+        question_release(q);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *raise_question(pmpy_state *state, question *q, PyObject *text, const pm_error *err) {
+    return err->status == PM_BAD_INPUT ? pmpy_texts_raise(&q->texts, 0, text) : pmpy_raise(state, err);
+}
+
+static PyObject *list_of_best(const pm_batch *best, const double *scores) {
+    PyObject *list = PyList_New((Py_ssize_t)best->n_docs);
+    for (size_t i = 0; list && i < best->n_docs; i++) {
+        PyObject *ids = list_of_ids(best->ids + best->offsets[i], (size_t)(best->offsets[i + 1] - best->offsets[i]));
+        PyObject *pair = ids ? Py_BuildValue("(Nd)", ids, scores[i]) : NULL;
+        if (!pair) {
+            Py_CLEAR(list);
+            break;
+        }
+        PMPY_LIST_SET(list, (Py_ssize_t)i, pair);
+    }
+    return list;
+}
+
+const char pmpy_nbest_doc[] = PyDoc_STR(
+    "nbest($self, text, /, n, *, allowed_special=(), disallowed_special='all', add_special_tokens=False,\n"
+    "      normalize=True)\n--\n\n"
+    "The n best segmentations of one document under a BytePiece model, or all if there are fewer: a list of\n"
+    "(ids, score), best first. A score is the sum of the natural logarithms of the pieces' probabilities; the first\n"
+    "ids are those of encode. The other arguments and errors are those of encode; ValueError when n is 0 or the\n"
+    "tokenizer is BPE. The GIL is released.\n\n"
+    ">>> bp = piecemill.train_from_iterator(['low lower lowest'], algorithm='bytepiece', vocab_size=300)\n"
+    ">>> [ids for ids, score in bp.nbest('low lower', 2)][0] == bp.encode('low lower')\n"
+    "True\n");
+
+PyObject *pmpy_nbest(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    static const char *const names[] = {"text", "n", "allowed_special", "disallowed_special", "add_special_tokens", "normalize"};
+    const pm_tokenizer *tok = ((pmpy_tokenizer *)op)->tok;
+    pmpy_state *state = pmpy_state_of(op);
+    PyObject *values[6];
+    question q;
+    uint64_t n;
+    if (pmpy_arguments("nbest", args, n_args, keywords, names, 6, 2, 2, values) < 0 ||
+        pmpy_unsigned(state, values[1], "n", PY_SSIZE_T_MAX / sizeof(double), &n) < 0 ||
+        question_init(state, &q, values[0], NULL, values + 2) < 0) {
+        return NULL;
+    }
+    double *scores = malloc((n ? (size_t)n : 1) * sizeof *scores);
+    if (!scores) {
+        question_release(&q);
+        return PyErr_NoMemory();
+    }
+    pm_batch best = {0};
+    pm_error err = {0};
+    pm_encoder *encoder;
+    PyThreadState *thread = PyEval_SaveThread();
+    pm_status status = pm_encoder_new(&encoder, tok, &err);
+    if (status == PM_OK) {
+        status = pm_encode_nbest(encoder, q.texts.items[0], (size_t)n, &q.a.options, &best, scores, &err);
+        pm_encoder_free(encoder);
+    }
+    PyEval_RestoreThread(thread);
+    PyObject *list = status == PM_OK ? list_of_best(&best, scores) : raise_question(state, &q, values[0], &err);
+    pm_batch_release(&best);
+    free(scores);
+    question_release(&q);
+    return list;
+}
+
+static PyObject *list_of_marginals(const pm_marginals *m) {
+    PyObject *list = PyList_New((Py_ssize_t)m->n);
+    for (size_t i = 0; list && i < m->n; i++) {
+        const pm_marginal *e = &m->items[i];
+        PyObject *row = Py_BuildValue("(KKkd)", (unsigned long long)e->begin, (unsigned long long)e->end, (unsigned long)e->id,
+                                      e->probability);
+        if (!row) {
+            Py_CLEAR(list);
+            break;
+        }
+        PMPY_LIST_SET(list, (Py_ssize_t)i, row);
+    }
+    return list;
+}
+
+const char pmpy_marginals_doc[] = PyDoc_STR(
+    "marginals($self, text, /, alpha=1.0, *, allowed_special=(), disallowed_special='all', normalize=True)\n--\n\n"
+    "How probable each piece is in segmentations of one document that encode draws with this alpha (BytePiece): a list\n"
+    "of (begin, end, id, probability) for all pieces that can be in one, by end, then from the shortest. begin and end\n"
+    "are bytes of the text's UTF-8 after normalization; the pieces that cover a byte sum to 1. The other arguments and\n"
+    "errors are those of encode; ValueError when the tokenizer is BPE. The GIL is released.\n\n"
+    ">>> bp = piecemill.train_from_iterator(['low lower lowest'], algorithm='bytepiece', vocab_size=300)\n"
+    ">>> rows = bp.marginals('low', alpha=0.5)\n"
+    ">>> round(sum(probability for begin, end, id, probability in rows if begin <= 1 < end), 9)\n"
+    "1.0\n");
+
+PyObject *pmpy_marginals(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    static const char *const names[] = {"text", "alpha", "allowed_special", "disallowed_special", "normalize"};
+    const pm_tokenizer *tok = ((pmpy_tokenizer *)op)->tok;
+    pmpy_state *state = pmpy_state_of(op);
+    PyObject *values[5];
+    question q;
+    if (pmpy_arguments("marginals", args, n_args, keywords, names, 5, 2, 1, values) < 0) {
+        return NULL;
+    }
+    PyObject *special[] = {values[2], values[3], NULL, values[4]};
+    if (question_init(state, &q, values[0], values[1], special) < 0) {
+        return NULL;
+    }
+    pm_marginals m = {0};
+    pm_error err = {0};
+    pm_encoder *encoder;
+    PyThreadState *thread = PyEval_SaveThread();
+    pm_status status = pm_encoder_new(&encoder, tok, &err);
+    if (status == PM_OK) {
+        status = pm_encode_marginals(encoder, q.texts.items[0], &q.a.options, &m, &err);
+        pm_encoder_free(encoder);
+    }
+    PyEval_RestoreThread(thread);
+    PyObject *list = status == PM_OK ? list_of_marginals(&m) : raise_question(state, &q, values[0], &err);
+    pm_marginals_release(&m);
+    question_release(&q);
+    return list;
 }
 
 /* ---- decode ---- */

@@ -424,6 +424,8 @@ static PyMethodDef methods[] = {
     {"save", PMPY_METHOD(tokenizer_save), KEYWORDS, save_doc},
     {"encode", PMPY_METHOD(pmpy_encode), KEYWORDS, pmpy_encode_doc},
     {"encode_batch", PMPY_METHOD(pmpy_encode_batch), KEYWORDS, pmpy_encode_batch_doc},
+    {"nbest", PMPY_METHOD(pmpy_nbest), KEYWORDS, pmpy_nbest_doc},
+    {"marginals", PMPY_METHOD(pmpy_marginals), KEYWORDS, pmpy_marginals_doc},
     {"decode", PMPY_METHOD(pmpy_decode), KEYWORDS, pmpy_decode_doc},
     {"decode_bytes", pmpy_decode_bytes, METH_O, pmpy_decode_bytes_doc},
     {"id_to_piece", tokenizer_id_to_piece, METH_O,
