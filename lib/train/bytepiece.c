@@ -38,6 +38,7 @@
  * count; a bound on what one document counts for. */
 #include "encode/engine.h"
 #include "text/unicode.h"
+#include "train/checkpoint.h"
 #include "train/passes.h"
 #include "train/prune.h"
 
@@ -46,8 +47,10 @@ enum { CONTROLS = 3 };
 /* Where the pieces are. */
 typedef struct trainer {
     pm_train_job *job;
-    pm_store *pieces; /* of text; else count files */
+    pm_store *pieces; /* of text; NULL: in count files */
     bool doubles;     /* a piece may stand there more than once */
+    pm_checkpoint *checkpoint;
+    pm_checkpoint_paths kept; /* its count files; else they are the caller's */
     pm_bytes *required, *excluded; /* the options', in order, each once, without single bytes */
     size_t n_required, n_excluded;
 } trainer;
@@ -66,7 +69,9 @@ static pm_status copy_pieces(pm_bytes **out, size_t *n_out, const pm_bytes *piec
     if (!copy) {
         return pm_fail_memory(err);
     }
-    memcpy(copy, pieces, n ? n * sizeof *copy : 0);
+    if (n) {
+        memcpy(copy, pieces, n * sizeof *copy);
+    }
     qsort(copy, n, sizeof *copy, by_bytes);
     for (size_t i = 0; i < n; i++) {
         if (copy[i].len > 1 && (left == 0 || by_bytes(&copy[left - 1], &copy[i]) != 0)) {
@@ -116,9 +121,18 @@ static pm_status read_text(pm_passes *p, trainer *t, pm_error *err) {
     return pm_passes_pieces(p, 0, UINT64_MAX, t->pieces, err);
 }
 
+/* With the checkpoint that the options name. */
+static pm_status keep_pieces(trainer *t, pm_corpus *corpus, pm_error *err) {
+    PM_TRY(pm_checkpoint_open(&t->checkpoint, t->job, err));
+    return pm_checkpoint_pieces(&t->kept, t->checkpoint, corpus, t->job, err);
+}
+
 static pm_status find_pieces(trainer *t, pm_corpus *corpus, pm_error *err) {
     pm_passes passes;
     t->job->count_documents |= t->job->o.min_documents > 0;
+    if (t->job->o.checkpoint) {
+        return keep_pieces(t, corpus, err);
+    }
     pm_status status = pm_passes_init(&passes, corpus, t->job, err);
     if (status == PM_OK) {
         status = read_text(&passes, t, err);
@@ -281,6 +295,9 @@ static pm_status open_stream(pm_count_stream **stream, trainer *t, pm_error *err
         return pm_count_stream_store(stream, t->pieces, t->job->count_documents, &work, err);
     }
     PM_TRY(pm_ticker_phase(&t->job->ticker, "read pieces", "pieces", 0, err));
+    if (t->kept.list) {
+        return pm_count_stream_files(stream, (const char *const *)t->kept.list, t->kept.n, &totals, &work, err);
+    }
     PM_TRY(pm_count_stream_files(stream, o->counts, o->n_counts, &totals, &work, err));
     sum->documents = totals.documents;
     sum->bytes = totals.bytes;
@@ -298,7 +315,7 @@ static pm_status feed_pruner(pm_pruner *pruner, trainer *t, pm_error *err) {
     PM_TRY(open_stream(&stream, t, err));
     pm_status status = add_pieces(pruner, stream, t->job->o.min_documents, &t->job->summary.distinct, err);
     pm_count_stream_free(stream);
-    if (status == PM_OK && !t->job->summary.distinct) {
+    if (status == PM_OK && !t->job->summary.distinct && t->job->o.n_counts) {
         status = pm_fail_file(err, PM_EMPTY_CORPUS, t->job->o.counts[0], PM_NO_OFFSET, "no pieces were counted");
     }
     return status;
@@ -365,6 +382,8 @@ pm_status pm_train_bytepiece(pm_tokenizer **out, pm_corpus *corpus, pm_train_job
         status = make_tokenizers(out, &t, err);
     }
     pm_store_free(t.pieces);
+    pm_checkpoint_paths_free(&t.kept);
+    pm_checkpoint_close(t.checkpoint);
     pm_free(t.required);
     pm_free(t.excluded);
     for (size_t i = 0; status != PM_OK && i < n; i++) {

@@ -18,6 +18,10 @@
  * a corpus that has changed is an error, not a mixture. Reading is ten times as fast as counting, and needs no position within packed files,
  * samples or streams to be kept.
  *
+ * BytePiece has two passes, so it has two kinds of rounds: of n-grams, and when these have the whole corpus, of the pieces that the model of them cuts
+ * (checkpoint-pieces-0001.counts, ...; piece_checkpoint.c). The second pass goes over sections of the corpus, which depend on documents only
+ * (chunks.h), a round being a number of sections.
+ *
  * Merging. The merges do not depend on where phases end, nor on how often the work was begun. A run that goes on has the words from
  * the count files, as bytes, and brings them to the symbols of the merges that are there in one pass (bpe_replay.c). For the same reason
  * the size of the vocabulary is not a setting of the folder: a run that wants more merges goes on, one that wants fewer takes the first.
@@ -37,28 +41,31 @@
 
 #include "base/hash.h"
 #include "count/countmerge.h"
+#include "train/piece_counts.h"
 #include "train/words.h"
 
 uint64_t pm_checkpoint_round_bytes = UINT64_C(16) << 20;
-enum { ROUND_PART = 8, CHECKSUM_LINE = 9 + 16 + 1 };
+enum { ROUND_PART = 8, SECTIONS = 4 /* of the least round */, CHECKSUM_LINE = 9 + 16 + 1 };
 
 static const char main_name[] = "checkpoint", merges_name[] = "checkpoint-merges", lock_name[] = "checkpoint-lock";
 static const char main_head[] = "piecemill checkpoint 1\n", merges_head[] = "piecemill merges 1\n", done_head[] = "[done]\n";
 
-/* What is known of a round's count file. */
+/* What is known of a round's count file; `end` is the caller's. */
 typedef struct round {
-    uint64_t words, distinct, sum;
+    uint64_t words, distinct, sum, end;
 } round;
+
+typedef struct rounds {
+    round *list;
+    size_t n, cap;
+} rounds;
 
 struct pm_checkpoint {
     char *folder;
     int lock;          /* the open lock file; -1: none */
     pm_buf settings;   /* ended by a NUL */
-    pm_buf counted_as; /* the settings of count files, ended by a NUL */
-    uint64_t documents, bytes, words, documents_with_special, text_hash;
-    bool ended;        /* the whole corpus was counted */
-    round *rounds;
-    size_t n_rounds, cap_rounds;
+    pm_checkpoint_text text;
+    rounds kinds[PM_CHECKPOINT_KINDS];
     uint64_t sum;      /* of the file `checkpoint` as it is */
 };
 
@@ -75,9 +82,9 @@ static char *path_of(const pm_checkpoint *c, const char *name) {
 }
 
 /* Round i, from 0. */
-static char *path_of_round(const pm_checkpoint *c, size_t i) {
+static char *path_of_round(const pm_checkpoint *c, pm_checkpoint_kind kind, size_t i) {
     char name[64];
-    snprintf(name, sizeof name, "checkpoint-%04zu.counts", i + 1);
+    snprintf(name, sizeof name, "checkpoint-%s%04zu.counts", kind == PM_CHECKPOINT_PIECES ? "pieces-" : "", i + 1);
     return path_of(c, name);
 }
 
@@ -200,6 +207,11 @@ static pm_status add_settings(pm_buf *out, const pm_train_job *job, pm_error *er
         uint64_t value;
     } numbers[] = {{"min_count", o->min_count}, {"min_documents", o->min_documents}, {"max_piece_length", o->max_piece_length},
                    {"max_words", o->max_words}, {"utf8_boundaries", o->utf8_boundaries}};
+    if (o->algorithm == PM_ALGORITHM_BYTEPIECE) {
+        PM_TRY(pm_train_piece_settings(out, job, err)); /* what is done with pieces is done anew in each run */
+        PM_TRY(pm_count_setting_add_number(out, "section_bytes", pm_checkpoint_section_bytes(), err));
+        return add_specials(out, o, err);
+    }
     PM_TRY(pm_train_count_settings(out, job, err));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         PM_TRY(numbers[i].value ? pm_count_setting_add_number(out, numbers[i].key, numbers[i].value, err) : PM_OK);
@@ -223,13 +235,26 @@ static pm_status add_settings(pm_buf *out, const pm_train_job *job, pm_error *er
 
 /* ---------------------------------------------------------------- the file `checkpoint` ---- */
 
+static const char *const kind_names[PM_CHECKPOINT_KINDS] = {"round", "pieces"};
+
+static pm_status print_rounds(const pm_checkpoint *c, pm_checkpoint_kind kind, pm_buf *text, pm_error *err) {
+    const rounds *all = &c->kinds[kind];
+    const char *name = kind_names[kind];
+    for (size_t i = 0; i < all->n; i++) {
+        const round *r = &all->list[i];
+        PM_TRY(pm_buf_printf(text, err, "%s_words=%" PRIu64 "\n%s_distinct=%" PRIu64 "\n%s_sum=%" PRIu64 "\n", name, r->words, name, r->distinct, name, r->sum));
+        PM_TRY(kind == PM_CHECKPOINT_PIECES ? pm_buf_printf(text, err, "%s_end=%" PRIu64 "\n", name, r->end) : PM_OK);
+    }
+    return PM_OK;
+}
+
 static pm_status print_state(const pm_checkpoint *c, pm_buf *text, pm_error *err) {
+    const pm_checkpoint_text *t = &c->text;
     PM_TRY(pm_buf_printf(text, err, "%s%s%s", main_head, (const char *)c->settings.data, done_head));
     PM_TRY(pm_buf_printf(text, err, "documents=%" PRIu64 "\nbytes=%" PRIu64 "\nwords=%" PRIu64 "\ndocuments_with_special=%" PRIu64 "\ntext=%" PRIu64
-                         "\nended=%d\n", c->documents, c->bytes, c->words, c->documents_with_special, c->text_hash, c->ended));
-    for (size_t i = 0; i < c->n_rounds; i++) {
-        const round *r = &c->rounds[i];
-        PM_TRY(pm_buf_printf(text, err, "round_words=%" PRIu64 "\nround_distinct=%" PRIu64 "\nround_sum=%" PRIu64 "\n", r->words, r->distinct, r->sum));
+                         "\nended=%d\n", t->documents, t->bytes, t->words, t->documents_with_special, t->hash, t->ended));
+    for (pm_checkpoint_kind k = 0; k < PM_CHECKPOINT_KINDS; k++) {
+        PM_TRY(print_rounds(c, k, text, err));
     }
     return PM_OK;
 }
@@ -244,17 +269,29 @@ static pm_status write_state(pm_checkpoint *c, pm_error *err) {
     return status;
 }
 
-static pm_status take_rounds(pm_checkpoint *c, const char *at, const char *path, pm_error *err) {
-    round r;
-    while (*at) {
-        if (!take_number(&at, "round_words", &r.words) || !take_number(&at, "round_distinct", &r.distinct) ||
-            !take_number(&at, "round_sum", &r.sum)) {
-            return damaged(path, "has lines that are not known", err);
-        }
-        PM_TRY(pm_grow((void **)&c->rounds, &c->cap_rounds, c->n_rounds + 1, sizeof *c->rounds, err));
-        c->rounds[c->n_rounds++] = r;
-    }
+static pm_status push_round(rounds *all, round r, pm_error *err) {
+    PM_TRY(pm_grow((void **)&all->list, &all->cap, all->n + 1, sizeof *all->list, err));
+    all->list[all->n++] = r;
     return PM_OK;
+}
+
+/* Reads "NAME_KEY=12\n" at *at and goes behind it. */
+static bool take_named(const char **at, const char *name, const char *key, uint64_t *value) {
+    char line[64];
+    snprintf(line, sizeof line, "%s_%s", name, key);
+    return take_number(at, line, value);
+}
+
+static pm_status take_rounds(pm_checkpoint *c, const char *at, const char *path, pm_error *err) {
+    for (size_t k = 0; k < PM_CHECKPOINT_KINDS; k++) {
+        const char *name = kind_names[k];
+        round r = {0};
+        while (take_named(&at, name, "words", &r.words) && take_named(&at, name, "distinct", &r.distinct) && take_named(&at, name, "sum", &r.sum) &&
+               (k != PM_CHECKPOINT_PIECES || take_named(&at, name, "end", &r.end))) {
+            PM_TRY(push_round(&c->kinds[k], r, err));
+        }
+    }
+    return *at ? damaged(path, "has lines that are not known", err) : PM_OK;
 }
 
 /* Compares the settings and takes the rest over. */
@@ -267,18 +304,18 @@ static pm_status parse_state(pm_checkpoint *c, char *body, const char *path, pm_
     *done = 0;
     PM_TRY(pm_count_settings_compare(body, path, (const char *)c->settings.data, "this call", err));
     const char *at = done + strlen(done_head);
-    if (!take_number(&at, "documents", &c->documents) || !take_number(&at, "bytes", &c->bytes) || !take_number(&at, "words", &c->words) ||
-        !take_number(&at, "documents_with_special", &c->documents_with_special) || !take_number(&at, "text", &c->text_hash) ||
+    pm_checkpoint_text *t = &c->text;
+    if (!take_number(&at, "documents", &t->documents) || !take_number(&at, "bytes", &t->bytes) || !take_number(&at, "words", &t->words) ||
+        !take_number(&at, "documents_with_special", &t->documents_with_special) || !take_number(&at, "text", &t->hash) ||
         !take_number(&at, "ended", &ended)) {
         return damaged(path, "has lines that are not known", err);
     }
-    c->ended = ended == 1;
+    t->ended = ended == 1;
     return take_rounds(c, at, path, err);
 }
 
 /* A round's file must be there and be the one that was written. Its words are checked when they are read. */
-static pm_status check_round(const pm_checkpoint *c, size_t i, const char *path, pm_error *err) {
-    const round *r = &c->rounds[i];
+static pm_status check_round(const round *r, const char *path, pm_error *err) {
     pm_count_reader reader;
     PM_TRY(pm_count_reader_open(&reader, path, err));
     bool same = reader.totals.words == r->words && reader.totals.distinct == r->distinct && reader.last_sum == r->sum;
@@ -286,10 +323,10 @@ static pm_status check_round(const pm_checkpoint *c, size_t i, const char *path,
     return same ? PM_OK : damaged(path, "is not the file that was written here", err);
 }
 
-static pm_status check_rounds(const pm_checkpoint *c, pm_error *err) {
-    for (size_t i = 0; i < c->n_rounds; i++) {
-        char *path = path_of_round(c, i);
-        pm_status status = path ? check_round(c, i, path, err) : pm_fail_memory(err);
+static pm_status check_rounds(const pm_checkpoint *c, pm_checkpoint_kind kind, pm_error *err) {
+    for (size_t i = 0; i < c->kinds[kind].n; i++) {
+        char *path = path_of_round(c, kind, i);
+        pm_status status = path ? check_round(&c->kinds[kind].list[i], path, err) : pm_fail_memory(err);
         pm_free(path);
         PM_TRY(status);
     }
@@ -321,7 +358,13 @@ static pm_status load_state(pm_checkpoint *c, pm_error *err) {
     }
     pm_buf_release(&text);
     pm_free(path);
-    return fresh ? begin(c, err) : status == PM_OK ? check_rounds(c, err) : status;
+    if (fresh) {
+        return begin(c, err);
+    }
+    for (pm_checkpoint_kind k = 0; status == PM_OK && k < PM_CHECKPOINT_KINDS; k++) {
+        status = check_rounds(c, k, err);
+    }
+    return status;
 }
 
 /* ---------------------------------------------------------------- the folder ---- */
@@ -369,7 +412,6 @@ static pm_status open_folder(pm_checkpoint *c, const pm_train_job *job, pm_error
     if (!c->folder) {
         return pm_fail_memory(err);
     }
-    PM_TRY(pm_train_count_settings(&c->counted_as, job, err));
     PM_TRY(add_settings(&c->settings, job, err));
     PM_TRY(make_folder(c, err));
     PM_TRY(take_lock(c, err));
@@ -400,58 +442,130 @@ void pm_checkpoint_close(pm_checkpoint *c) {
         }
         pm_free(c->folder);
         pm_buf_release(&c->settings);
-        pm_buf_release(&c->counted_as);
-        pm_free(c->rounds);
+        for (size_t k = 0; k < PM_CHECKPOINT_KINDS; k++) {
+            pm_free(c->kinds[k].list);
+        }
         pm_free(c);
     }
 }
 
-/* ---------------------------------------------------------------- counting ---- */
+/* ---------------------------------------------------------------- rounds ---- */
 
-/* Reads again what the rounds have, or all when they have all. */
-static pm_status read_again(const pm_checkpoint *c, pm_corpus *corpus, pm_train_job *job, XXH3_state_t *hash, pm_error *err) {
-    pm_word_counts read;
-    PM_TRY(pm_ticker_phase(&job->ticker, "read again", "bytes", 0, err));
-    PM_TRY(pm_count_skip(&read, corpus, c->ended ? UINT64_MAX : c->bytes, hash, &job->ticker, err));
-    if (read.documents != c->documents || read.bytes != c->bytes || XXH3_64bits_digest(hash) != c->text_hash) {
+const pm_checkpoint_text *pm_checkpoint_text_of(const pm_checkpoint *c) { return &c->text; }
+
+uint64_t pm_checkpoint_next_stop(const pm_checkpoint *c) { return pm_checkpoint_after(c->text.bytes); }
+
+uint64_t pm_checkpoint_after(uint64_t done) {
+    uint64_t more = done / ROUND_PART;
+    return done + (more > pm_checkpoint_round_bytes ? more : pm_checkpoint_round_bytes);
+}
+
+uint64_t pm_checkpoint_section_bytes(void) { return pm_checkpoint_round_bytes / SECTIONS; }
+
+pm_status pm_checkpoint_same_text(const pm_checkpoint *c, uint64_t documents, uint64_t bytes, uint64_t hash, pm_error *err) {
+    if (documents != c->text.documents || bytes != c->text.bytes || hash != c->text.hash) {
         return pm_fail_file(err, PM_BAD_INPUT, c->folder, PM_NO_OFFSET, "the corpus is not the one that this checkpoint was begun with");
     }
     return PM_OK;
 }
 
-/* Writes the words of a round and adds it to the others. */
-static pm_status write_round(pm_checkpoint *c, pm_store *store, const pm_word_counts *counts, pm_train_job *job, const char *path, pm_error *err) {
+pm_status pm_checkpoint_new_round(const pm_checkpoint *c, pm_checkpoint_kind kind, char **path, pm_error *err) {
+    *path = path_of_round(c, kind, c->kinds[kind].n);
+    return *path ? PM_OK : pm_fail_memory(err);
+}
+
+pm_status pm_checkpoint_keep_round(pm_checkpoint *c, pm_checkpoint_kind kind, uint64_t end, const char *path, pm_error *err) {
+    pm_count_reader reader;
+    PM_TRY(pm_count_reader_open(&reader, path, err));
+    round r = {reader.totals.words, reader.totals.distinct, reader.last_sum, end};
+    pm_count_reader_close(&reader);
+    return push_round(&c->kinds[kind], r, err);
+}
+
+pm_status pm_checkpoint_keep_text(pm_checkpoint *c, const pm_checkpoint_text *text, pm_error *err) {
+    c->text = *text;
+    return write_state(c, err);
+}
+
+uint64_t pm_checkpoint_end(const pm_checkpoint *c, pm_checkpoint_kind kind) {
+    const rounds *all = &c->kinds[kind];
+    return all->n ? all->list[all->n - 1].end : 0;
+}
+
+void pm_checkpoint_paths_free(pm_checkpoint_paths *paths) {
+    for (size_t i = 0; paths->list && i < paths->n; i++) {
+        pm_free(paths->list[i]);
+    }
+    pm_free(paths->list);
+    pm_free(paths->sums);
+    *paths = (pm_checkpoint_paths){0};
+}
+
+pm_status pm_checkpoint_paths_of(const pm_checkpoint *c, pm_checkpoint_kind kind, pm_checkpoint_paths *out, pm_error *err) {
+    size_t n = c->kinds[kind].n;
+    *out = (pm_checkpoint_paths){.list = pm_calloc(n, sizeof *out->list), .sums = pm_alloc(n, sizeof *out->sums), .n = n};
+    bool good = out->list && out->sums;
+    for (size_t i = 0; good && i < n; i++) {
+        out->sums[i] = c->kinds[kind].list[i].sum;
+        out->list[i] = path_of_round(c, kind, i);
+        good = out->list[i] != NULL;
+    }
+    if (!good) {
+        pm_checkpoint_paths_free(out);
+        return pm_fail_memory(err);
+    }
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- BPE: counting ---- */
+
+/* Reads again what the rounds have, or all when they have all. */
+static pm_status read_again(const pm_checkpoint *c, pm_corpus *corpus, pm_train_job *job, XXH3_state_t *hash, pm_error *err) {
+    pm_word_counts read;
+    PM_TRY(pm_ticker_phase(&job->ticker, "read again", "bytes", 0, err));
+    PM_TRY(pm_count_skip(&read, corpus, c->text.ended ? UINT64_MAX : c->text.bytes, hash, &job->ticker, err));
+    return pm_checkpoint_same_text(c, read.documents, read.bytes, XXH3_64bits_digest(hash), err);
+}
+
+/* Writes the words of a round. */
+static pm_status write_words(pm_store *store, const pm_word_counts *counts, pm_train_job *job, const char *path, pm_error *err) {
     pm_count_totals totals = {.documents = counts->documents, .bytes = counts->bytes, .lines_split = job->summary.lines_split};
     pm_count_work work = pm_train_count_work(job);
-    pm_count_reader reader;
-    PM_TRY(pm_count_store_write(store, path, (const char *)c->counted_as.data, &totals, &work, err));
-    PM_TRY(pm_count_reader_open(&reader, path, err));
-    round r = {reader.totals.words, reader.totals.distinct, reader.last_sum};
-    pm_count_reader_close(&reader);
-    PM_TRY(pm_grow((void **)&c->rounds, &c->cap_rounds, c->n_rounds + 1, sizeof *c->rounds, err));
-    c->rounds[c->n_rounds++] = r;
-    return PM_OK;
+    pm_buf settings = {0};
+    pm_status status = pm_train_count_settings(&settings, job, err);
+    if (status == PM_OK) {
+        status = pm_count_store_write(store, path, (const char *)settings.data, &totals, &work, err);
+    }
+    pm_buf_release(&settings);
+    return status;
+}
+
+static pm_status add_words(pm_checkpoint *c, pm_store *store, const pm_word_counts *counts, pm_train_job *job, pm_error *err) {
+    char *path;
+    PM_TRY(pm_checkpoint_new_round(c, PM_CHECKPOINT_TEXT, &path, err));
+    pm_status status = write_words(store, counts, job, path, err);
+    if (status == PM_OK) {
+        status = pm_checkpoint_keep_round(c, PM_CHECKPOINT_TEXT, 0, path, err);
+    }
+    pm_free(path);
+    return status;
 }
 
 static pm_status count_into_round(pm_checkpoint *c, pm_store *store, pm_corpus *corpus, pm_train_job *job, XXH3_state_t *hash, pm_error *err) {
     pm_count_options options = pm_train_count_options(job);
+    pm_checkpoint_text text = c->text;
     pm_word_counts counts;
-    options.stop = c->bytes / ROUND_PART > pm_checkpoint_round_bytes ? c->bytes / ROUND_PART : pm_checkpoint_round_bytes;
+    options.stop = pm_checkpoint_next_stop(c) - c->text.bytes;
     options.text_hash = hash;
     PM_TRY(pm_count_words(&counts, store, corpus, &options, &job->ticker, err));
-    if (counts.bytes) {
-        char *path = path_of_round(c, c->n_rounds);
-        pm_status status = path ? write_round(c, store, &counts, job, path, err) : pm_fail_memory(err);
-        pm_free(path);
-        PM_TRY(status);
-    }
-    c->documents += counts.documents;
-    c->bytes += counts.bytes;
-    c->words += counts.words;
-    c->documents_with_special += counts.documents_with_special;
-    c->text_hash = XXH3_64bits_digest(hash);
-    c->ended = counts.ended;
-    return write_state(c, err);
+    PM_TRY(counts.bytes ? add_words(c, store, &counts, job, err) : PM_OK);
+    text.documents += counts.documents;
+    text.bytes += counts.bytes;
+    text.words += counts.words;
+    text.documents_with_special += counts.documents_with_special;
+    text.hash = XXH3_64bits_digest(hash);
+    text.ended = counts.ended;
+    return pm_checkpoint_keep_text(c, &text, err);
 }
 
 static pm_status count_round(pm_checkpoint *c, pm_corpus *corpus, pm_train_job *job, XXH3_state_t *hash, pm_error *err) {
@@ -465,34 +579,31 @@ static pm_status count_round(pm_checkpoint *c, pm_corpus *corpus, pm_train_job *
 static pm_status count_rest(pm_checkpoint *c, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
     XXH3_state_t hash;
     XXH3_64bits_reset(&hash);
-    pm_status status = c->documents ? read_again(c, corpus, job, &hash, err) : PM_OK;
-    while (status == PM_OK && !c->ended) {
+    pm_status status = c->text.documents ? read_again(c, corpus, job, &hash, err) : PM_OK;
+    while (status == PM_OK && !c->text.ended) {
         status = count_round(c, corpus, job, &hash, err);
     }
     return status;
 }
 
-static void free_paths(char **paths, size_t n) {
-    for (size_t i = 0; paths && i < n; i++) {
-        pm_free(paths[i]);
-    }
-    pm_free(paths);
+pm_status pm_checkpoint_summary(const pm_checkpoint *c, pm_train_job *job, pm_error *err) {
+    const pm_checkpoint_text *text = &c->text;
+    job->summary.documents = text->documents;
+    job->summary.bytes = text->bytes;
+    job->summary.words = text->words;
+    job->summary.documents_with_special = text->documents_with_special;
+    return text->bytes ? PM_OK
+                       : pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %" PRIu64 " documents, all empty", text->documents);
 }
 
 /* The words of all rounds. */
 static pm_status read_rounds(pm_store **out, const pm_checkpoint *c, pm_train_job *job, pm_error *err) {
     pm_count_work work = pm_train_count_work(job);
     pm_count_totals totals = {0};
-    char **paths = pm_calloc(c->n_rounds, sizeof *paths);
-    pm_status status = paths ? PM_OK : pm_fail_memory(err);
-    for (size_t i = 0; status == PM_OK && i < c->n_rounds; i++) {
-        paths[i] = path_of_round(c, i);
-        status = paths[i] ? PM_OK : pm_fail_memory(err);
-    }
-    if (status == PM_OK) {
-        status = pm_count_files_read(out, (const char *const *)paths, c->n_rounds, job->o.min_documents, job->memory.store, &totals, &work, err);
-    }
-    free_paths(paths, c->n_rounds);
+    pm_checkpoint_paths paths;
+    PM_TRY(pm_checkpoint_paths_of(c, PM_CHECKPOINT_TEXT, &paths, err));
+    pm_status status = pm_count_files_read(out, (const char *const *)paths.list, paths.n, job->o.min_documents, job->memory.store, &totals, &work, err);
+    pm_checkpoint_paths_free(&paths);
     job->summary.distinct = totals.distinct;
     return status;
 }
@@ -500,17 +611,11 @@ static pm_status read_rounds(pm_store **out, const pm_checkpoint *c, pm_train_jo
 pm_status pm_checkpoint_words(pm_store **out, pm_checkpoint *c, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
     *out = NULL;
     PM_TRY(count_rest(c, corpus, job, err));
-    job->summary.documents = c->documents;
-    job->summary.bytes = c->bytes;
-    job->summary.words = c->words;
-    job->summary.documents_with_special = c->documents_with_special;
-    if (!c->bytes) {
-        return pm_fail(err, PM_EMPTY_CORPUS, "the corpus holds no text: %" PRIu64 " documents, all empty", c->documents);
-    }
+    PM_TRY(pm_checkpoint_summary(c, job, err));
     return read_rounds(out, c, job, err);
 }
 
-/* ---------------------------------------------------------------- merges ---- */
+/* ---------------------------------------------------------------- BPE: merges ---- */
 
 /* "left right count\n" at *at. */
 static bool take_merge(const char **at, pm_bpe_merge *merge) {

@@ -174,7 +174,7 @@ static pm_status consume(void *ctx, unsigned thread, void *item, pm_error *err) 
     pm_chunker *c = ctx;
     const placed_block *p = item;
     const pm_block *b = &p->block;
-    for (size_t i = 0; i < b->n; i++) {
+    for (size_t i = 0; c->take && i < b->n; i++) {
         size_t begin = i ? b->ends[i - 1] : 0, len = b->ends[i] - begin;
         PM_TRY(turn_run(c, thread, b->weight, c->section_bytes ? (p->at + begin) / c->section_bytes : 0, err));
         PM_TRY(take_document(c, thread, (pm_bytes){len ? b->text.data + begin : NULL, len}, err));

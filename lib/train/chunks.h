@@ -33,7 +33,7 @@ typedef struct pm_chunker {
 pm_status pm_chunker_init(pm_chunker *c, pm_corpus *corpus, pm_train_job *job, pm_error *err);
 void pm_chunker_release(pm_chunker *c);
 
-/* Reads until at least `stop` bytes of text were read in all, or to the end of the corpus, and gives everything to `take`. Where it stops depends on
+/* Reads until at least `stop` bytes of text were read in all, or to the end of the corpus, and gives everything to `take` (NULL: nobody wants it). Where it stops depends on
  * the documents only. The phase of the ticker is the caller's. */
 pm_status pm_chunker_read(pm_chunker *c, uint64_t stop, pm_run_fn take, void *ctx, pm_error *err);
 

@@ -59,7 +59,7 @@ pm_status pm_passes_read(pm_passes *p, uint64_t stop, bool count, bool keep, pm_
     }
     pm_corpus_position(p->chunker.corpus, &done, &total);
     PM_TRY(pm_ticker_phase_from(&p->job->ticker, count ? "count n-grams" : "read", "bytes", done, total, err));
-    return pm_chunker_read(&p->chunker, stop, !keep ? count_run : count ? count_and_keep_run : keep_run, p, err);
+    return pm_chunker_read(&p->chunker, stop, count && keep ? count_and_keep_run : count ? count_run : keep ? keep_run : NULL, p, err);
 }
 
 pm_status pm_passes_ended(pm_passes *p, pm_error *err) {

@@ -27,7 +27,7 @@ typedef struct pm_passes {
 pm_status pm_passes_init(pm_passes *p, pm_corpus *corpus, pm_train_job *job, pm_error *err);
 void pm_passes_release(pm_passes *p);
 
-/* Reads on until `stop` bytes of text were read in all, or to the end: counts n-grams, keeps chunks for the second pass, or both. */
+/* Reads on until `stop` bytes of text were read in all, or to the end: counts n-grams, keeps chunks for the second pass, both or nothing. */
 pm_status pm_passes_read(pm_passes *p, uint64_t stop, bool count, bool keep, pm_error *err);
 /* Fills in the summary; PM_EMPTY_CORPUS. */
 pm_status pm_passes_ended(pm_passes *p, pm_error *err);

@@ -90,8 +90,8 @@ static pm_status check_bpe_only(const pm_train_options *o, pm_error *err) {
     const struct {
         const char *name;
         bool given;
-    } options[] = {{"extend", o->extend != NULL}, {"checkpoint", o->checkpoint != NULL},
-                   {"level", o->level != PM_LEVEL_BYTE}, {"max_words", o->max_words > 0}, {"utf8_boundaries", o->utf8_boundaries}};
+    } options[] = {{"extend", o->extend != NULL}, {"level", o->level != PM_LEVEL_BYTE}, {"max_words", o->max_words > 0},
+                   {"utf8_boundaries", o->utf8_boundaries}};
     for (size_t i = 0; o->algorithm != PM_ALGORITHM_BPE && i < sizeof options / sizeof *options; i++) {
         if (options[i].given) {
             return pm_fail(err, PM_INVALID_ARGUMENT, "%s is an option of BPE, not of BytePiece", options[i].name);
@@ -203,6 +203,9 @@ static pm_status check_source(const pm_train_options *o, const pm_corpus *corpus
     }
     if (!o->n_counts && !corpus) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "no corpus is given");
+    }
+    if (o->n_counts && o->checkpoint && o->algorithm == PM_ALGORITHM_BYTEPIECE) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "checkpoint: training BytePiece from count files has nothing to keep");
     }
     return PM_OK;
 }

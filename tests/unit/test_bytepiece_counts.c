@@ -3,6 +3,7 @@
 
 #include "count/countfile.h"
 #include "support.h"
+#include "train/checkpoint.h"
 #include "train/train.h"
 
 static pm_error err;
@@ -411,6 +412,124 @@ START_TEST(too_little_memory_is_told_at_once) {
 }
 END_TEST
 
+/* ---------------------------------------------------------------- checkpoints ---- */
+
+static int steps; /* until a run is stopped */
+
+static int stop_after(void *user, const pm_progress *progress) {
+    (void)user;
+    (void)progress;
+    return --steps < 0;
+}
+
+static const char *new_folder(const char *test, uint64_t number) {
+    char name[64];
+    snprintf(name, sizeof name, "%s-%llu", test, (unsigned long long)number);
+    return temporary_path(name);
+}
+
+static void small_rounds(void) {
+    pm_checkpoint_round_bytes = 6000;
+    pm_ticker_seconds_between = 0;
+}
+
+static void usual_rounds(void) {
+    pm_checkpoint_round_bytes = UINT64_C(16) << 20;
+    pm_ticker_seconds_between = 0.05;
+}
+
+/* A run that is stopped again and again, each time somewhat later, with other threads, gives the same bytes in the end. */
+START_TEST(a_run_that_is_stopped_again_and_again) {
+    for (uint64_t i = 1; i < 3; i++) {
+        pm_train_options o = some_options(i);
+        pm_tokenizer *toks[SIZES];
+        pm_train_summary summary = {0}, whole = {0};
+        pm_status status = PM_CANCELLED;
+        char folder[512];
+        int stopped = 0;
+        snprintf(folder, sizeof folder, "%s", new_folder("stopped", i));
+        make_documents(i);
+        docs[7].weight = 3;
+        o.summary = &whole;
+        models expected = train(corpus_of(0, 1), o);
+        set_sizes(&o);
+        o.checkpoint = folder;
+        o.progress = stop_after;
+        o.summary = &summary;
+        for (int most = 3; status == PM_CANCELLED; most += 1 + most / 5, stopped++) {
+            pm_corpus *corpus = corpus_of(0, 1);
+            o.threads = 1 + (unsigned)most % 3;
+            steps = most;
+            status = pm_train(toks, SIZES, corpus, &o, &err);
+            pm_corpus_free(corpus);
+        }
+        assert_ok(status);
+        ck_assert_int_gt(stopped, 10);
+        assert_same(save(toks), expected);
+        ck_assert_uint_eq(summary.documents, whole.documents);
+        ck_assert_uint_eq(summary.bytes, whole.bytes);
+        ck_assert_uint_eq(summary.words, whole.words);
+        ck_assert_uint_eq(summary.distinct, whole.distinct);
+        o.progress = NULL; /* and once more, from what is there */
+        assert_same(train(corpus_of(0, 1), o), train(corpus_of(0, 1), some_options(i)));
+    }
+}
+END_TEST
+
+static void refuse_folder(pm_corpus *corpus, const pm_train_options *o, pm_status status, const char *words) {
+    pm_tokenizer *toks[SIZES];
+    assert_fails(pm_train(toks, SIZES, corpus, o, &err), status, words);
+    pm_corpus_free(corpus);
+}
+
+START_TEST(a_folder_of_another_run_is_refused) {
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT, other;
+    char folder[512], file[600];
+    snprintf(folder, sizeof folder, "%s", new_folder("refused", 0));
+    set_sizes(&o);
+    o.checkpoint = folder;
+    make_documents(4);
+    models m = train(corpus_of(0, 1), o);
+    free_models(&m);
+    refuse_folder(corpus_of(0, 2), &o, PM_BAD_INPUT, "not the one that this checkpoint was begun with");
+    docs[3].weight = 2;
+    refuse_folder(corpus_of(0, 1), &o, PM_BAD_INPUT, "not the one that this checkpoint was begun with");
+    docs[3].weight = 1;
+    other = o;
+    other.min_count = 3;
+    refuse_folder(corpus_of(0, 1), &other, PM_INVALID_ARGUMENT, "min_count is '2' here and '3' in this call");
+    other = o;
+    other.patterns = gpt2;
+    other.n_patterns = 1;
+    refuse_folder(corpus_of(0, 1), &other, PM_INVALID_ARGUMENT, "pattern=gpt2");
+    other = o;
+    other.min_documents = 3;
+    refuse_folder(corpus_of(0, 1), &other, PM_INVALID_ARGUMENT, "documents=yes");
+    pm_bytes piece = {(const uint8_t *)"anything", 8}; /* what is done with pieces is not a setting */
+    other = o;
+    other.required_pieces = &piece;
+    other.n_required_pieces = 1;
+    pm_train_options alone = other;
+    alone.checkpoint = NULL;
+    assert_same(train(corpus_of(0, 1), other), train(corpus_of(0, 1), alone));
+    other = o;
+    other.counts = (const char *[]){"x"};
+    other.n_counts = 1;
+    refuse_folder(NULL, &other, PM_INVALID_ARGUMENT, "nothing to keep");
+    snprintf(file, sizeof file, "%s/checkpoint-pieces-0002.counts", folder);
+    pm_buf bytes = read_file(file);
+    FILE *f = fopen(file, "wb");
+    ck_assert_ptr_nonnull(f);
+    bytes.data[bytes.len / 2] ^= 1;
+    ck_assert_uint_eq(fwrite(bytes.data, 1, bytes.len, f), bytes.len);
+    ck_assert_int_eq(fclose(f), 0);
+    pm_buf_release(&bytes);
+    refuse_folder(corpus_of(0, 1), &o, PM_BAD_FORMAT, "");
+    ck_assert_int_eq(remove(file), 0);
+    refuse_folder(corpus_of(0, 1), &o, PM_NOT_FOUND, "");
+}
+END_TEST
+
 /* ---------------------------------------------------------------- what is refused ---- */
 
 static void refuse_count(const pm_counts_options *c, pm_status status, const char *words) {
@@ -518,6 +637,12 @@ Suite *suite_bytepiece_counts(void) {
     tcase_add_test(tc, little_memory_gives_the_same_bytes);
     tcase_add_test(tc, too_little_memory_is_told_at_once);
     tcase_add_test(tc, what_does_not_fit_is_refused_by_name);
+    suite_add_tcase(suite, tc);
+    tc = tcase_create("checkpoints");
+    tcase_set_timeout(tc, 120);
+    tcase_add_checked_fixture(tc, small_rounds, usual_rounds);
+    tcase_add_test(tc, a_run_that_is_stopped_again_and_again);
+    tcase_add_test(tc, a_folder_of_another_run_is_refused);
     suite_add_tcase(suite, tc);
     return suite;
 }

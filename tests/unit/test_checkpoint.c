@@ -444,10 +444,6 @@ START_TEST(folders_that_cannot_be_used) {
         r.folder = folder;
         ck_assert(train(&r, &tok) == PM_IO && strstr(err.message, "Permission denied"));
     }
-    run b = new_run(corpus_path, folder);
-    b.o.algorithm = PM_ALGORITHM_BYTEPIECE;
-    b.o.n_patterns = 0;
-    assert_fails(train(&b, &tok), PM_INVALID_ARGUMENT, "checkpoint");
 }
 END_TEST
 
