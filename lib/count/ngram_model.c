@@ -14,7 +14,7 @@
  * into all records made since the group was opened, which are those it is a prefix of. Shards are walked in parallel,
  * or n-grams come one by one from elsewhere: groups of two bytes and more belong to one shard in either case.
  *
- * Cost: 16 / 0.75 bytes for a frequent n-gram, 32 while the table is made. */
+ * Cost: 32 bytes for a frequent n-gram, and 32 more while the table is made. */
 #include "count/ngram_model.h"
 
 #include <math.h>

@@ -90,6 +90,9 @@ static int by_key(const void *left, const void *right) {
 /* Sorts the carries, and adds up those of one key. */
 static void unite_carries(pm_ngram_shard_counts *s) {
     size_t n = 0;
+    if (!s->n_carries) {
+        return; /* and no array */
+    }
     qsort(s->carries, s->n_carries, sizeof *s->carries, by_key);
     for (size_t i = 0; i < s->n_carries; i++) {
         if (n && s->carries[n - 1].key == s->carries[i].key) {

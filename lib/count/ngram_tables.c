@@ -1,7 +1,7 @@
 /* ngram_tables.c - see ngram_tables.h: from records to hash tables, all at once or in parts.
  *
  * A record becomes a slot: the codes of counts are replaced by their ranks (ngram_model.h has the layout). Tables are
- * made shard by shard, each in its part of one stretch of memory, three quarters full.
+ * made shard by shard, each in its part of one stretch of memory, half full.
  *
  * When the tables of all shards are more than the memory they may take, the model is in parts: shards one behind the
  * other, as many as fit. Records stay in the file then, and the tables of one part at a time are made of them
@@ -67,8 +67,9 @@ static void put_slot(uint8_t *slot, bool wide, const pm_ngram_record *r, const u
     }
 }
 
-/* Buckets for n records: three quarters full. */
-static uint64_t buckets_for(uint64_t n, bool wide) { return n ? n * (wide ? 32 : 16) / 48 + 1 : 0; }
+/* Buckets for n records: half full, so that few records lie behind their first bucket, and few searches in vain go
+ * there. */
+static uint64_t buckets_for(uint64_t n, bool wide) { return n ? n * (wide ? 32 : 16) / 32 + 1 : 0; }
 
 static void put_records(uint8_t *table, uint32_t n, const pm_ngram_record *items, size_t n_items, bool wide,
                         const uint32_t *ranks) {

@@ -24,7 +24,15 @@
  *
  * Values come from the n-gram model by the START of the n-gram: one record has the values of all orders for n-grams
  * that begin at s; the one of order j is used at byte s + j - 1 in state j - 1. A ring of 8 rows holds those not yet
- * used. The lookups of a tile of positions are prepared, with a prefetch, while the tile before is worked on.
+ * used. Records are looked up for a tile of positions at a time, in steps that are a tile or two apart, so that what
+ * one step asks for (a prefetch) has come when the next takes it:
+ *
+ *     tile k + 3    the bucket of the longest n-gram is asked for
+ *     tile k + 2    it is looked for there; places where it is not go on a list, without a branch; shorter ones are
+ * asked for tile k        those on the list are looked for, then the steps of the Viterbi
+ *
+ * It is mispredicted branches that cost here, not memory: with tables half full instead of three quarters, where a
+ * search in vain seldom goes to a second bucket, a third of the time was saved.
  *
  * A model in parts. No sorting by n-gram and back by position is needed: for each part the text is read in order, and
  * what the part has for a position (how long an n-gram, and its ranks) is written behind what it had for those before.
@@ -40,94 +48,195 @@
 
 #include <math.h>
 
-enum { TILE = 32, RING = 8, SLICE_BYTES = 1 << 16, WHOLE = UINT16_MAX /* no part: all n-grams */ };
+#define FORCE_INLINE static inline __attribute__((always_inline))
 
-typedef struct tile {
+enum { RING = 8, TILE = 32, STAGES = 4, SLICE_BYTES = 1 << 16, WHOLE = UINT16_MAX /* no part: all n-grams */ };
+
+typedef struct tile { /* positions, and what is known of their n-grams */
     uint64_t words[TILE];
-    const uint8_t *buckets[TILE]; /* of the first lookup */
-    uint8_t lengths[TILE];        /* bytes left in the chunk, at most order */
-    unsigned n;
+    const uint8_t *slots[TILE]; /* the bucket where to look first; later the record, or NULL */
+    uint8_t lengths[TILE];      /* of the n-gram that is looked for, later of the one found; 0: behind the end */
+    uint8_t missed[TILE + 1];   /* places whose n-gram is not in its first bucket */
+    unsigned n, n_missed;
 } tile;
 
-typedef struct cursor { /* where the next tile begins */
+typedef struct cursor { /* the next position */
     const uint8_t *text;
     const uint32_t *ends;
     size_t n_chunks, chunk, at;
 } cursor;
+
+typedef struct lookups {
+    const pm_ngram_model *model;
+    cursor cursor;
+    tile tiles[STAGES]; /* tile k of the text is tiles[k % STAGES] */
+    size_t n;           /* tiles begun */
+} lookups;
 
 typedef struct path {
     double ring[RING][RING]; /* [position % RING][state]: values */
     double scores[RING];
 } path;
 
-/* The next positions; of a model in parts, those that belong to `part`. */
-static inline __attribute__((always_inline)) void prepare(tile *t, cursor *c, const pm_ngram_model *m,
-                                                          const unsigned order, const unsigned part) {
+/* The bucket of the n-gram of this length (2 or more). */
+FORCE_INLINE const uint8_t *bucket_of(const pm_ngram_model *m, uint64_t word, unsigned len, const unsigned order) {
+    const pm_ngram_shard *sh = &m->shards[pm_ngram_shard_of(word)];
+    return len == order ? pm_ngram_bucket(sh->whole, sh->n_whole, pm_ngram_whole_key(order, word))
+                        : pm_ngram_bucket(sh->part, sh->n_part, pm_ngram_part_key(order, word, len));
+}
+
+FORCE_INLINE uint64_t key_of(uint64_t word, unsigned len, const unsigned order) {
+    return len == order ? pm_ngram_whole_key(order, word) : pm_ngram_part_key(order, word, len);
+}
+
+/* The record of the n-gram in its first bucket, or NULL; without a branch. */
+FORCE_INLINE const uint8_t *find_here(const uint8_t *bucket, uint64_t key, const bool wide) {
+    const unsigned n = wide ? 2 : 4, slot_bytes = wide ? 32 : 16;
+    unsigned equal = 1u << n;
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < n; i++) {
+        equal |= (unsigned)(pm_ngram_slot_key(bucket + slot_bytes * i, wide) == key) << i;
+    }
+    unsigned at = (unsigned)__builtin_ctz(equal);
+    const uint8_t *slot = bucket + slot_bytes * (at & (n - 1));
+    return (at < n) & (pm_ngram_slot_rank(slot, wide, 2) != 0) ? slot : NULL;
+}
+
+/* The record, or NULL, of one that is not in its first bucket. */
+FORCE_INLINE const uint8_t *find_behind(const pm_ngram_model *m, const uint8_t *bucket, uint64_t word, unsigned len,
+                                        const unsigned order, const bool wide) {
+    if (__builtin_expect(!pm_ngram_slot_rank(bucket + (wide ? 32 : 48), wide, 2), 1)) {
+        return NULL; /* it is not full */
+    }
+    const pm_ngram_shard *sh = &m->shards[pm_ngram_shard_of(word)];
+    return len == order ? pm_ngram_find(sh->whole, sh->n_whole, bucket, key_of(word, len, order), wide)
+                        : pm_ngram_find(sh->part, sh->n_part, bucket, key_of(word, len, order), wide);
+}
+
+/* Begins a tile: asks for what its positions need first. Of a model in parts only positions that belong to `part` are
+ * looked at. */
+FORCE_INLINE void enter(lookups *l, tile *t, const unsigned order, const unsigned part) {
+    const pm_ngram_model *m = l->model;
+    cursor *c = &l->cursor;
     unsigned n = 0;
+
     while (n < TILE && c->chunk < c->n_chunks) {
-        size_t left = c->ends[c->chunk] - c->at;
+        const size_t left = c->ends[c->chunk] - c->at;
         if (left == 0) {
             c->chunk++;
             continue;
         }
-        unsigned len = left < order ? (unsigned)left : order;
+        const unsigned len = left < order ? (unsigned)left : order;
         uint64_t word = pm_ngram_keep(pm_ngram_load(c->text + c->at++), len);
         if (part != WHOLE && (len < 2 || m->part_of[pm_ngram_shard_of(word)] != part)) {
             continue;
         }
         t->words[n] = word;
         t->lengths[n] = (uint8_t)len;
-        if (len > 1) {
-            const pm_ngram_shard *sh = &m->shards[pm_ngram_shard_of(word)];
-            const uint8_t *bucket = len == order
-                                        ? pm_ngram_bucket(sh->whole, sh->n_whole, pm_ngram_whole_key(order, word))
-                                        : pm_ngram_bucket(sh->part, sh->n_part, pm_ngram_part_key(order, word, len));
-            __builtin_prefetch(bucket);
-            t->buckets[n] = bucket;
-        }
+        t->slots[n] = len > 1 ? bucket_of(m, word, len, order) : NULL;
+        __builtin_prefetch(t->slots[n]);
         n++;
     }
     t->n = n;
 }
 
-/* The record of the longest n-gram that begins here and is there, and its length (1: none). */
-static inline __attribute__((always_inline)) const uint8_t *
-look_up(const tile *t, unsigned i, const pm_ngram_model *m, const unsigned order, const bool wide, unsigned *found) {
-    uint64_t word = t->words[i];
-    const pm_ngram_shard *sh = &m->shards[pm_ngram_shard_of(word)];
-    unsigned len = t->lengths[i];
-    const uint8_t *bucket = t->buckets[i], *slot;
+/* Looks for the n-grams that are as long as they may be, each in its first bucket. */
+FORCE_INLINE void look_up(tile *t, const unsigned order, const bool wide) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < t->n; i++) {
+        const unsigned len = t->lengths[i];
+        if (len > 1) {
+            const uint8_t *slot = find_here(t->slots[i], key_of(t->words[i], len, order), wide);
+            t->missed[n] = (uint8_t)i;
+            n += !slot;
+            t->slots[i] = slot ? slot : t->slots[i];
+        }
+    }
+    t->n_missed = n;
+}
 
-    if (len == order && order > 1) {
-        slot = pm_ngram_find(sh->whole, sh->n_whole, bucket, pm_ngram_whole_key(order, word), wide);
-        if (slot) {
-            *found = order;
-            return slot;
-        }
-        len--;
-        bucket = NULL;
+/* Asks for the next shorter n-gram of the missed places, or for the one after that. */
+FORCE_INLINE void ask_shorter(const pm_ngram_model *m, const tile *t, const unsigned by, const unsigned order) {
+    for (unsigned k = 0; k < t->n_missed; k++) {
+        const unsigned i = t->missed[k], len = t->lengths[i];
+        __builtin_prefetch(bucket_of(m, t->words[i], len > by + 1 ? len - by : 2, order));
     }
-    for (; len > 1; len--, bucket = NULL) {
-        uint64_t key = pm_ngram_part_key(order, word, len);
-        slot = pm_ngram_find(sh->part, sh->n_part, bucket ? bucket : pm_ngram_bucket(sh->part, sh->n_part, key), key,
-                             wide);
-        if (slot) {
-            *found = len;
-            return slot;
+}
+
+/* The missed places are looked up behind their first bucket. */
+FORCE_INLINE void look_behind(const pm_ngram_model *m, tile *t, const unsigned order, const bool wide) {
+    unsigned n = 0;
+    for (unsigned k = 0; k < t->n_missed; k++) {
+        const unsigned i = t->missed[k];
+        const uint8_t *slot = find_behind(m, t->slots[i], t->words[i], t->lengths[i], order, wide);
+        t->slots[i] = slot;
+        t->missed[n] = (uint8_t)i;
+        n += !slot;
+    }
+    t->n_missed = n;
+}
+
+/* Looks for shorter ones: for all missed places, then for those where that was in vain, and so on. */
+FORCE_INLINE void look_shorter(const pm_ngram_model *m, tile *t, const unsigned order, const bool wide) {
+    while (t->n_missed) {
+        unsigned n = 0;
+        for (unsigned k = 0; k < t->n_missed; k++) {
+            const unsigned i = t->missed[k], len = --t->lengths[i];
+            const uint64_t word = t->words[i];
+            if (len < 2) {
+                continue;
+            }
+            const uint8_t *bucket = bucket_of(m, word, len, order),
+                          *slot = find_here(bucket, key_of(word, len, order), wide);
+            slot = slot ? slot : find_behind(m, bucket, word, len, order, wide);
+            t->slots[i] = slot;
+            t->missed[n] = (uint8_t)i;
+            n += !slot;
+        }
+        t->n_missed = n;
+        ask_shorter(m, t, 2, order);
+    }
+}
+
+/* The next tile, with all that is to be known; n is 0 at the end. Each step was asked for a tile or two before it is
+ * taken. */
+FORCE_INLINE const tile *next_tile(lookups *l, const unsigned order, const bool wide, const unsigned part) {
+    tile *t = l->tiles;
+    const size_t k = l->n++;
+    enter(l, &t[(k + 3) % STAGES], order, part);
+    look_up(&t[(k + 2) % STAGES], order, wide);
+    look_behind(l->model, &t[(k + 2) % STAGES], order, wide);
+    ask_shorter(l->model, &t[(k + 2) % STAGES], 1, order);
+    ask_shorter(l->model, &t[(k + 2) % STAGES], 2, order);
+    look_shorter(l->model, &t[k % STAGES], order, wide);
+    return &t[k % STAGES];
+}
+
+/* Of the chunks from .. to of text. */
+FORCE_INLINE void begin_lookups(lookups *l, const pm_ngram_model *m, const uint8_t *text, const uint32_t *ends,
+                                size_t from, size_t to, const unsigned order, const bool wide, const unsigned part) {
+    l->model = m;
+    l->cursor = (cursor){text, ends, to, from, from ? ends[from - 1] : 0};
+    l->n = 0;
+    for (unsigned k = 0; k < STAGES; k++) {
+        l->tiles[k].n = l->tiles[k].n_missed = 0;
+    }
+    for (unsigned k = 0; k < 3; k++) {
+        enter(l, &l->tiles[k], order, part);
+        if (k < 2) {
+            look_up(&l->tiles[k], order, wide);
+            look_behind(m, &l->tiles[k], order, wide);
         }
     }
-    *found = 1;
-    return NULL;
 }
 
 /* Puts the values of the n-grams that begin at position s into the ring. */
-static inline __attribute__((always_inline)) void put_values(path *p, size_t s, uint8_t byte, const uint8_t *slot,
-                                                             unsigned found, const pm_ngram_model *m,
-                                                             const double *start, const unsigned order,
-                                                             const bool wide) {
+FORCE_INLINE void put_values(path *p, size_t s, uint8_t byte, const uint8_t *slot, unsigned found,
+                             const pm_ngram_model *m, const double *start, const unsigned order, const bool wide) {
     double before = m->log_first[byte];
     p->ring[s % RING][0] = start[byte];
     if (found == order) {
+#pragma GCC unroll 8
         for (unsigned j = 2; j <= order; j++) {
             double log = m->logs[pm_ngram_slot_rank(slot, wide, j)];
             p->ring[(s + j - 1) % RING][j - 1] = log - before;
@@ -135,6 +244,7 @@ static inline __attribute__((always_inline)) void put_values(path *p, size_t s, 
         }
         return;
     }
+#pragma GCC unroll 8
     for (unsigned j = 2; j <= order; j++) {
         double value = -INFINITY;
         if (j <= found) {
@@ -146,17 +256,23 @@ static inline __attribute__((always_inline)) void put_values(path *p, size_t s, 
     }
 }
 
-/* One byte on. Returns where state 0 came from, and 8 if the last state came from itself. */
-static inline __attribute__((always_inline)) uint8_t step(double *scores, const double *values, const unsigned order) {
-    double best = scores[0] + values[0], next[RING];
-    uint8_t route = 0;
+/* One byte on. Returns where state 0 came from, and 8 if the last state came from itself. State 0 is compared with the
+ * best of the others, since its score is known last: so what must be waited for from byte to byte is one addition and
+ * one comparison. */
+FORCE_INLINE uint8_t step(double *scores, const double *values, const unsigned order) {
+    double from_first = scores[0] + values[0], best = -INFINITY, next[RING];
+    uint8_t route = 1;
     const unsigned last = order - 1;
 
+#pragma GCC unroll 8
     for (unsigned p = 1; p < order; p++) {
         double sum = scores[p] + values[0];
         route = sum > best ? (uint8_t)p : route;
         best = sum > best ? sum : best;
     }
+    route = from_first >= best ? 0 : route;
+    best = from_first >= best ? from_first : best;
+#pragma GCC unroll 8
     for (unsigned c = 1; c < last; c++) {
         next[c] = scores[c - 1] + values[c];
     }
@@ -167,6 +283,7 @@ static inline __attribute__((always_inline)) uint8_t step(double *scores, const 
         route |= itself ? 8 : 0;
     }
     scores[0] = best;
+#pragma GCC unroll 8
     for (unsigned c = 1; c < order; c++) {
         scores[c] = next[c];
     }
@@ -208,35 +325,26 @@ static void read_path(pm_segmenter *g, const path *p, size_t begin, size_t end, 
 static inline unsigned rank_bytes(bool wide) { return wide ? 4 : 2; }
 static inline unsigned key_bytes(bool wide) { return wide ? 8 : 6; }
 
-static inline __attribute__((always_inline)) void run(pm_segmenter *g, const pm_ngram_model *m, const double *start,
-                                                      const uint8_t *text, const uint32_t *ends, size_t n,
-                                                      const unsigned order, const bool wide) {
-    cursor c = {text, ends, n, 0, 0};
-    tile tiles[2];
+FORCE_INLINE void run(pm_segmenter *g, const pm_ngram_model *m, const double *start, const uint8_t *text,
+                      const uint32_t *ends, size_t n, const unsigned order, const bool wide) {
+    lookups l;
     path p;
-    size_t at = 0, chunk = 0, begin = 0, end = 0;
+    size_t at = 0;
 
-    prepare(&tiles[0], &c, m, order, WHOLE);
-    for (unsigned which = 0; tiles[which].n; which ^= 1) {
-        const tile *t = &tiles[which];
-        prepare(&tiles[which ^ 1], &c, m, order, WHOLE);
-        for (unsigned i = 0; i < t->n; i++, at++) {
-            unsigned found;
-            if (at == end) {
-                while (ends[chunk] == at) {
-                    chunk++; /* an empty chunk */
-                }
-                begin = at;
-                end = ends[chunk++];
-                begin_chunk(&p);
+    begin_lookups(&l, m, text, ends, 0, n, order, wide, WHOLE);
+    const tile *t = next_tile(&l, order, wide, WHOLE);
+    for (size_t chunk = 0, i = 0; chunk < n; chunk++) {
+        const size_t begin = at, end = ends[chunk];
+        begin_chunk(&p);
+        for (; at < end; at++, i++) {
+            if (i == TILE) {
+                t = next_tile(&l, order, wide, WHOLE);
+                i = 0;
             }
-            const uint8_t *slot = look_up(t, i, m, order, wide, &found);
-            put_values(&p, at, text[at], slot, found, m, start, order, wide);
+            put_values(&p, at, text[at], t->slots[i], t->lengths[i], m, start, order, wide);
             g->routes[at - begin] = step(p.scores, p.ring[at % RING], order);
-            if (at + 1 == end) {
-                read_path(g, &p, begin, end, order);
-            }
         }
+        read_path(g, &p, begin, end, order);
     }
 }
 
@@ -341,20 +449,18 @@ static pm_status look_up_slice(const job *j, const pm_chunks *run, size_t chunk,
                                pm_error *err) {
     const pm_ngram_model *m = j->model;
     const unsigned order = m->order, ranks = key_bytes(m->wide), width = rank_bytes(m->wide);
-    cursor c = {run->text, run->ends, end, chunk, chunk ? run->ends[chunk - 1] : 0};
-    tile tiles[2];
+    const size_t begin = chunk ? run->ends[chunk - 1] : 0, n = run->ends[end - 1] - begin;
+    lookups l;
 
-    PM_TRY(pm_buf_reserve(out, (size_t)(run->ends[end - 1] - c.at) * (1 + width * (order - 1)), err));
-    prepare(&tiles[0], &c, m, order, j->part);
-    for (unsigned which = 0; tiles[which].n; which ^= 1) {
-        prepare(&tiles[which ^ 1], &c, m, order, j->part);
-        for (unsigned i = 0; i < tiles[which].n; i++) {
-            unsigned found;
-            const uint8_t *slot = look_up(&tiles[which], i, m, order, m->wide, &found);
-            out->data[out->len++] = (uint8_t)found;
-            if (slot) {
-                memcpy(out->data + out->len, slot + ranks, width * (found - 1));
-                out->len += width * (found - 1);
+    PM_TRY(pm_buf_reserve(out, n * (1 + width * (order - 1)), err));
+    begin_lookups(&l, m, run->text, run->ends, chunk, end, order, m->wide, j->part);
+    for (const tile *t; (t = next_tile(&l, order, m->wide, j->part))->n;) {
+        for (unsigned i = 0; i < t->n; i++) {
+            const unsigned bytes = width * (t->lengths[i] - 1u);
+            out->data[out->len++] = t->lengths[i];
+            if (bytes) {
+                memcpy(out->data + out->len, t->slots[i] + ranks, bytes);
+                out->len += bytes;
             }
         }
     }
