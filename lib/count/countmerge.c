@@ -613,6 +613,7 @@ pm_status pm_store_sink_close(pm_store_sink *to, pm_status status, pm_store **ou
         status = pm_store_put(to->store, &to->chunk, err);
     }
     pm_chunk_free(to->chunk);
+    to->chunk = NULL;
     if (status != PM_OK) {
         pm_store_free(to->store);
         to->store = NULL;

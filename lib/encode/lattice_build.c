@@ -7,8 +7,7 @@
  * it only 1 and 2, there would be three times as many steps; with fail links in place of the suffixes' steps, branches
  * that cannot be predicted.) A node without children shares its suffix's steps. Nodes of depths 1 and 2 have only their
  * children;
- *   - steps are placed in the double array: bases are tried 64 at a time, by or-ing the bits of the cells that each
- * step would need; hints by number of steps, which only go forward, make that linear;
+ *   - steps are placed in the double array (placer.c);
  *   - a node that is a piece gets a record of what ends there: its suffix's, and itself. Other nodes share their
  * suffix's.
  *
@@ -18,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "encode/lattice_table.h"
+#include "encode/placer.h"
 #include "text/utf8.h"
 
 typedef struct found { /* a node of the trie at depth 2 or more, in the order of the sorted pieces */
@@ -34,11 +34,7 @@ typedef struct node { /* a state; those of depth 1 are the symbols, then by dept
     uint32_t base, ends;
 } node;
 
-typedef struct step {
-    uint32_t symbol, node;
-} step;
-
-enum { HINTS = 16, WORD = 64, LONGER_MAX = 32000, HUGE_PAGE = 1 << 21 };
+enum { LONGER_MAX = 32000, HUGE_PAGE = 1 << 21 };
 enum { DENSE = 3 }; /* from this depth on a node has the steps of its suffixes too */
 
 typedef struct builder {
@@ -53,12 +49,10 @@ typedef struct builder {
     uint32_t *piece_of_symbol;
     node *nodes;
     size_t n_nodes;
-    step *steps;
+    pm_step *steps;
     size_t n_steps, cap_steps;
-    uint32_t *stamp;                    /* of each symbol: the node whose steps have it */
-    uint64_t *full, *based;             /* bits: cells in use, bases in use */
-    size_t cap_full, cap_based, n_bits; /* words */
-    size_t hints[HINTS];
+    uint32_t *stamp; /* of each symbol: the node whose steps have it */
+    pm_placer placer;
     size_t cap_cells, cap_planes, cap_ends, cap_rows, cap_row_ids, cap_ids, cap_longer;
 } builder;
 
@@ -253,64 +247,24 @@ static pm_status order_nodes(builder *b, pm_error *err) {
 
 /* ---------------------------------------------------------------- cells ---- */
 
-static inline uint64_t bits_at(const uint64_t *bits, size_t i) {
-    size_t word = i / WORD, shift = i % WORD;
-    return bits[word] >> shift | (shift ? bits[word + 1] << (WORD - shift) : 0);
-}
-
-/* Room for cells and bits behind every base below `bases`. */
-static pm_status cells_reserve(builder *b, size_t bases, pm_error *err) {
+/* Cells behind every base up to `base`. */
+static pm_status cells_reserve(builder *b, uint32_t base, pm_error *err) {
     pm_lattice *l = b->lattice;
-    size_t need = bases + l->n_symbols, words = need / WORD + 2;
+    size_t need = (size_t)base + 1 + l->n_symbols;
 
-    if (need >= PM_LATTICE_NONE / sizeof *l->cells) {
-        return pm_fail(err, PM_LIMIT, "the vocabulary's pieces are too many for an automaton of 2^32 steps");
-    }
-    if (need > l->n_cells) {
-        PM_TRY(pm_grow((void **)&l->cells, &b->cap_cells, need, sizeof *l->cells, err));
-        for (; l->n_cells < need; l->n_cells++) {
-            l->cells[l->n_cells] = (pm_lattice_cell){PM_LATTICE_NONE, PM_LATTICE_NONE, 0};
-        }
-    }
-    if (words > b->n_bits) {
-        PM_TRY(pm_grow((void **)&b->full, &b->cap_full, words, sizeof *b->full, err));
-        PM_TRY(pm_grow((void **)&b->based, &b->cap_based, words, sizeof *b->based, err));
-        memset(b->full + b->n_bits, 0, (words - b->n_bits) * sizeof *b->full);
-        memset(b->based + b->n_bits, 0, (words - b->n_bits) * sizeof *b->based);
-        b->n_bits = words;
+    PM_TRY(pm_grow((void **)&l->cells, &b->cap_cells, need, sizeof *l->cells, err));
+    for (; l->n_cells < need; l->n_cells++) {
+        l->cells[l->n_cells] = (pm_lattice_cell){PM_LATTICE_NONE, PM_LATTICE_NONE, 0};
     }
     return PM_OK;
 }
 
-/* A base under which the cells of all n > 0 steps are free: 64 are tried at once. */
-static pm_status find_base(builder *b, const step *steps, size_t n, size_t *base, pm_error *err) {
-    size_t *hint = &b->hints[n < HINTS ? n : HINTS - 1];
-
-    for (;; ++*hint) {
-        size_t at = *hint * WORD;
-        PM_TRY(cells_reserve(b, at + WORD, err));
-        uint64_t taken = b->based[*hint];
-        for (size_t i = 0; i < n && ~taken; i++) {
-            taken |= bits_at(b->full, at + steps[i].symbol);
-        }
-        if (~taken) {
-            *base = at + (size_t)__builtin_ctzll(~taken);
-            return PM_OK;
-        }
-    }
-}
-
-static pm_status place_steps(builder *b, const step *steps, size_t n, uint32_t *base, pm_error *err) {
-    size_t found_base;
-
-    PM_TRY(find_base(b, steps, n, &found_base, err));
-    b->based[found_base / WORD] |= UINT64_C(1) << found_base % WORD;
+static pm_status place_steps(builder *b, const pm_step *steps, size_t n, uint32_t *base, pm_error *err) {
+    PM_TRY(pm_placer_place(&b->placer, steps, n, base, err));
+    PM_TRY(cells_reserve(b, *base, err));
     for (size_t i = 0; i < n; i++) {
-        size_t cell = found_base + steps[i].symbol;
-        b->full[cell / WORD] |= UINT64_C(1) << cell % WORD;
-        b->lattice->cells[cell] = (pm_lattice_cell){(uint32_t)found_base, steps[i].node, 0};
+        b->lattice->cells[*base + steps[i].symbol] = (pm_lattice_cell){*base, steps[i].node, 0};
     }
-    *base = (uint32_t)found_base;
     return PM_OK;
 }
 
@@ -338,7 +292,7 @@ static uint32_t go(const builder *b, uint32_t from, uint32_t symbol) {
 
 static pm_status add_step(builder *b, uint32_t symbol, uint32_t to, pm_error *err) {
     PM_TRY(pm_grow((void **)&b->steps, &b->cap_steps, b->n_steps + 1, sizeof *b->steps, err));
-    b->steps[b->n_steps++] = (step){symbol, to};
+    b->steps[b->n_steps++] = (pm_step){symbol, to};
     return PM_OK;
 }
 
@@ -363,7 +317,7 @@ static pm_status link_node(builder *b, uint32_t n, pm_error *err) {
         PM_TRY(add_step(b, b->nodes[c].symbol, c, err));
     }
     for (uint32_t i = 0; inherits && i < f->n_steps; i++) {
-        step s = b->steps[f->first_step + i];
+        pm_step s = b->steps[f->first_step + i];
         if (b->stamp[s.symbol] != n) {
             PM_TRY(add_step(b, s.symbol, s.node, err));
         }
@@ -381,8 +335,8 @@ static pm_status link_nodes(builder *b, pm_error *err) {
         return pm_fail_memory(err);
     }
     memset(b->stamp, 0xFF, l->n_symbols * sizeof *b->stamp);
-    PM_TRY(cells_reserve(b, WORD, err));
-    b->based[0] = 1; /* 0 is no base */
+    PM_TRY(cells_reserve(b, 0, err));
+    b->placer = (pm_placer){.n_symbols = l->n_symbols, .most = PM_LATTICE_NONE / sizeof *l->cells};
     for (uint32_t n = 0; n < b->n_nodes; n++) {
         node *q = &b->nodes[n];
         if (n >= l->n_symbols) { /* `fail` is the parent until now */
@@ -593,7 +547,7 @@ static pm_status make_rows(pm_lattice *l, pm_error *err) {
 
 /* What only building needs, but for piece_of_symbol. */
 static void forget_building(builder *b) {
-    void *all[] = {b->sorted, b->found, b->path, b->path_symbols, b->nodes, b->steps, b->stamp, b->full, b->based};
+    void *all[] = {b->sorted, b->found, b->path, b->path_symbols, b->nodes, b->steps, b->stamp};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         pm_free(all[i]);
     }
@@ -601,7 +555,7 @@ static void forget_building(builder *b) {
     b->found = NULL;
     b->nodes = NULL;
     b->steps = NULL;
-    b->full = b->based = NULL;
+    pm_placer_release(&b->placer);
 }
 
 static pm_status build(builder *b, pm_error *err) {

@@ -15,7 +15,7 @@
  * Required pieces, which bytepiece does not know, are treated as single bytes are: kept in 2 (with count 1 if they were never seen), never split in 3, before all
  * others in 4. Excluded ones are dropped in 2.
  *
- * A segmentation of a piece is lattice.c's, with log-probabilities ln(count) - ln(sum of all counts). One automaton over
+ * A segmentation of a piece is the lattice's (parts.c), with log-probabilities ln(count) - ln(sum of all counts). One trie over
  * everything kept in step 2 serves all rounds: what vanished later has log-probability minus infinity. Threads add to
  * counters of their own; sums of integers do not depend on their order. */
 #include "train/prune.h"
@@ -24,9 +24,9 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "encode/lattice.h"
+#include "train/parts.h"
 
-enum { SPLITS = 2048 /* pieces a task */, WAITING = 64, MAX_TEXT_LOG = 62 };
+enum { SPLITS = 2048 /* pieces a task */, MAX_TEXT_LOG = 62 };
 
 typedef struct drop { /* a piece to be split */
     pm_bytes piece;
@@ -45,14 +45,6 @@ typedef struct picker { /* what a thread found to keep */
     size_t n, cap;
 } picker;
 
-typedef struct splitter { /* one thread's */
-    pm_lattice_scratch *scratch;
-    uint64_t *counts;
-    pm_bytes pieces[WAITING]; /* to be split together */
-    uint64_t weights[WAITING];
-    size_t n, now; /* now: the one whose parts come next */
-} splitter;
-
 struct pm_pruner {
     pm_prune_options o;
     pm_ticker *ticker;
@@ -63,12 +55,12 @@ struct pm_pruner {
     picker *pickers;
     pm_pruned *out;
     bool *fixed;         /* of the candidates: is required */
-    pm_lattice *lattice;
+    pm_parts *parts;
     uint64_t *counts;    /* of the candidates now; 0: gone */
     double *logp;
     drop *left; /* those to be split now */
     size_t n_left;
-    splitter *splitters;
+    pm_parts_splitter **splitters; /* one a thread */
 };
 
 /* ---------------------------------------------------------------- which are kept ---- */
@@ -124,58 +116,31 @@ static pm_status task_pick(void *ctx, unsigned thread, size_t task, pm_error *er
 
 /* ---------------------------------------------------------------- splitting ---- */
 
-static pm_status add_weights(void *user, const uint32_t *pieces, size_t n, pm_error *err) {
-    splitter *s = user;
-    (void)err;
-    for (size_t i = 0; i < n; i++) {
-        if (pieces[i] == PM_LATTICE_END) {
-            s->now++;
+static pm_status task_split(void *ctx, unsigned thread, size_t task, pm_error *err) {
+    const pm_pruner *p = ctx;
+    pm_parts_splitter *s = p->splitters[thread];
+    size_t end = (task + 1) * SPLITS < p->n_left ? (task + 1) * SPLITS : p->n_left;
+    for (size_t i = task * SPLITS; i < end; i++) {
+        const drop *d = &p->left[i];
+        if (p->fixed[d->number]) {
+            pm_parts_counts(s)[d->number] += d->count;
         } else {
-            s->counts[pieces[i]] += s->weights[s->now];
+            PM_TRY(pm_parts_split(s, d->piece, d->count, err));
         }
     }
     return PM_OK;
 }
 
-/* Splits the pieces that are waiting. */
-static pm_status split_waiting(const pm_pruner *p, splitter *s, pm_error *err) {
-    size_t n = s->n;
-
-    s->n = s->now = 0;
-    return pm_lattice_best(p->lattice, s->scratch, s->pieces, n, add_weights, s, err);
-}
-
-static pm_status split(const pm_pruner *p, splitter *s, pm_bytes piece, uint64_t weight, pm_error *err) {
-    s->pieces[s->n] = piece;
-    s->weights[s->n++] = weight;
-    return s->n < WAITING ? PM_OK : split_waiting(p, s, err);
-}
-
-static pm_status task_split(void *ctx, unsigned thread, size_t task, pm_error *err) {
-    const pm_pruner *p = ctx;
-    splitter *s = &p->splitters[thread];
-    size_t end = (task + 1) * SPLITS < p->n_left ? (task + 1) * SPLITS : p->n_left;
-    for (size_t i = task * SPLITS; i < end; i++) {
-        const drop *d = &p->left[i];
-        if (p->fixed[d->number]) {
-            s->counts[d->number] += d->count;
-        } else {
-            PM_TRY(split(p, s, d->piece, d->count, err));
-        }
-    }
-    return split_waiting(p, s, err);
-}
-
 /* Step 2 for a chunk of the stores. */
-static pm_status split_chunk(const pm_pruner *p, splitter *s, const pm_chunk *chunk, pm_error *err) {
+static pm_status split_chunk(const pm_pruner *p, pm_parts_splitter *s, const pm_chunk *chunk, pm_error *err) {
     for (size_t at = sizeof *chunk; at < chunk->used;) {
         const pm_record *r = pm_record_at(chunk, at);
         at += pm_record_bytes(r->n, 1);
         if (r->weight && !is_kept(p, piece_of(r), r->weight)) {
-            PM_TRY(split(p, s, piece_of(r), r->weight, err));
+            PM_TRY(pm_parts_split(s, piece_of(r), r->weight, err));
         }
     }
-    return split_waiting(p, s, err);
+    return PM_OK;
 }
 
 static pm_status task_split_chunk(void *ctx, unsigned thread, size_t task, pm_error *err) {
@@ -183,7 +148,7 @@ static pm_status task_split_chunk(void *ctx, unsigned thread, size_t task, pm_er
     size_t n = p->store ? pm_store_size(p->store) : 0;
     pm_chunk *spare = NULL, *chunk;
     PM_TRY(task < n ? pm_store_take(p->store, task, &spare, &chunk, err) : pm_store_take(p->drops.store, task - n, &spare, &chunk, err));
-    pm_status status = split_chunk(p, &p->splitters[thread], chunk, err);
+    pm_status status = split_chunk(p, p->splitters[thread], chunk, err);
     pm_chunk_free(chunk);
     return status;
 }
@@ -191,7 +156,8 @@ static pm_status task_split_chunk(void *ctx, unsigned thread, size_t task, pm_er
 /* Adds what the threads counted to p->counts. */
 static void collect(pm_pruner *p) {
     for (unsigned t = 0; t < p->o.threads; t++) {
-        uint64_t *from = p->splitters[t].counts;
+        uint64_t *from = pm_parts_counts(p->splitters[t]);
+        pm_parts_finish(p->splitters[t]);
         for (size_t i = 0; i < p->out->n; i++) {
             p->counts[i] += from[i];
             from[i] = 0;
@@ -208,9 +174,7 @@ static void set_logs(pm_pruner *p) {
     for (size_t i = 0; i < p->out->n; i++) {
         p->logp[i] = p->counts[i] ? pm_log_u64(p->counts[i]) - log_sum : -INFINITY;
     }
-    if (p->lattice) {
-        pm_lattice_set(p->lattice, p->logp);
-    }
+    pm_parts_set(p->parts, p->logp);
 }
 
 static pm_status split_dropped(pm_pruner *p, pm_error *err) {
@@ -359,13 +323,6 @@ static pm_status make_arrays(pm_pruner *p, size_t n, pm_error *err) {
     if (!p->out->pieces || !p->counts || !p->fixed || !p->logp || !p->left || !p->splitters) {
         return pm_fail_memory(err);
     }
-    for (unsigned t = 0; t < p->o.threads; t++) {
-        PM_TRY(pm_lattice_scratch_new(&p->splitters[t].scratch, err));
-        p->splitters[t].counts = pm_calloc(n, sizeof *p->splitters[t].counts);
-        if (!p->splitters[t].counts) {
-            return pm_fail_memory(err);
-        }
-    }
     return PM_OK;
 }
 
@@ -379,8 +336,12 @@ static pm_status gather(pm_pruner *p, pm_error *err) {
     }
     PM_TRY(make_arrays(p, n, err));
     PM_TRY(fill_candidates(p, err));
+    PM_TRY(pm_parts_new(&p->parts, p->out->pieces, p->out->n, err));
+    for (unsigned t = 0; t < p->o.threads; t++) {
+        PM_TRY(pm_parts_splitter_new(&p->splitters[t], p->parts, err));
+    }
     set_logs(p);
-    return pm_lattice_new(&p->lattice, p->out->pieces, NULL, p->logp, p->out->n, err);
+    return PM_OK;
 }
 
 /* ---------------------------------------------------------------- the calls ---- */
@@ -432,13 +393,12 @@ void pm_pruner_free(pm_pruner *p) {
         pm_free(p->pickers[t].list);
     }
     for (unsigned t = 0; p->splitters && t < p->o.threads; t++) {
-        pm_lattice_scratch_free(p->splitters[t].scratch);
-        pm_free(p->splitters[t].counts);
+        pm_parts_splitter_free(p->splitters[t]);
     }
     pm_chunk_free(p->drops.chunk);
     pm_store_free(p->drops.store);
     void *all[] = {p->pickers, p->splitters, p->required, p->excluded, p->fixed, p->counts, p->logp, p->left, p};
-    pm_lattice_free(p->lattice);
+    pm_parts_free(p->parts);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         pm_free(all[i]);
     }

@@ -25,7 +25,7 @@ for cpu in portable avx2 avx512 neon; do
         exit 0
     fi
     [ "$cpu" != "$best" ] || continue
-    if PIECEMILL_CPU=$cpu ./unit split encode; then say passed; else say failed "suites with PIECEMILL_CPU=$cpu"; fi
+    if PIECEMILL_CPU=$cpu ./unit split encode prune; then say passed; else say failed "suites with PIECEMILL_CPU=$cpu"; fi
 done
 
 words=$(PIECEMILL_CPU=abacus "$command" encode -m "$model" </dev/null 2>&1)
