@@ -268,7 +268,8 @@ END_TEST
 START_TEST(slices_behind_a_long_document) {
     pm_error err = {0};
     pm_tokenizer *tok = make_tokenizer();
-    enum { LONG = 3000000, SHORT = 500, N = 2000 };
+    enum { SHORT = 500, N = 2000 };
+    const size_t LONG = quick() ? 1200000 : 3000000;
     uint8_t *text = malloc(LONG);
     pm_bytes docs[N];
     pm_batch one, some;
@@ -296,7 +297,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- memory of results ---- */
 
-enum { LARGE = 3000000 };
+enum { LARGE = 1500000 };
 
 /* Text of which a batch makes pages. */
 static uint8_t *make_large(uint64_t state) {
@@ -364,7 +365,7 @@ START_TEST(threads_share_the_memory_of_results) {
     pm_error err = {0};
     large l = {.tok = make_tokenizer(), .text = make_large(3)};
     assert_ok(encode_large(l.tok, l.text, LARGE, 1, &l.wanted, &err));
-    assert_ok(pm_parallel(4, 24, encode_again, &l, NULL, &err));
+    assert_ok(pm_parallel(4, quick() ? 8 : 24, encode_again, &l, NULL, &err));
     pm_batch_release(&l.wanted);
     free((void *)l.text);
     pm_tokenizer_free((pm_tokenizer *)l.tok);

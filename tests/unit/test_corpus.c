@@ -785,7 +785,7 @@ typedef struct long_line {
     const char *before, *unit, *after;
 } long_line;
 
-enum { LONG_LINE = 4 << 20 };
+enum { LONG_LINE = 3 << 20 };
 
 static pm_buf make_line(const long_line *l) {
     pm_buf line = {0};

@@ -138,10 +138,27 @@ START_TEST(training_refuses_at_once) {
 }
 END_TEST
 
+static char *wish; /* what PIECEMILL_CPU is outside */
+
+static void keep_wish(void) {
+    const char *value = getenv("PIECEMILL_CPU");
+    wish = value ? strdup(value) : NULL;
+}
+
+static void bring_wish_back(void) {
+    if (wish) {
+        setenv("PIECEMILL_CPU", wish, 1);
+    } else {
+        unsetenv("PIECEMILL_CPU");
+    }
+    free(wish);
+}
+
 Suite *suite_cpu(void);
-Suite *suite_cpu(void) { /* each test runs in a process of its own, which may change its environment */
+Suite *suite_cpu(void) {
     Suite *suite = suite_create("cpu");
     TCase *tcase = tcase_create("cpu");
+    tcase_add_checked_fixture(tcase, keep_wish, bring_wish_back);
     tcase_add_test(tcase, each_name_is_forced_or_refused);
     tcase_add_test(tcase, without_a_wish_the_best_is_taken);
     tcase_add_test(tcase, unknown_names_are_refused);

@@ -117,7 +117,7 @@ START_TEST(ids_of_long_units_equal_the_definition) {
     pm_error err = {0};
     uint64_t state = 10;
     uint8_t text[3000];
-    for (int round = 0; round < 12; round++) {
+    for (int round = 0; round < 12; round += quick() ? 5 : 1) {
         pair p = make_pair(random_word(&state), 40 + 60 * (size_t)(round % 6), round % 2 ? "ab" : "abc", round % 4 == 3, false);
         for (size_t period = 1; period < sizeof text; period += 1 + period / 2) {
             size_t len = 600 + random_word(&state) % (sizeof text - 600);
@@ -214,7 +214,7 @@ START_TEST(words_of_a_block_are_encoded_one_by_one) {
     pm_bpe_scratch *scratch;
     uint8_t text[3000];
     assert_ok(pm_bpe_scratch_new(&scratch, &err));
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < (quick() ? 60 : 300); round++) {
         size_t ends[300], n = 1 + random_word(&state) % 300, at = 0, n_ids, n_wanted = 0;
         pm_id ids[sizeof text], wanted[sizeof text];
         random_text(text, sizeof text, "abc", &state);
@@ -367,7 +367,8 @@ END_TEST
 START_TEST(ids_of_characters_equal_the_definition) {
     uint64_t state = 22;
     size_t unreachable = 0;
-    for (int round = 0; round < 160; round++) {
+    const int rounds = quick() ? 40 : 160;
+    for (int round = 0; round < rounds; round++) {
         pair p = make_pair_of_characters(random_word(&state), round % 2, round / 2 % 2);
         const pm_engine *engine = p.tok->engine;
         uint8_t text[700];
@@ -395,7 +396,7 @@ END_TEST
 START_TEST(words_of_a_block_of_characters_are_encoded_one_by_one) {
     pm_error err = {0};
     uint64_t state = 23;
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < (quick() ? 20 : 60); round++) {
         pair p = make_pair_of_characters(random_word(&state), true, round % 2);
         const pm_engine *engine = p.tok->engine;
         pm_bpe_scratch *scratch;
@@ -431,7 +432,7 @@ START_TEST(derived_merges_encode_as_ranks_do) {
     pm_error err = {0};
     uint64_t state = 11;
     size_t without = 0, higher = 0;
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < (quick() ? 16 : 40); round++) {
         pm_model random, model = {.algorithm = PM_ALGORITHM_BPE};
         pm_id order[512];
         ck_assert(oracle_random_model(&random, random_word(&state), 120, "abc", false));
@@ -1325,6 +1326,7 @@ Suite *suite_encode(void);
 Suite *suite_encode(void) {
     Suite *suite = suite_create("encode");
     TCase *tc = tcase_create("encode");
+    tcase_set_tags(tc, "one-thread");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, ids_equal_the_definition);
     tcase_add_test(tc, ids_of_long_units_equal_the_definition);

@@ -190,7 +190,7 @@ static void compare_on_each_processor(vocabulary *v, pm_bytes text) {
 START_TEST(steps_over_characters_equal_the_twin) {
     static uint8_t text[1600 * 4];
     uint64_t state = 13;
-    for (uint64_t seed = 0; seed < 40; seed++) {
+    for (uint64_t seed = 0; seed < 40; seed += quick() ? 3 : 1) {
         vocabulary v;
         make_of_characters(&v, seed, seed * 3, 2 + seed % 13);
         ck_assert(v.lattice->characters);

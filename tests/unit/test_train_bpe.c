@@ -105,7 +105,7 @@ enum { N_PLANS = sizeof plans / sizeof *plans };
 
 START_TEST(merges_equal_the_twin_on_small_corpora) {
     static made m;
-    for (uint64_t seed = 1; seed <= 600; seed++) {
+    for (uint64_t seed = 1; seed <= (quick() ? 150 : 600); seed++) {
         uint64_t state = seed;
         make_words(&m, &state, 1 + (unsigned)(seed % 5), false);
         compare(&m, 1 + random_word(&state) % 120, seed % 3 ? 0 : random_word(&state) % 20, NULL, 0, 1 + (unsigned)(seed % 3), &plans[seed % N_PLANS],
@@ -207,7 +207,7 @@ END_TEST
 START_TEST(plans_and_threads_do_not_show) {
     pm_bpe_vocab first = {0};
     for (unsigned i = 0; i < 2 * N_PLANS; i++) {
-        pm_records records = random_text(7, 60000);
+        pm_records records = random_text(7, quick() ? 30000 : 60000);
         pm_bpe_vocab vocab;
         pm_ticker ticker;
         pm_ticker_init(&ticker, NULL, NULL, 0);
