@@ -453,10 +453,6 @@ START_TEST(required_pieces_that_cannot_be_are_refused) {
     uint32_t small = 260;
     bad.vocab_sizes = &small;
     refuse(&bad, "take 5 merges; the vocabulary size leaves room for 4");
-    bad = o;
-    bad.algorithm = PM_ALGORITHM_BYTEPIECE;
-    bad.n_patterns = 0;
-    refuse(&bad, "required_pieces is an option of BPE");
 }
 END_TEST
 
