@@ -48,6 +48,10 @@ pm_status pm_store_new(pm_store **out, uint64_t memory, const char *tmpdir, pm_e
     return PM_OK;
 }
 
+pm_status pm_store_new_like(pm_store **out, const pm_store *s, pm_error *err) {
+    return pm_store_new(out, s->memory, s->tmpdir, err);
+}
+
 void pm_store_free(pm_store *s) {
     if (s) {
         for (size_t i = 0; i < s->n; i++) {
@@ -64,6 +68,7 @@ void pm_store_free(pm_store *s) {
 }
 
 void pm_store_set_memory(pm_store *s, uint64_t memory) { s->memory = memory; }
+uint64_t pm_store_bound(const pm_store *s) { return s->memory; }
 size_t pm_store_size(const pm_store *s) { return s->n; }
 uint64_t pm_store_bytes(const pm_store *s) { return s->bytes; }
 uint64_t pm_store_memory(const pm_store *s) { return s->in_memory; }
@@ -142,6 +147,26 @@ pm_status pm_store_put(pm_store *s, pm_chunk **chunk, pm_error *err) {
         return status;
     }
     (*chunk)->used = sizeof **chunk;
+    return PM_OK;
+}
+
+pm_status pm_store_spill(pm_store *s, pm_error *err) {
+    s->memory = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        entry *e = &s->entries[i];
+        if (!e->chunk) {
+            continue;
+        }
+        PM_TRY(find_slots(s, slots_of(e->used), &e->slot, err));
+        pm_status status = pm_write_at(s->fd, e->chunk, e->used, e->slot * SLOT, pm_temporary_folder(s->tmpdir), err);
+        if (status != PM_OK) {
+            give_back(s, e->slot, slots_of(e->used));
+            return status;
+        }
+        pm_chunk_free(e->chunk);
+        e->chunk = NULL;
+        s->in_memory -= e->size;
+    }
     return PM_OK;
 }
 

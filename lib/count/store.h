@@ -17,15 +17,21 @@ typedef struct pm_store pm_store;
 /* Chunks take up to `memory` bytes of memory (UINT64_MAX: no bound, no file). The file lies in `tmpdir` as in
  * pm_train_options; it is made when it is needed. The string must live as long as the store. */
 pm_status pm_store_new(pm_store **out, uint64_t memory, const char *tmpdir, pm_error *err);
+/* An empty one with the same bound and folder. */
+pm_status pm_store_new_like(pm_store **out, const pm_store *store, pm_error *err);
 void pm_store_free(pm_store *store);
 /* Changes the bound for what is put from now on: chunks that lie in memory stay there. */
 void pm_store_set_memory(pm_store *store, uint64_t memory);
+uint64_t pm_store_bound(const pm_store *store);
 
 /* Puts *chunk behind those that are there. *chunk is NULL afterwards when its memory was taken over, else it is the
  * caller's to fill again
  * (`used` is that of an empty one; the old bytes are still in it). Errors (the chunk is the caller's still): PM_IO and
  * PM_NOT_FOUND with the name of the folder, PM_NO_MEMORY. */
 pm_status pm_store_put(pm_store *store, pm_chunk **chunk, pm_error *err);
+/* Moves all chunks into the file, where those that are put from now on go too. No other call at the same time. Errors as above; then some lie in
+ * memory still. */
+pm_status pm_store_spill(pm_store *store, pm_error *err);
 /* Puts all chunks of the list, which is empty afterwards, also after a failure. */
 pm_status pm_store_put_all(pm_store *store, pm_records *records, pm_error *err);
 

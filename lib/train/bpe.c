@@ -29,9 +29,9 @@
  * Characters. Words may be of characters (o.level; sentencepiece's BPE): then an alphabet is chosen first (alphabet.c), words come to consist of its symbols
  * (bpe_replay.c), and ties are decided by text (bpe_vocab.c). Both facts above speak of counts only, so the phases are the same.
  *
- * Memory. What the fragments of a phase may take is given (memory.c). A cut that finds more raises T on the way; then, and from what a cut
- * cost, follows how much of the pairs' counts the next phase may track, and T from that. A cut that ended at the last phase's T was for nothing, and
- * the next T goes a quarter of that way down. So T falls in every phase or comes nearer to where it can.
+ * Memory. What the fragments of a phase may take is given (memory.c). A cut finds out with which T they fit (bpe_cut.c), so there are more
+ * phases and smaller steps. Then words are shed: cut for good at half of the count that the last merge is expected to have, so that later phases pass
+ * over a fraction of them. If the guess was wrong and merges with lower counts are wanted, the whole words come back, and the next guess is an eighth as bold.
  *
  * Cost: phases (about six, more under a small limit) times a pass over the distinct words, in parallel; the exact merging takes some ms a phase. No step depends on the order of
  * records, so the number of threads does not show in the result. */
@@ -44,7 +44,7 @@
 #include "train/checkpoint.h"
 #include "train/words.h"
 
-const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15, .few_cells = 400000};
+const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15, .few_cells = 400000, .shed = 0.5, .shed_share = 0.6};
 
 /* ---------------------------------------------------------------- phases ---- */
 
@@ -54,9 +54,9 @@ typedef struct course {
     size_t done, before;  /* merges at the end of the last phase, and of the one before it */
     size_t wanted;
     uint32_t last_but_one;
-    uint64_t room;        /* what fragments may cost; UINT64_MAX: no bound */
-    uint64_t allowed;     /* counts of pairs at or above the threshold, in all, that may not cost more; UINT64_MAX: not known */
-    uint32_t stride;      /* how far a threshold may lie below where the last phase ended; UINT32_MAX: no bound */
+    bool tight;           /* for want of memory the last threshold was higher than it should have been */
+    uint32_t bound;       /* words were shed at; 0: they are whole */
+    double guess;         /* the bound is the count of the last merge times this */
 } course;
 
 /* Where the last wanted merge will be found, judging by the last two phases: the number of merges grows as a power of 1 / threshold. 0:
@@ -100,39 +100,12 @@ static uint32_t phase_end(const course *c, const pm_bpe_words *words) {
     return c->last && c->last < end ? c->last : end;
 }
 
-static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, const course *c) {
-    uint32_t t = pm_bpe_words_cells(words) < plan->small_cells ? c->least : wished_threshold(words, plan, c), end = phase_end(c, words);
-    uint32_t fits = c->allowed == UINT64_MAX ? 0 : pm_bpe_words_threshold(words, c->allowed);
-    uint32_t stride = c->stride < end / 16 ? c->stride : end / 16; /* counts are known to a few per cent only: where all fitting ones lie above the end */
-    t = fits >= end ? end - (stride ? stride : 1) : t < fits ? fits : t;
-    if (t < end && end - t > c->stride) {
-        t = end - c->stride;
-    }
-    if (c->last && t >= c->last) {
-        t = c->last - 1;
-    }
-    return t > c->least ? t : c->least;
-}
+/* Where phases end for now. */
+static uint32_t floor_of(const course *c) { return c->bound > c->least ? c->bound : c->least; }
 
-/* After a cut that was to go from `end` down to `asked`, whose threshold was raised to `got`: what can be asked for next time. A cut that was for
- * nothing is tried again with a quarter of the way; when there is room again, ways become longer. */
-static pm_status learn_from_cut(course *c, const pm_bpe_words *words, uint32_t end, uint32_t asked, uint32_t got, uint64_t cost, pm_error *err) {
-    uint64_t mass = pm_bpe_words_mass(words, asked);
-    if (c->room == UINT64_MAX) {
-        return PM_OK;
-    }
-    c->allowed = got > asked ? mass / 2 : (uint64_t)((double)mass * 0.7 * (double)c->room / (double)(cost + 1));
-    if (got == asked) {
-        c->stride = cost < c->room / 2 && c->stride > UINT32_MAX / 4 ? UINT32_MAX : cost < c->room / 2 ? 4 * c->stride : c->stride;
-    } else if (got < end) {
-        c->stride = end - got;
-    } else if (asked + 1 >= end) {
-        return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: its most frequent pairs alone make more fragments of words "
-                       "than fit into %llu bytes", (unsigned long long)c->room);
-    } else {
-        c->stride = (end - asked) / 4 ? (end - asked) / 4 : 1;
-    }
-    return PM_OK;
+static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *plan, const course *c) {
+    uint32_t t = pm_bpe_words_cells(words) < plan->small_cells ? 0 : wished_threshold(words, plan, c);
+    return t > floor_of(c) ? t : floor_of(c);
 }
 
 /* The plan with so many cells. */
@@ -145,22 +118,46 @@ static pm_bpe_plan plan_for(const pm_bpe_plan *plan, uint64_t cells) {
     return now;
 }
 
+/* Where words may be shed: hardly any merge will be wanted below. 0: not to be said yet. */
+static uint32_t shed_bound(const course *c) {
+    double guess = c->done > c->wanted / 32 ? last_count(c) * c->guess : 0;
+    uint32_t bound = guess < 1 ? 0 : guess < c->last ? (uint32_t)guess : c->last;
+    bound = bound && bound < floor_of(c) ? floor_of(c) : bound;
+    return bound < c->last ? bound : 0;
+}
+
+/* Sheds words, or brings them back, when it is time for that. */
+static pm_status shed_or_restore(course *c, pm_bpe_words *words, const pm_bpe_plan *plan, pm_ticker *ticker, pm_error *err) {
+    uint32_t next = c->last / plan->ratio, bound = shed_bound(c);
+    uint64_t few = (uint64_t)(plan->shed_share * (double)pm_bpe_words_mass(words, 0));
+    if (bound && pm_bpe_words_mass(words, bound) <= few && (c->tight || plan->shed_share >= 1)) {
+        c->bound = bound;
+        PM_TRY(pm_bpe_words_shed(words, bound, bound == c->least, c->last, next, ticker, err));
+    }
+    if (c->bound > c->least && (c->last <= c->bound || !pm_bpe_words_cells(words))) {
+        c->last = c->last < c->bound ? c->last : c->bound;
+        c->bound = 0;
+        c->guess /= 8;
+        return pm_bpe_words_restore(words, c->last, next, ticker, err);
+    }
+    return PM_OK;
+}
+
 /* Keeps the merges in `checkpoint` (NULL: nowhere) behind each phase. */
-static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan, uint64_t room,
+static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan,
                             const pm_checkpoint *checkpoint, pm_ticker *ticker, pm_error *err) {
     course c = {.least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1,
-                .wanted = wanted, .done = vocab->n_merges, .room = room, .allowed = UINT64_MAX, .stride = UINT32_MAX};
+                .wanted = wanted, .done = vocab->n_merges, .guess = plan->shed};
     pm_fragments *fragments;
     while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && c.last != c.least) {
         const pm_bpe_plan now = plan_for(plan, pm_bpe_words_cells(words));
         uint32_t end = phase_end(&c, words), asked = next_threshold(words, &now, &c), threshold = asked;
-        uint64_t cost;
-        PM_TRY(pm_bpe_words_cut(words, &threshold, &cost, ticker, &fragments, err));
+        PM_TRY(pm_bpe_words_cut(words, &threshold, end, ticker, &fragments, err));
+        c.tight = threshold > asked;
         PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
         if (checkpoint && vocab->n_merges > c.done) {
             PM_TRY(pm_checkpoint_keep_merges(checkpoint, vocab, err));
         }
-        PM_TRY(learn_from_cut(&c, words, end, asked, threshold, cost, err));
         if (!c.last || threshold < c.last) {
             c.last_but_one = c.last;
             c.last = threshold;
@@ -170,6 +167,7 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
         if (threshold != c.least && vocab->n_merges < wanted) {
             uint32_t next = in_sight(&c, &now);
             PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), c.last, next ? next : c.last / now.ratio, ticker, err));
+            PM_TRY(shed_or_restore(&c, words, &now, ticker, err));
         }
         PM_TRY(pm_ticker_tick(ticker, vocab->n_merges, err));
     }
@@ -180,7 +178,7 @@ static pm_status learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint
                        const pm_bpe_memory *memory, const pm_checkpoint *checkpoint, pm_ticker *ticker, pm_error *err) {
     pm_bpe_words *words;
     PM_TRY(pm_bpe_words_new(&words, store, vocab, threads, memory, ticker, err));
-    pm_status status = run_phases(vocab, words, wanted, min_count, plan, memory->fragments, checkpoint, ticker, err);
+    pm_status status = run_phases(vocab, words, wanted, min_count, plan, checkpoint, ticker, err);
     pm_bpe_words_free(words);
     return status;
 }

@@ -66,12 +66,20 @@ uint64_t pm_bpe_words_cells(const pm_bpe_words *words);
 uint64_t pm_bpe_words_mass(const pm_bpe_words *words, uint32_t from);
 uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, uint64_t mass);
 uint32_t pm_bpe_words_highest(const pm_bpe_words *words);
-/* Cuts all words at pairs with a count below *threshold, which is raised when the fragments would take too much memory; they are ready for
- * merging down to *threshold, and belong to `words`. *cost is the memory that they and their merging take, in bytes, about. */
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint64_t *cost, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
+/* Cuts all words at pairs with a count below *threshold, which is raised when the fragments would take too much memory; no pair has `end`. They are ready for
+ * merging down to *threshold, and belong to `words`. When *threshold is `end` or more afterwards, all was for nothing, and the next call is more careful. PM_LIMIT when
+ * it was already as careful as can be. */
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t end, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
 /* After merging: counts the pairs anew, for a threshold not much below next_threshold (a hint). n_symbols are in use now; no pair has a count of
  * `below` or more. */
 pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint32_t below, uint64_t next_threshold, pm_ticker *ticker, pm_error *err);
+
+/* Cuts all words for good at pairs that have less than `bound`, of those that were counted last; equal pieces are added up where that is easy. Right until a
+ * threshold below `bound` is wanted; then restore brings the whole words back, unless they were shed for_good. May be called again, with the same bound or a
+ * higher one. Both count the pairs, for thresholds as above. */
+pm_status pm_bpe_words_shed(pm_bpe_words *words, uint32_t bound, bool for_good, uint32_t below, uint64_t next_threshold, pm_ticker *ticker,
+                            pm_error *err);
+pm_status pm_bpe_words_restore(pm_bpe_words *words, uint32_t below, uint64_t next_threshold, pm_ticker *ticker, pm_error *err);
 
 /* ---- the plan ---- */
 
@@ -81,6 +89,8 @@ typedef struct pm_bpe_plan {
     uint32_t ratio;       /* a phase's threshold is at least the last one's divided by this, 2 or more */
     uint64_t small_cells; /* with fewer cells than this, one phase does all */
     uint64_t few_cells;   /* with fewer than this, steps are larger: passes over all words cost more then than long fragments */
+    double shed;          /* words are shed at the count that the last merge may have, times this; 0: never */
+    double shed_share;    /* as soon as pairs that have it are at most such a share of all counts, and memory is short; 1: at once, always */
 } pm_bpe_plan;
 
 extern const pm_bpe_plan pm_bpe_plan_default;

@@ -30,9 +30,32 @@
  * limit), pairs in live slots are counted once more in other slots, which these few hardly fill: one more short pass,
  * for fragments that are fewer and shorter.
  *
- * When the fragments would take more memory than they may, T is raised on the way: bits are cleared, words still to
- * come are cut at more pairs. Fragments found before are then longer than they need be, which does no harm: the phase
- * ends at the raised T, and each pair at or above it was left together in all words.
+ * When the fragments may take so much memory only, T must be such that they fit, and nothing tells that but cutting: so
+ * a 32nd or less of the chunks is cut for trial, in two halves, and the cost of all extrapolated by the power of
+ * the size with which it grew between the halves; with some such trials T is found by bisection. What is foretold is
+ * uncertain. When the fragments are too many still, T is raised on the way: bits are cleared, words still to come are
+ * cut at more pairs. Fragments found before are then longer than they need be, which does no harm: the phase ends at the
+ * raised T, and each pair at or above it was left together in all words.
+ *
+ * Shedding. Where memory is small there are many phases, and each passes over all words, most of whose symbols will
+ * never be merged again: the last merge of 32,000 from 500 MB of Chinese has a count of 440, and when
+ * pairs with 4,000 are merged half of all neighbours have less than 220 in common. So words are cut for good, as soon
+ * as that leaves much less, at pairs below a `bound` under which hardly any merge will be wanted:
+ *
+ *     bound 2   2 l o w   1 l o w l y   lo: 4  ow: 3  wl: 1  ly: 1   ->   3 l o w     (l y falls: nothing left above the bound)
+ *
+ * Pieces are what words are from now on, and equal ones are added up: what is left shrinks to a fourth at first, and to
+ * a twentieth when it is done again later. This is exact as long as no threshold goes below the bound. Cutting is cutting at
+ * T = bound in a phase that has not ended (fact 2 in bpe.c): until all pairs have less than the bound, no pair that comes to stand
+ * across such a border has the bound. So the places of all pairs that do are inside of pieces, each pair's count is the sum
+ * over them, and it is true; a pair below the bound may have lost places, but it had less before and is not wanted. The same
+ * holds for pieces of pieces. Slots promise at least the true count, so what is cut is below the bound in truth.
+ * A table adds pieces up, and is emptied into records when it is full: repeats are harmless.
+ *
+ * The bound is a guess, from the counts of the merges so far. So the words as they were stay in the file, as of the merges of that time. When thresholds
+ * come down to the bound and merges are still wanted, the merges made since are replayed in those words (bpe_replay.c:
+ * they are what the vocabulary's merges make of a word, whose earlier ones find nothing to do), and the
+ * phases go on with them, from the bound down, as if nothing had been shed.
  *
  * A word is a record (records.h): bytes in the first phase, then units of 2 bytes while all symbols are below 2^15, or
  * of 4. A unit without its top bit is a symbol; a unit with it begins the number of a fragment, of 15 + 16 bits or of
@@ -47,6 +70,7 @@
  * Cost of a phase: for each cell a table look-up of a bit, for each fragment met a hash and two cache lines, for each
  * unit an addition in the array of counts. Memory: the records, one array of counts a thread, the distinct fragments of
  * a phase, the longest word. */
+#include <math.h>
 #include <pthread.h>
 
 #include "model/model.h"
@@ -68,6 +92,8 @@ enum {
     BATCH_CELLS = 2048, /* or so many cells */
     GAP = 16,           /* cells copied at once */
     EIGHT = 8,          /* bytes of counts looked at together */
+    TRIED = 32,         /* chunks at least, if there are so many, are cut to see whether a threshold fits; */
+    MAX_STRIDE = 64,    /* of more, every 64th */
     BUFFER_PAD = 64     /* cells behind the end of a buffer that may be read or written */
 };
 
@@ -116,14 +142,38 @@ typedef struct worker {
     word words[BATCH];
     size_t n_words;
     pm_chunk *read, *out, *spare;
+    pm_chunk *pieces; /* on their way to the store of pieces */
     uint64_t cells;   /* in words of more than one */
     pm_status status; /* of a look at the ticker in the middle of a word */
     pm_error error;
     char apart[64];
 } worker;
 
+/* What a pass that cuts is for. */
+typedef enum purpose {
+    CUT,   /* fragments for merging, their numbers in the words */
+    TRY,   /* how many fragments there would be: words stay as they are */
+    SHED   /* fragments that are words from now on */
+} purpose;
+
+/* All words as they were before they were shed for the first time, with what their numbers stand for. */
+typedef struct whole_words {
+    pm_store *store; /* NULL: none were, or nothing was left behind */
+    unsigned width;
+    result **results; /* of each thread */
+    uint32_t *longs;
+    uint64_t room; /* what these take of each thread's room for fragments */
+} whole_words;
+
 struct pm_bpe_words {
     pm_store *store;
+    purpose purpose;
+    pm_store *pieces; /* while words are shed: where their pieces go */
+    size_t stride;    /* every so many chunks are cut; more than 1 when trying */
+    size_t first;     /* of those */
+    bool too_much;    /* atomic; what was tried takes too much memory */
+    double caution;   /* what is expected is taken times this */
+    whole_words whole;
     size_t n_chunks;     /* before the pass at hand */
     unsigned width;      /* of the records' units */
     unsigned cell_width; /* of their symbols when numbers are written out */
@@ -622,6 +672,44 @@ INLINE uint64_t live_pairs(const pm_bpe_words *w, const void *cells, size_t star
 
 /* ---------------------------------------------------------------- cutting ---- */
 
+/* Appends a piece of n cells. */
+static pm_status put_piece(pm_bpe_words *w, worker *k, const void *cells, uint32_t n, uint32_t weight, pm_error *err) {
+    size_t bytes = pm_record_bytes(n, w->cell_width);
+    if (k->pieces && k->pieces->size - k->pieces->used < bytes + PM_RECORDS_PAD) {
+        PM_TRY(pm_store_put(w->pieces, &k->pieces, err));
+        if (k->pieces && k->pieces->size - k->pieces->used < bytes + PM_RECORDS_PAD) {
+            pm_chunk_free(k->pieces);
+            k->pieces = NULL;
+        }
+    }
+    if (!k->pieces) {
+        pm_records one = {0};
+        k->pieces = pm_records_add_chunk(&one, bytes);
+        if (!k->pieces) {
+            return pm_fail_memory(err);
+        }
+    }
+    pm_record *record = pm_record_at(k->pieces, k->pieces->used);
+    *record = (pm_record){weight, n};
+    memcpy(pm_record_cells(record), cells, (size_t)n * w->cell_width);
+    k->pieces->used += bytes;
+    return PM_OK;
+}
+
+/* The fragments that were met become words. */
+static pm_status put_pieces(pm_bpe_words *w, worker *k, pm_error *err) {
+    pm_fragments *f = &k->fragments;
+    for (size_t i = 0; i < f->n; i++) {
+        const pm_fragment *x = &f->items[i];
+        for (uint64_t left = x->weight; left;) {
+            uint32_t weight = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+            PM_TRY(put_piece(w, k, pm_fragment_cells(f, x, w->cell_width), x->n, weight, err));
+            left -= weight;
+        }
+    }
+    return pm_fragments_begin(f, err);
+}
+
 /* Looks up what is queued. */
 INLINE pm_status look_up(pm_bpe_words *w, worker *k, unsigned out_width, pm_error *err) {
     pm_fragments *f = &k->fragments;
@@ -634,7 +722,15 @@ INLINE pm_status look_up(pm_bpe_words *w, worker *k, unsigned out_width, pm_erro
         write_number(k->queue[i].unit, number, out_width);
     }
     k->n_queue = 0;
-    return pm_fragments_cost(f) > k->room ? raise_threshold(w, k, err) : PM_OK;
+    switch (w->purpose) {
+    case SHED: return pm_fragments_table_bytes(f) > k->room ? put_pieces(w, k, err) : PM_OK;
+    case CUT: return pm_fragments_cost(f) > k->room ? raise_threshold(w, k, err) : PM_OK;
+    default:
+        if (pm_fragments_cost(f) > k->room) {
+            __atomic_store_n(&w->too_much, true, __ATOMIC_RELAXED);
+        }
+        return PM_OK;
+    }
 }
 
 /* A fragment of n cells was met; its number goes to `unit`. */
@@ -781,6 +877,11 @@ INLINE pm_status write_out(pm_bpe_words *w, worker *k, const result *results, co
 /* The thread's chunk to write to is full: into the store with it. Numbers that are not known yet point into it. */
 static pm_status put_out(pm_bpe_words *w, worker *k, pm_error *err) {
     PM_TRY(w->next_width == 2 ? look_up(w, k, 2, err) : look_up(w, k, 4, err));
+    if (w->purpose != CUT) {
+        pm_chunk_free(k->out);
+        k->out = NULL;
+        return PM_OK;
+    }
     PM_TRY(pm_store_put(w->store, &k->out, err));
     if (k->out) { /* it went to the file: this memory is free */
         pm_chunk_free(k->spare);
@@ -823,7 +924,7 @@ INLINE pm_status cut_record(pm_bpe_words *w, worker *k, const void *cells, size_
     PM_TRY(
         cut_word(w, k, cells, n, weight, pm_record_cells(record), &n_out, width, out_width, bits, shift, second, err));
     *record = (pm_record){weight, (uint32_t)n_out};
-    k->out->used += pm_record_bytes(n_out, out_width);
+    k->out->used += w->purpose == CUT ? pm_record_bytes(n_out, out_width) : 0; /* else the next word is written over this one */
     return PM_OK;
 }
 
@@ -885,6 +986,16 @@ static pm_status cut_task(void *ctx, unsigned thread, size_t number, pm_error *e
     pm_bpe_words *w = ctx;
     worker *k = &w->workers[thread];
     pm_chunk *chunk;
+    number = w->first + number * w->stride;
+    if (__atomic_load_n(&w->too_much, __ATOMIC_RELAXED)) {
+        return PM_OK;
+    }
+    if (w->purpose == TRY || w->whole.store == w->store) { /* they stay as they are */
+        const pm_chunk *there;
+        PM_TRY(pm_store_get(w->store, number, &k->read, &there, err));
+        PM_TRY(cut_chunk(w, k, there, err));
+        return finish(w, k, err);
+    }
     PM_TRY(pm_store_take(w->store, number, &k->spare, &chunk, err));
     pm_status status = cut_chunk(w, k, chunk, err);
     pm_chunk_free(k->spare);
@@ -893,8 +1004,13 @@ static pm_status cut_task(void *ctx, unsigned thread, size_t number, pm_error *e
     return finish(w, k, err);
 }
 
-static pm_status cut_all(pm_bpe_words *w, pm_error *err) {
-    PM_TRY(pm_parallel_part(w->threads, pm_store_size(w->store), cut_task, w, w->ticker, err));
+/* Cuts the chunk `first` and every stride-th behind it. */
+static pm_status cut_chunks(pm_bpe_words *w, purpose why, size_t first, size_t stride, pm_error *err) {
+    size_t n = pm_store_size(w->store);
+    w->purpose = why;
+    w->first = first;
+    w->stride = stride;
+    PM_TRY(pm_parallel_part(w->threads, first < n ? (n - 1 - first) / stride + 1 : 0, cut_task, w, w->ticker, err));
     for (unsigned i = 0; i < w->threads; i++) {
         if (w->workers[i].out) {
             PM_TRY(put_out(w, &w->workers[i], err));
@@ -902,9 +1018,68 @@ static pm_status cut_all(pm_bpe_words *w, pm_error *err) {
         pm_chunk_free(w->workers[i].spare);
         w->workers[i].spare = NULL;
     }
-    pm_store_compact(w->store);
     return PM_OK;
 }
+
+/* Empty tables for fragments, that may cost so much in each thread. */
+static pm_status begin_fragments(pm_bpe_words *w, uint64_t room, pm_error *err) {
+    for (unsigned i = 0; i < w->threads; i++) {
+        worker *k = &w->workers[i];
+        PM_TRY(pm_fragments_begin(&k->fragments, err));
+        k->room = room;
+        k->seen_threshold = w->threshold;
+    }
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- a threshold that fits ---- */
+
+/* What the fragments of the thread that has most cost. */
+static uint64_t highest_cost(const pm_bpe_words *w) {
+    uint64_t cost = 0;
+    for (unsigned i = 0; i < w->threads; i++) {
+        uint64_t one = pm_fragments_cost(&w->workers[i].fragments);
+        cost = one > cost ? one : cost;
+    }
+    return cost;
+}
+
+/* Will the fragments fit with this threshold? A part of the words is cut, in two halves; what the second half adds tells how the cost grows. */
+static pm_status try_threshold(pm_bpe_words *w, uint32_t threshold, bool *fits, pm_error *err) {
+    size_t stride = pm_store_size(w->store) / TRIED;
+    stride = stride < 1 ? 1 : stride < MAX_STRIDE ? stride : MAX_STRIDE;
+    mark_live(w, threshold);
+    w->threshold = threshold;
+    PM_TRY(begin_fragments(w, w->room, err));
+    PM_TRY(cut_chunks(w, TRY, 0, 2 * stride, err));
+    double half = (double)highest_cost(w) + 1;
+    PM_TRY(cut_chunks(w, TRY, stride, 2 * stride, err));
+    double both = (double)highest_cost(w) + 1;
+    *fits = !w->too_much && w->caution * both * pow((double)stride, log2(both / half)) < 0.7 * (double)w->room;
+    w->too_much = false;
+    return PM_OK;
+}
+
+/* Raises a threshold so far that the fragments are likely to fit, but below `end`. */
+static pm_status find_threshold(pm_bpe_words *w, uint32_t *threshold, uint32_t end, pm_error *err) {
+    double low = *threshold, high = end - 1;
+    bool fits = true;
+    PM_TRY(try_threshold(w, *threshold, &fits, err));
+    while (!fits && high > 1.05 * low + 1) {
+        double middle = sqrt(low * high);
+        bool so = true;
+        PM_TRY(try_threshold(w, (uint32_t)middle, &so, err));
+        if (so) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    *threshold = fits || high < *threshold ? *threshold : (uint32_t)high;
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- the cut ---- */
 
 /* Adds what the other threads met to the first thread's fragments. */
 static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
@@ -922,30 +1097,34 @@ static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
     return PM_OK;
 }
 
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint64_t *cost, pm_ticker *ticker,
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t end, pm_ticker *ticker,
                            pm_fragments **fragments, pm_error *err) {
-    words->ticker = ticker;
-    words->threshold = *threshold;
-    mark_live(words, *threshold);
-    PM_TRY(look_again(words, *threshold, err));
-    pm_fragments_free_cells(&words->workers[0].fragments);
-    for (unsigned i = 0; i < words->threads; i++) {
-        worker *k = &words->workers[i];
-        PM_TRY(pm_fragments_begin(&k->fragments, err));
-        k->room = words->room / 4 * 3;
-        k->seen_threshold = *threshold;
+    pm_bpe_words *w = words;
+    uint32_t asked;
+    w->ticker = ticker;
+    w->next_width = w->cell_width == 1 ? 2 : w->cell_width;
+    mark_live(w, *threshold);
+    PM_TRY(look_again(w, *threshold, err));
+    if (w->room != UINT64_MAX) {
+        pm_fragments_free_cells(&w->workers[0].fragments);
+        PM_TRY(find_threshold(w, threshold, end, err));
+        mark_live(w, *threshold);
     }
-    words->next_width = words->cell_width == 1 ? 2 : words->cell_width;
-    PM_TRY(cut_all(words, err));
-    *cost = 0;
-    for (unsigned i = 0; i < words->threads; i++) {
-        *cost += pm_fragments_cost(&words->workers[i].fragments);
+    w->threshold = asked = *threshold;
+    pm_fragments_free_cells(&w->workers[0].fragments);
+    PM_TRY(begin_fragments(w, w->room / 4 * 3, err));
+    PM_TRY(cut_chunks(w, CUT, 0, 1, err));
+    pm_store_compact(w->store);
+    PM_TRY(join_fragments(w, err));
+    PM_TRY(pm_fragments_decode(&w->workers[0].fragments, w->cell_width, w->rank, ticker, err));
+    w->width = w->next_width;
+    w->caution = w->threshold > asked ? 2 * w->caution : w->caution > 1 ? w->caution * 0.9 : 1;
+    *threshold = w->threshold;
+    *fragments = &w->workers[0].fragments;
+    if (*threshold > asked && asked + 1 >= end) {
+        return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: its most frequent pairs alone make more fragments of words "
+                       "than fit into %llu bytes", (unsigned long long)(w->room * w->threads));
     }
-    PM_TRY(join_fragments(words, err));
-    PM_TRY(pm_fragments_decode(&words->workers[0].fragments, words->cell_width, words->rank, ticker, err));
-    words->width = words->next_width;
-    *threshold = words->threshold;
-    *fragments = &words->workers[0].fragments;
     return PM_OK;
 }
 
@@ -1015,13 +1194,105 @@ pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint32_t bel
     return count_all(words, err);
 }
 
+/* ---------------------------------------------------------------- shedding ---- */
+
+/* No results: words of symbols alone. */
+static pm_status forget_results(pm_bpe_words *w, pm_error *err) {
+    pm_free(w->longs);
+    w->longs = NULL;
+    w->n_longs = w->cap_longs = 0;
+    for (unsigned i = 0; i < w->threads; i++) {
+        worker *k = &w->workers[i];
+        k->n_results = 0;
+        PM_TRY(alloc_results(k, err));
+        pm_fragments_release(&k->fragments);
+    }
+    return PM_OK;
+}
+
+/* The words as they are stay in a file. */
+static pm_status keep_whole(pm_bpe_words *w, pm_error *err) {
+    PM_TRY(pm_store_spill(w->store, err));
+    w->whole.results = pm_calloc(w->threads, sizeof *w->whole.results);
+    if (!w->whole.results) {
+        return pm_fail_memory(err);
+    }
+    w->whole.store = w->store;
+    w->whole.width = w->width;
+    return PM_OK;
+}
+
+/* After the pass: what `whole` needs is its own, and takes from the room of fragments. */
+static void leave_whole(pm_bpe_words *w) {
+    uint64_t bytes = w->n_longs * sizeof *w->longs;
+    for (unsigned i = 0; i < w->threads; i++) {
+        w->whole.results[i] = w->workers[i].results;
+        w->workers[i].results = NULL;
+        bytes += w->workers[i].n_results * sizeof **w->whole.results;
+    }
+    w->whole.longs = w->longs;
+    w->longs = NULL;
+    w->whole.room = w->room == UINT64_MAX ? 0 : bytes / w->threads < w->room / 4 ? bytes / w->threads : w->room / 4;
+    w->room -= w->whole.room;
+}
+
+static pm_status shed_all(pm_bpe_words *w, pm_error *err) {
+    w->next_width = w->cell_width;
+    PM_TRY(begin_fragments(w, w->room / 2, err));
+    PM_TRY(cut_chunks(w, SHED, 0, 1, err));
+    for (unsigned i = 0; i < w->threads; i++) {
+        worker *k = &w->workers[i];
+        PM_TRY(put_pieces(w, k, err));
+        if (k->pieces) {
+            PM_TRY(pm_store_put(w->pieces, &k->pieces, err));
+        }
+        pm_chunk_free(k->pieces);
+        k->pieces = NULL;
+    }
+    return PM_OK;
+}
+
+pm_status pm_bpe_words_shed(pm_bpe_words *words, uint32_t bound, bool for_good, uint32_t below, uint64_t next_threshold, pm_ticker *ticker,
+                            pm_error *err) {
+    pm_bpe_words *w = words;
+    bool keep = !for_good && !w->whole.store;
+    w->ticker = ticker;
+    mark_live(w, bound);
+    PM_TRY(look_again(w, bound, err));
+    PM_TRY(pm_store_new_like(&w->pieces, w->store, err));
+    if (keep) {
+        PM_TRY(keep_whole(w, err));
+    }
+    PM_TRY(shed_all(w, err));
+    if (keep) {
+        leave_whole(w);
+    } else {
+        pm_store_free(w->store);
+    }
+    w->store = w->pieces;
+    w->pieces = NULL;
+    w->width = w->cell_width;
+    PM_TRY(forget_results(w, err));
+    w->shape = shape_for(w, below, next_threshold);
+    return count_all(w, err);
+}
+
 /* ---------------------------------------------------------------- life ---- */
 
 void pm_bpe_words_free(pm_bpe_words *words) {
     if (!words) {
         return;
     }
+    if (words->whole.store != words->store) {
+        pm_store_free(words->whole.store);
+    }
     pm_store_free(words->store);
+    pm_store_free(words->pieces);
+    for (unsigned i = 0; words->whole.results && i < words->threads; i++) {
+        pm_free(words->whole.results[i]);
+    }
+    pm_free(words->whole.results);
+    pm_free(words->whole.longs);
     for (unsigned i = 0; words->workers && i < words->threads; i++) {
         worker *k = &words->workers[i];
         pm_pages_free(k->counts, words->count_bytes);
@@ -1032,6 +1303,7 @@ void pm_bpe_words_free(pm_bpe_words *words) {
         pm_chunk_free(k->read);
         pm_chunk_free(k->out);
         pm_chunk_free(k->spare);
+        pm_chunk_free(k->pieces);
     }
     pthread_mutex_destroy(&words->raising);
     pm_free(words->workers);
@@ -1065,13 +1337,24 @@ static void translate(const pm_bpe_words *w, const pm_records *records) {
         for (size_t at = sizeof *chunk; at < chunk->used;) {
             const pm_record *record = pm_record_at(chunk, at);
             void *cells = pm_record_cells(record);
-            at += pm_record_bytes(record->n, w->width);
+            at += pm_record_bytes(record->n, w->cell_width);
             for (size_t i = 0; i < record->n; i++) {
-                uint32_t symbol = cell(cells, i, w->width);
-                set_cell(cells, i, symbol < 256 ? w->byte[symbol] : symbol, w->width);
+                uint32_t symbol = cell(cells, i, w->cell_width);
+                set_cell(cells, i, symbol < 256 ? w->byte[symbol] : symbol, w->cell_width);
             }
         }
     }
+}
+
+/* What a task of replaying made, or its failure. */
+static pm_status put_replayed(pm_bpe_words *w, unsigned thread, pm_records *out, pm_status status, pm_error *err) {
+    if (status != PM_OK) {
+        pm_records_release(out);
+        return status;
+    }
+    translate(w, out);
+    PM_TRY(pm_store_put_all(w->store, out, err));
+    return pm_ticker_poll(w->ticker, thread, err);
 }
 
 static pm_status replay_task(void *ctx, unsigned thread, size_t number, pm_error *err) {
@@ -1083,21 +1366,15 @@ static pm_status replay_task(void *ctx, unsigned thread, size_t number, pm_error
     PM_TRY(pm_store_take(w->store, number, &k->spare, &chunk, err));
     pm_status status = pm_bpe_replay_chunk(&r->replay, &r->replayers[thread], chunk, w->width, &out, err);
     pm_chunk_free(chunk);
-    if (status != PM_OK) {
-        pm_records_release(&out);
-        return status;
-    }
-    translate(w, &out);
-    PM_TRY(pm_store_put_all(w->store, &out, err));
-    return pm_ticker_poll(w->ticker, thread, err);
+    return put_replayed(w, thread, &out, status, err);
 }
 
-static pm_status replay_all(pm_bpe_words *w, const pm_bpe_vocab *vocab, pm_error *err) {
+static pm_status replay_all(pm_bpe_words *w, pm_task_fn task, pm_error *err) {
     replaying r = {.words = w};
-    PM_TRY(pm_bpe_replay_init(&r.replay, vocab, err));
+    PM_TRY(pm_bpe_replay_init(&r.replay, w->vocab, err));
     r.replayers = pm_calloc(w->threads, sizeof *r.replayers);
     pm_status status = r.replayers
-                           ? pm_parallel_part(w->threads, pm_store_size(w->store), replay_task, &r, w->ticker, err)
+                           ? pm_parallel_part(w->threads, pm_store_size(w->store), task, &r, w->ticker, err)
                            : pm_fail_memory(err);
     for (unsigned i = 0; r.replayers && i < w->threads; i++) {
         pm_bpe_replayer_release(&r.replayers[i]);
@@ -1106,6 +1383,71 @@ static pm_status replay_all(pm_bpe_words *w, const pm_bpe_vocab *vocab, pm_error
     pm_bpe_replay_release(&r.replay);
     pm_store_compact(w->store);
     return status;
+}
+
+/* The symbols of a word that was written out, as numbers of the vocabulary. */
+static void take_word(const pm_bpe_words *w, const worker *k, const word *x, uint32_t *symbols) {
+    for (size_t i = 0; i < x->n; i++) {
+        uint32_t symbol = cell(k->buffer, x->at + i, w->cell_width);
+        symbols[i] = symbol < 256 ? w->rank[symbol] : symbol;
+    }
+}
+
+static pm_status bring_forward(replaying *r, worker *k, pm_bpe_replayer *replayer, const pm_chunk *chunk, pm_records *out, pm_error *err) {
+    pm_bpe_words *w = r->words;
+    replayer->n_lanes = 0;
+    for (size_t at = sizeof *chunk; at < chunk->used;) {
+        const pm_record *record = pm_record_at(chunk, at);
+        at += pm_record_bytes(record->n, w->width);
+        k->n_words = k->n_buffer = 0;
+        PM_TRY(write_out(w, k, w->workers[chunk->mark].results, record, w->width, w->cell_width, err));
+        if (k->n_words) {
+            PM_TRY(pm_bpe_replay_room(replayer, k->words[0].n, err));
+            take_word(w, k, &k->words[0], replayer->symbols);
+            PM_TRY(pm_bpe_replay_word(&r->replay, replayer, k->words[0].n, record->weight, w->cell_width, out, err));
+        }
+    }
+    return pm_bpe_replay_end(&r->replay, replayer, w->cell_width, out, err);
+}
+
+static pm_status bring_task(void *ctx, unsigned thread, size_t number, pm_error *err) {
+    replaying *r = ctx;
+    pm_records out = {0};
+    pm_chunk *chunk;
+    PM_TRY(pm_store_take(r->words->store, number, &r->words->workers[thread].spare, &chunk, err));
+    pm_status status = bring_forward(r, &r->words->workers[thread], &r->replayers[thread], chunk, &out, err);
+    pm_chunk_free(chunk);
+    return put_replayed(r->words, thread, &out, status, err);
+}
+
+/* The words that were left behind, with what their numbers stood for, are the words again. */
+static void take_whole(pm_bpe_words *w) {
+    pm_store_free(w->store);
+    w->store = w->whole.store;
+    w->width = w->whole.width;
+    pm_free(w->longs);
+    w->longs = w->whole.longs;
+    w->room += w->whole.room;
+    for (unsigned i = 0; i < w->threads; i++) {
+        pm_free(w->workers[i].results);
+        w->workers[i].results = w->whole.results[i];
+    }
+    pm_free(w->whole.results);
+    w->whole = (whole_words){0};
+}
+
+pm_status pm_bpe_words_restore(pm_bpe_words *words, uint32_t below, uint64_t next_threshold, pm_ticker *ticker, pm_error *err) {
+    pm_bpe_words *w = words;
+    uint64_t memory = pm_store_bound(w->store);
+    w->ticker = ticker;
+    take_whole(w);
+    pm_store_set_memory(w->store, memory);
+    PM_TRY(replay_all(w, bring_task, err));
+    w->width = w->cell_width;
+    PM_TRY(forget_results(w, err));
+    w->mass[0] = pm_store_bytes(w->store); /* about as much as there is to count */
+    w->shape = shape_for(w, below, next_threshold);
+    return count_all(w, err);
 }
 
 static pm_status init_worker(pm_bpe_words *w, worker *k, pm_error *err) {
@@ -1136,7 +1478,7 @@ static pm_status init(pm_bpe_words *w, const pm_bpe_vocab *vocab, const pm_bpe_m
     if (vocab->n_merges || vocab->rules.characters) {
         w->n_symbols = pm_bpe_vocab_size(vocab);
         w->width = w->cell_width = w->n_symbols <= NARROW ? 2 : 4;
-        PM_TRY(replay_all(w, vocab, err));
+        PM_TRY(replay_all(w, replay_task, err));
         w->mass[0] = pm_store_bytes(w->store); /* about as much as there is to count */
         w->shape = shape_for(w, UINT32_MAX, 0);
     }
@@ -1155,6 +1497,7 @@ pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_voc
     w->vocab = vocab;
     w->separating = vocab->rules.max_length || vocab->rules.max_words;
     w->n_symbols = 256;
+    w->caution = 1;
     w->threads = threads ? threads : 1;
     w->room = memory->fragments == UINT64_MAX ? UINT64_MAX : memory->fragments / w->threads;
     w->ticker = ticker;

@@ -151,16 +151,11 @@ pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n,
     return pm_fragments_add(f, &key, weight, number, err);
 }
 
-/* The bytes of a fragment's cells. */
-static const void *cells_of(const pm_fragments *f, const pm_fragment *item, unsigned width) {
-    return (size_t)item->n * width > PM_FRAGMENT_SHORT ? (const void *)(f->keys.data + item->key[0]) : item->key;
-}
-
 pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers,
                             pm_ticker *ticker, pm_error *err) {
     for (size_t i = 0; i < from->n; i++) {
         const pm_fragment *item = &from->items[i];
-        PM_TRY(pm_fragments_add_cells(f, cells_of(from, item, width), item->n, width, item->weight, &numbers[i], err));
+        PM_TRY(pm_fragments_add_cells(f, pm_fragment_cells(from, item, width), item->n, width, item->weight, &numbers[i], err));
         PM_TRY(i % LOOK ? PM_OK : pm_ticker_poll(ticker, 0, err));
     }
     return PM_OK;
@@ -199,7 +194,7 @@ pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *s
     f->cells[n++] = border;
     for (size_t i = 0; i < f->n; i++) {
         pm_fragment *x = &f->items[i];
-        const void *cells = cells_of(f, x, width);
+        const void *cells = pm_fragment_cells(f, x, width);
         size_t at = n;
         uint32_t weight;
         PM_TRY(weight_in_cell(f, x->weight, &weight, err));

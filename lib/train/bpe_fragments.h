@@ -70,4 +70,13 @@ void pm_fragments_free_cells(pm_fragments *f);
 /* An upper bound of the memory that the fragments take, or will take when they are merged, in bytes. */
 static inline uint64_t pm_fragments_cost(const pm_fragments *f) { return (uint64_t)f->n * 72 + f->sum * 20; }
 
+/* An upper bound of what the table alone takes (arrays grow by half). */
+static inline uint64_t pm_fragments_table_bytes(const pm_fragments *f) {
+    return (f->n * sizeof *f->items + f->keys.len) / 2 * 3 + (sizeof *f->slots << f->bits);
+}
+/* A fragment's n cells, `width` bytes each, as they were added. */
+static inline const void *pm_fragment_cells(const pm_fragments *f, const pm_fragment *item, unsigned width) {
+    return (size_t)item->n * width > PM_FRAGMENT_SHORT ? (const void *)(f->keys.data + item->key[0]) : item->key;
+}
+
 #endif

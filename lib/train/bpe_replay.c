@@ -79,8 +79,7 @@ static pm_status put_word(pm_records *out, const uint32_t *symbols, size_t n, ui
     return PM_OK;
 }
 
-/* Merges the words that are in the lanes. */
-static pm_status run_lanes(const pm_bpe_replay *replay, pm_bpe_replayer *k, unsigned width, pm_records *out, pm_error *err) {
+pm_status pm_bpe_replay_end(const pm_bpe_replay *replay, pm_bpe_replayer *k, unsigned width, pm_records *out, pm_error *err) {
     uint32_t symbols[PM_MERGE_SHORT];
     pm_merge_lanes(&replay->pairs, k->lanes, k->n_lanes);
     for (size_t i = 0; i < k->n_lanes; i++) {
@@ -99,9 +98,13 @@ static void fill_lane(const pm_bpe_replay *replay, pm_bpe_replayer *k, const uin
     k->weights[k->n_lanes++] = weight;
 }
 
-/* A word of n symbols that nothing was merged in. */
-static pm_status merge_word(const pm_bpe_replay *replay, pm_bpe_replayer *k, uint32_t *symbols, size_t n, uint32_t weight, unsigned width,
-                            pm_records *out, pm_error *err) {
+pm_status pm_bpe_replay_room(pm_bpe_replayer *replayer, size_t n, pm_error *err) {
+    return pm_grow((void **)&replayer->symbols, &replayer->cap, n, sizeof *replayer->symbols, err);
+}
+
+pm_status pm_bpe_replay_word(const pm_bpe_replay *replay, pm_bpe_replayer *k, size_t n, uint32_t weight, unsigned width, pm_records *out,
+                             pm_error *err) {
+    uint32_t *symbols = k->symbols;
     if (n < 2 || !replay->n_merges) {
         return put_word(out, symbols, n, weight, width, err);
     }
@@ -110,7 +113,7 @@ static pm_status merge_word(const pm_bpe_replay *replay, pm_bpe_replayer *k, uin
         return put_word(out, symbols, n, weight, width, err);
     }
     fill_lane(replay, k, symbols, n, weight);
-    return k->n_lanes == PM_MERGE_LANES ? run_lanes(replay, k, width, out, err) : PM_OK;
+    return k->n_lanes == PM_MERGE_LANES ? pm_bpe_replay_end(replay, k, width, out, err) : PM_OK;
 }
 
 static pm_status replay_bytes(const pm_bpe_replay *replay, pm_bpe_replayer *k, const pm_record *record, unsigned width, pm_records *out,
@@ -119,7 +122,7 @@ static pm_status replay_bytes(const pm_bpe_replay *replay, pm_bpe_replayer *k, c
     for (size_t i = 0; i < record->n; i++) {
         k->symbols[i] = replay->symbols[bytes[i]];
     }
-    return merge_word(replay, k, k->symbols, record->n, record->weight, width, out, err);
+    return pm_bpe_replay_word(replay, k, record->n, record->weight, width, out, err);
 }
 
 /* Cut where a character is not in the alphabet. */
@@ -136,10 +139,10 @@ static pm_status replay_characters(const pm_bpe_replay *replay, pm_bpe_replayer 
             k->symbols[n++] = symbol;
             continue;
         }
-        PM_TRY(merge_word(replay, k, k->symbols, n, record->weight, width, out, err));
+        PM_TRY(pm_bpe_replay_word(replay, k, n, record->weight, width, out, err));
         n = 0;
     }
-    return merge_word(replay, k, k->symbols, n, record->weight, width, out, err);
+    return pm_bpe_replay_word(replay, k, n, record->weight, width, out, err);
 }
 
 pm_status pm_bpe_replay_chunk(const pm_bpe_replay *replay, pm_bpe_replayer *replayer, const pm_chunk *chunk, unsigned width, pm_records *out,
@@ -151,9 +154,9 @@ pm_status pm_bpe_replay_chunk(const pm_bpe_replay *replay, pm_bpe_replayer *repl
         if (!record->weight || record->n < 2) {
             continue;
         }
-        PM_TRY(pm_grow((void **)&replayer->symbols, &replayer->cap, record->n, sizeof *replayer->symbols, err));
+        PM_TRY(pm_bpe_replay_room(replayer, record->n, err));
         PM_TRY(replay->characters ? replay_characters(replay, replayer, record, width, out, err)
                                   : replay_bytes(replay, replayer, record, width, out, err));
     }
-    return run_lanes(replay, replayer, width, out, err);
+    return pm_bpe_replay_end(replay, replayer, width, out, err);
 }

@@ -38,4 +38,11 @@ void pm_bpe_replayer_release(pm_bpe_replayer *replayer);
 pm_status pm_bpe_replay_chunk(const pm_bpe_replay *replay, pm_bpe_replayer *replayer, const pm_chunk *chunk, unsigned width, pm_records *out,
                               pm_error *err);
 
+/* The same for single words of n symbols: make room, write them to replayer->symbols, call pm_bpe_replay_word. Words may wait in the lanes
+ * until pm_bpe_replay_end. */
+pm_status pm_bpe_replay_room(pm_bpe_replayer *replayer, size_t n, pm_error *err);
+pm_status pm_bpe_replay_word(const pm_bpe_replay *replay, pm_bpe_replayer *replayer, size_t n, uint32_t weight, unsigned width, pm_records *out,
+                             pm_error *err);
+pm_status pm_bpe_replay_end(const pm_bpe_replay *replay, pm_bpe_replayer *replayer, unsigned width, pm_records *out, pm_error *err);
+
 #endif

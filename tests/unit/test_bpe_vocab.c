@@ -125,7 +125,7 @@ END_TEST
 
 /* ---------------------------------------------------------------- going on ---- */
 
-static const pm_bpe_plan plans[] = {{0.45, 8, 1 << 15, 0}, {0.45, 4, 0, 500}, {0.1, 2, 0, 0}, {0, 2, 0, 100}};
+static const pm_bpe_plan plans[] = {{0.45, 8, 1 << 15, 0, 0, 0}, {0.45, 4, 0, 500, 0, 0}, {0.1, 2, 0, 0, 0.3, 1}, {0, 2, 0, 100, 0, 0}, {0, 2, 0, 0, 8, 1}};
 enum { N_PLANS = sizeof plans / sizeof *plans };
 
 /* Trains on with the merges [0, n_first) there, and compares with the twin, which leaves its merges in `merges`. */

@@ -65,6 +65,9 @@ START_TEST(chunks_come_back_as_they_were) {
             assert_ok(pm_store_get(store, i, &buffer, &got, &err));
             check_chunk(got, (uint32_t)i + 1, length_of(i));
         }
+        assert_ok(pm_store_spill(store, &err)); /* for the second round */
+        ck_assert_uint_eq(pm_store_memory(store), 0);
+        ck_assert_uint_eq(pm_store_bytes(store), bytes);
     }
     pm_chunk_free(buffer);
     pm_store_free(store);

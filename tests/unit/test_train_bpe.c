@@ -98,7 +98,9 @@ static void compare(const made *m, size_t wanted, uint64_t min_count, const pm_s
     pm_bpe_vocab_release(&vocab);
 }
 
-static const pm_bpe_plan plans[] = {{0.45, 8, 1 << 15, 0}, {0.45, 4, 0, 500}, {0.1, 2, 0, 0}, {0.9, 1000, 0, 0}, {0, 2, 0, 100}};
+/* The last three shed words as soon as they can, at too low a bound, at about the right one, and at one so high that the whole words must come back. */
+static const pm_bpe_plan plans[] = {{0.45, 8, 1 << 15, 0, 0, 0}, {0.45, 4, 0, 500, 0, 0}, {0.1, 2, 0, 0, 0, 0},      {0.9, 1000, 0, 0, 0, 0},
+                                    {0, 2, 0, 100, 0, 0},        {0.1, 2, 0, 0, 0.2, 1},  {0.2, 2, 0, 0, 0.9, 1}, {0, 2, 0, 0, 8, 1}};
 enum { N_PLANS = sizeof plans / sizeof *plans };
 
 /* ---------------------------------------------------------------- the merges ---- */
@@ -213,7 +215,7 @@ START_TEST(plans_and_threads_do_not_show) {
         pm_ticker_init(&ticker, NULL, NULL, 0);
         assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
         pm_store *store = store_of(&records, i % 2 ? UINT64_MAX : 1 << 20);
-        assert_ok(pm_bpe_learn(&vocab, store, i == 9 ? 66000 : 3000, 5, 1 + i % 3, &plans[i % N_PLANS], &no_bound, &ticker, &err));
+        assert_ok(pm_bpe_learn(&vocab, store, i == 9 || i == 15 ? 66000 : 3000, 5, 1 + i % 3, &plans[i % N_PLANS], &no_bound, &ticker, &err));
         if (i == 0) {
             ck_assert_uint_eq(vocab.n_merges, 3000);
             first = vocab;
@@ -224,6 +226,42 @@ START_TEST(plans_and_threads_do_not_show) {
         pm_bpe_vocab_release(&vocab);
     }
     pm_bpe_vocab_release(&first);
+}
+END_TEST
+
+/* One phase by hand. */
+static void run_phase(pm_bpe_words *words, pm_bpe_vocab *vocab, uint32_t threshold, size_t wanted, pm_ticker *ticker) {
+    pm_fragments *fragments;
+    assert_ok(pm_bpe_words_cut(words, &threshold, UINT32_MAX, ticker, &fragments, &err));
+    assert_ok(pm_bpe_merge_fragments(vocab, fragments, threshold, wanted, ticker, &err));
+    assert_ok(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), threshold, 1, ticker, &err));
+}
+
+/* Words that are shed while symbols have two bytes, and come back when they have four. */
+START_TEST(whole_words_come_back_wider) {
+    enum { WORDS = 220000, MERGES = 50000 };
+    pm_records records[2] = {random_text(7, WORDS), random_text(7, WORDS)};
+    pm_bpe_vocab vocabs[2];
+    pm_bpe_words *words;
+    pm_ticker ticker;
+    pm_ticker_init(&ticker, NULL, NULL, 0);
+    assert_ok(pm_bpe_vocab_init(&vocabs[0], NULL, &err));
+    assert_ok(pm_bpe_learn(&vocabs[0], store_of(&records[0], UINT64_MAX), MERGES, 0, 2, &plans[0], &no_bound, &ticker, &err));
+    assert_ok(pm_bpe_vocab_init(&vocabs[1], NULL, &err));
+    assert_ok(pm_bpe_words_new(&words, store_of(&records[1], 1 << 20), &vocabs[1], 2, &no_bound, &ticker, &err));
+    run_phase(words, &vocabs[1], 2000, MERGES, &ticker);
+    assert_ok(pm_bpe_words_shed(words, 4, false, 2000, 4, &ticker, &err));
+    run_phase(words, &vocabs[1], 100, MERGES, &ticker);
+    run_phase(words, &vocabs[1], 4, MERGES, &ticker);
+    ck_assert_uint_gt(pm_bpe_vocab_size(&vocabs[1]), 1 << 15);
+    assert_ok(pm_bpe_words_restore(words, 4, 3, &ticker, &err));
+    run_phase(words, &vocabs[1], 3, MERGES, &ticker);
+    ck_assert_uint_eq(vocabs[0].n_merges, MERGES);
+    ck_assert_uint_eq(vocabs[1].n_merges, MERGES);
+    ck_assert_mem_eq(vocabs[0].merges, vocabs[1].merges, MERGES * sizeof *vocabs[0].merges);
+    pm_bpe_words_free(words);
+    pm_bpe_vocab_release(&vocabs[0]);
+    pm_bpe_vocab_release(&vocabs[1]);
 }
 END_TEST
 
@@ -313,6 +351,7 @@ static int fail_io_later(void) { return io_left-- > 0 ? 0 : ENOSPC; }
 
 /* Every read and write of the phases, one after the other. */
 START_TEST(a_disk_that_fails_in_the_phases_is_an_error) {
+    const pm_bpe_plan *plan = _i ? &plans[N_PLANS - 1] : &plans[2];
     long n = 0;
     pm_status status = PM_IO;
     for (; status != PM_OK; n++) {
@@ -324,7 +363,7 @@ START_TEST(a_disk_that_fails_in_the_phases_is_an_error) {
         assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
         io_left = n;
         pm_io_test_hook = fail_io_later;
-        status = pm_bpe_learn(&vocab, store, 500, 2, 1 + (unsigned)(n % 2), &plans[2], &no_bound, &ticker, &err);
+        status = pm_bpe_learn(&vocab, store, 500, 2, 1 + (unsigned)(n % 2), plan, &no_bound, &ticker, &err);
         pm_io_test_hook = NULL;
         ck_assert_msg(status == PM_OK || (status == PM_IO && strstr(err.message, "No space left") && err.file[0]), "%s: %s", pm_status_name(status),
                       err.message);
@@ -883,10 +922,11 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, a_pair_that_spells_a_special_token_is_never_merged);
     tcase_add_test(merges, wide_cells_give_the_same_merges);
     tcase_add_test(merges, a_chunk_that_is_full_to_its_end);
+    tcase_add_test(merges, whole_words_come_back_wider);
     tcase_add_test(merges, bounds_of_memory_do_not_show);
     tcase_add_test(merges, fragments_that_cannot_be_held_are_an_error);
     tcase_add_test(merges, pairs_that_are_alike_take_few_passes);
-    tcase_add_test(merges, a_disk_that_fails_in_the_phases_is_an_error);
+    tcase_add_loop_test(merges, a_disk_that_fails_in_the_phases_is_an_error, 0, 2);
     tcase_add_test(merges, plans_and_threads_do_not_show);
     tcase_add_test(call, training_from_documents_equals_the_twin);
     tcase_add_test(call, a_small_corpus_gives_a_small_model_and_says_so);
