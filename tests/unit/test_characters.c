@@ -94,7 +94,7 @@ static bool is_text(pm_bytes text, const slow_piece *piece) {
     return text.len == n && memcmp(text.data, bytes, n) == 0;
 }
 
-static const pm_bpe_plan plans[] = {{0.45, 8, 1 << 15, 0}, {0.45, 4, 0, 500}, {0.1, 2, 0, 0}, {0.9, 1000, 0, 0}};
+static const pm_bpe_plan plans[] = {{0.45, 8, 1 << 15, 0, 0, 0}, {0.45, 4, 0, 500, 0, 0}, {0.1, 2, 0, 0, 0.3, 1}, {0.9, 1000, 0, 0, 0, 0}, {0, 2, 0, 0, 8, 1}};
 enum { N_PLANS = sizeof plans / sizeof *plans };
 
 static void compare(const made *m, uint64_t seed, double coverage, size_t wanted, uint64_t min_count, unsigned max_length) {
