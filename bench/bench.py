@@ -6,7 +6,8 @@ usage: bench.py [--rounds N] [--record] [--program PATH] [--mb N] [WHAT...]
 WHAT (default: all)
     encode      str -> ids by the referee: piecemill, gigatoken, quicktok; tiktoken and tokenizers on 5 MB of each text
     c           from bytes by bench_c (--program): vocabularies, short documents, threads, calls, loading, memory, hostile texts
-    bytepiece   training and encoding against bytepiece
+    bytepiece   training and encoding against bytepiece at 1 MB, and how training goes on to 40 MB, with one thread and two
+    bytepiece_large  BytePiece training on 1 and 10 GB of make_growth's text, without and within memory limits, one round: half an hour, 11 GB of disk
     bpe         training against gigabpe at growing sizes, and what a memory limit costs
     bpe_slow    training against rustbpe, tokenizers and sentencepiece at growing sizes, one round of theirs: a quarter of an hour
     targets     encode, c and bytepiece, without the slow peers
@@ -42,6 +43,7 @@ SLOW_TRAINERS = ["rustbpe", "tokenizers", "sentencepiece"]
 # unlimited run takes.
 TRAIN_MB = {"zh": [5, 10, 20, 40, 47], "en": [5, 10, 17, 20, 39]}
 SLOW_TRAIN_MB = {"zh": [5, 10, 20, 40], "en": [5, 10, 20, 39]}
+BYTEPIECE_MB = {"zh": [1, 10, 40], "en": [1, 10, 39]}
 LIMITED_MB = 256
 LIMIT_PARTS = [2, 4, 10]
 
@@ -317,11 +319,11 @@ class Bench:
                     self.facts["bpe", name, mb, library] = row
                 os.remove(path)
 
-    def train_once(self, path, memory=None, threads=2):
-        """The best of the rounds of train_once.py."""
+    def train_once(self, path, memory=None, threads=2, rounds=None, more=()):
+        """The best of the rounds of train_once.py. more: further arguments of it."""
         best = None
-        for _ in range(self.rounds):
-            call = [sys.executable, os.path.join(HERE, "train_once.py"), path, "--threads", str(threads), *(["--memory", str(memory)] if memory else [])]
+        for _ in range(rounds or self.rounds):
+            call = [sys.executable, os.path.join(HERE, "train_once.py"), path, "--threads", str(threads), *(["--memory", str(memory)] if memory else []), *more]
             run = subprocess.run(call, capture_output=True, text=True)
             if run.returncode != 0:
                 print(f"# {' '.join(call[1:])}: {(run.stderr.strip() or str(run.returncode)).splitlines()[-1]}", flush=True)
@@ -337,25 +339,75 @@ class Bench:
             free = self.train_once(self.paths["zh"], None, threads)
             self.add(limit_rows("zh.txt", threads, limit, row, free))
             self.facts["limit", "zh", limit] = row
-        path = os.path.join(self.folder, "growth.txt")
-        size = min(LIMITED_MB, self.mb or LIMITED_MB) << 20
-        with open(path, "wb") as f:
-            subprocess.run([os.path.join(os.path.dirname(os.path.abspath(self.program)), "make_growth"), "zh", str(size)], check=True, stdout=f)
+        mb = min(LIMITED_MB, self.mb or LIMITED_MB)
+        path = self.make_growth(mb)
         free = self.train_once(path)
         for part in LIMIT_PARTS:
             limit = free and int(free["above_base_mb"] / part)
             if limit and limit >= 32:
-                self.add(limit_rows(f"growth zh {size >> 20}M", 2, f"{limit}M", self.train_once(path, f"{limit}M"), free))
+                self.add(limit_rows(f"growth zh {mb}M", 2, f"{limit}M", self.train_once(path, f"{limit}M"), free))
         os.remove(path)
 
+    def make_growth(self, mb):
+        path = os.path.join(self.folder, "growth.txt")
+        with open(path, "wb") as f:
+            subprocess.run([os.path.join(os.path.dirname(os.path.abspath(self.program)), "make_growth"), "zh", str(mb << 20)], check=True, stdout=f)
+        return path
+
     def bytepiece(self):
-        for name in ("zh", "en"):
-            best = self.race(self.rounds, "train_bytepiece.py", ["piecemill", "bytepiece"], [self.paths[name], 16000, "--bytes", 1_000_000],
-                             ["model_sha1", "ids_sha1"], {"train_mb_s": max, "encode_mb_s": max, "above_base_mb": min})
-            self.add(beside("BytePiece 16,000 on 1 MB, 1 thread", self.paths[name], best,
-                            [("train_mb_s", "training MB/s", False), ("encode_mb_s", "encoding MB/s", False), ("above_base_mb", "training memory MB", True)]))
-            for library, row in best.items():
-                self.facts["bytepiece", name, library] = row["encode_mb_s"]
+        for name in BYTEPIECE_MB:
+            for mb in BYTEPIECE_MB[name]:
+                path = self.head(name, min(mb, self.mb or mb))
+                for threads in (1, 2):
+                    peers = ["bytepiece"] if mb == 1 and threads == 1 else []
+                    best = self.race(self.rounds, "train_bytepiece.py", ["piecemill"] + peers, [path, 16000, "--bytes", mb * 1_000_000, "--threads", threads],
+                                     ["model_sha1", "ids_sha1"], {"train_s": min, "train_mb_s": max, "encode_mb_s": max, "above_base_mb": min})
+                    for library, row in best.items():
+                        self.facts["train bytepiece", name, mb, threads, library] = row
+                    self.add(bytepiece_rows(self.facts, name, mb, threads))
+                os.remove(path)
+
+    def bytepiece_large(self):
+        once = lambda path, threads, memory, **options: self.train_once(
+            path, memory, threads, 1, ["--algorithm", "bytepiece", "--vocab-size", "16000", "--options", json.dumps(options)])
+        for mb, runs in ((1024, [(1, None), (2, None), (2, "512M")]), (10240, [(2, "1G")])):
+            path = self.make_growth(min(mb, self.mb or mb))
+            options = {"min_count": 32} if mb == 10240 else {}
+            free = None
+            for threads, memory in runs:
+                row = once(path, threads, memory, **options)
+                free = free or row
+                self.facts["large bytepiece", mb, threads, memory] = row
+                self.add(large_rows(f"growth zh {mb}M", threads, memory, options, row, free))
+            os.remove(path)
+
+
+def bytepiece_rows(facts, name, mb, threads):
+    """Training of BytePiece at one size: beside bytepiece where it was trained on the same, else beside its rate on 1 MB, or beside one thread."""
+    ours, work, text = facts["train bytepiece", name, mb, threads, "piecemill"], plot.BYTEPIECE[threads], f"{name}-{mb}MB.txt"
+    one, peer = (facts.get(("train bytepiece", name, *rest)) for rest in ((mb, 1, "piecemill"), (1, 1, "bytepiece")))
+    if one["model_sha1"] != ours["model_sha1"]:
+        sys.exit(f"bench.py: other models with two threads than with one: {one}, {ours}")
+    same = mb == 1 and threads == 1
+    for key, label, inverted in (("train_s", "seconds", True), ("train_mb_s", "training MB/s", False), ("above_base_mb", "memory MB", True), ("encode_mb_s", "encoding MB/s", False)):
+        rate = label.endswith("MB/s") and not (key == "encode_mb_s" and threads > 1)  # encoding is always with one thread
+        if peer and (same or rate):
+            yield [work, text, label, f"{ours[key]:.4g}", "bytepiece" if same else "bytepiece, 1 MB", f"{peer[key]:.4g}", f"{ratio(ours[key], peer[key], inverted):.2f}"]
+        elif key != "encode_mb_s" or threads == 1:
+            yield [work, text, label, f"{ours[key]:.4g}", "", "", ""]
+    if threads > 1:
+        yield [work, text, "training MB/s", f"{ours['train_mb_s']:.4g}", "1 thread", f"{one['train_mb_s']:.4g}", f"{ratio(ours['train_mb_s'], one['train_mb_s']):.2f}"]
+
+
+def large_rows(text, threads, memory, options, row, free):
+    """A run over large text; free: the first one over this text, whose model it must have."""
+    if row is None:
+        return
+    if free and free["sha1"] != row["sha1"]:
+        sys.exit(f"bench.py: another model than before: {row}, {free}")
+    work = plot.BYTEPIECE[threads] + (f", memory_limit {memory}" if memory else "") + "".join(f", {key} {value}" for key, value in options.items())
+    for key, label in (("seconds", "seconds"), ("mb_s", "training MB/s"), ("above_base_mb", "memory MB"), ("spilled_mb", "temporary files MB")):
+        yield [work, text, label, f"{row[key]:.4g}", "", "", ""]
 
 
 def limit_rows(text, threads, limit, row, free):
@@ -492,7 +544,7 @@ def targets(facts):
         measured, k = max((1e3 / rate / normal, k) for rate, normal, k in rates) if all(r and n for r, n, _ in rates) else (None, "")
         at_most(f"hostile text {name}, times normal text's time a byte", 3, measured, k)
     for name, times in (("zh", 20), ("en", 15)):
-        ours, peer = (facts.get(("bytepiece", name, library)) for library in ("piecemill", "bytepiece"))
+        ours, peer = (c("train bytepiece", name, 1, 1, library, measure="encode_mb_s") for library in ("piecemill", "bytepiece"))
         at_least(f"BytePiece {name}, times bytepiece", times, ours / peer if ours and peer else None, f"{ours:.4g} MB/s" if ours else "")
     decoded = [c("single", MAIN, name, measure="decode_mb_s") for name in TEXTS]
     at_least("decoding, MB/s, lowest of texts", 1000, None if None in decoded else min(decoded))
@@ -523,6 +575,39 @@ def training_targets(facts):
     return rows
 
 
+def bytepiece_targets(facts):
+    """The targets of BytePiece, as targets() has those of encoding."""
+    rows = []
+
+    def add(what, asked, measured, met, note=""):
+        rows.append([what, asked, "" if measured is None else f"{measured:.3g}{note}", "not measured" if measured is None else "yes" if met else "no"])
+
+    def figure(name, mb, threads, library, key):
+        row = facts.get(("train bytepiece", name, mb, threads, library))
+        return row and row[key]
+
+    for name, faster, encoding in (("zh", 120, 25), ("en", 110, 18)):
+        peer = figure(name, 1, 1, "bytepiece", "train_mb_s")
+        for mb in BYTEPIECE_MB[name]:
+            one, two, memory = (figure(name, mb, *rest) for rest in ((1, "piecemill", "train_mb_s"), (2, "piecemill", "train_mb_s"), (2, "piecemill", "above_base_mb")))
+            if mb > 1:
+                times = one / peer if one and peer else None
+                add(f"BytePiece, {name} {mb} MB, times bytepiece on 1 MB", f"at least {faster}", times, times and times >= faster, f" ({one:.4g} against {peer:.4g} MB/s)" if times else "")
+                times = two / one if one and two else None
+                add(f"BytePiece, {name} {mb} MB, two threads against one", "at least 1.7", times, times and times >= 1.7)
+            most = 20 if mb == 1 else 8 * mb
+            if mb != 10:
+                add(f"BytePiece, {name} {mb} MB, memory in MB, 2 threads", f"at most {most}", memory, memory is not None and memory <= most)
+        ours, its = (figure(name, 1, 1, library, "encode_mb_s") for library in ("piecemill", "bytepiece"))
+        times = ours / its if ours and its else None
+        add(f"BytePiece, {name}, encoding, times bytepiece", f"at least {encoding}", times, times and times >= encoding, f" ({ours:.4g} against {its:.4g} MB/s)" if times else "")
+    for mb, memory, most in ((1024, "512M", 512), (10240, "1G", 1024)):
+        row = facts.get(("large bytepiece", mb, 2, memory))
+        used = row and row["above_base_mb"]
+        add(f"BytePiece, {mb >> 10} GB with a limit of {most} MB, memory in MB", f"at most {most * 1.1:.4g}", used, used and used <= most * 1.1)
+    return rows
+
+
 # ---- the record ----
 
 HEAD = """# Measured
@@ -530,7 +615,7 @@ HEAD = """# Measured
 Made by `make bench BENCH_FLAGS=--record` (bench/bench.py): project and peer in turn in one run, each in a fresh process, the best of each, only
 where the results are the same. The ratio is ours to the peer's, above 1 in our favour (for seconds, nanoseconds and memory the peer's to ours). Texts are
 those of the data folder beside the checkout. Machines are noisy: compare ratios, not figures of different rows.
-Of each kind of row only the newest is kept here; older ones are in the history of this file. Growth of BPE training with the text: training.svg.
+Of each kind of row only the newest is kept here; older ones are in the history of this file. Growth of training with the text: training.svg (BPE), bytepiece.svg.
 """
 COLUMNS = ["work", "text", "measure", "piecemill", "beside", "its", "ratio", "machine", "commit", "date"]
 TARGET_COLUMNS = ["target", "asked", "measured", "met"]
@@ -583,7 +668,7 @@ def machine():
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("what", nargs="*", choices=["encode", "c", "bytepiece", "bpe", "bpe_slow", "targets", []])
+    ap.add_argument("what", nargs="*", choices=["encode", "c", "bytepiece", "bytepiece_large", "bpe", "bpe_slow", "targets", []])
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--record", action="store_true")
     ap.add_argument("--program", default=os.path.join(ROOT, "build", "bench_c"))
@@ -594,7 +679,7 @@ def main():
     what = set(a.what or ["encode", "c", "bytepiece", "bpe", "bpe_slow"])
     if not os.path.isdir(os.path.join(SHARED, "referee")):
         sys.exit(f"bench.py: {SHARED}/referee is not here: nothing can be measured")
-    if what & {"c", "targets", "bpe"} and not os.path.exists(a.program):
+    if what & {"c", "targets", "bpe", "bytepiece_large"} and not os.path.exists(a.program):
         sys.exit(f"bench.py: {a.program} is not here: make bench_c make_growth")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(folder, a.rounds, a.program, a.mb)
@@ -604,6 +689,8 @@ def main():
             bench.c()
         if what & {"bytepiece", "targets"}:
             bench.bytepiece()
+        if "bytepiece_large" in what:
+            bench.bytepiece_large()
         if "bpe" in what:
             bench.bpe(TRAIN_MB, FAST_TRAINERS)
             bench.limits()
@@ -614,11 +701,13 @@ def main():
         tables["Targets"] = targets(bench.facts)
     if "bpe" in what:
         tables["Targets of training"] = training_targets(bench.facts)
+    if what & {"bytepiece", "bytepiece_large", "targets"}:
+        tables["Targets of BytePiece"] = bytepiece_targets(bench.facts)
     for rows in tables.values():
         print("\n" + table(TARGET_COLUMNS, rows))
     if a.record:
         rows = record(os.path.join(HERE, "RESULTS.md"), bench.rows, tables, machine())
-        plot.draw(rows, os.path.join(HERE, "training.svg"))
+        plot.draw(rows, HERE)
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ PHASES = [
     ("look-ups of units seen before", r"encode/memo", r""),
     ("look-ups of entries", r"encode/words", r""),
     ("look-ups of entries", r"encode/bpe", r"hash|look|find"),
-    ("merging", r"encode/(merge|pairs)", r""),
+    ("merging", r"encode/(merge|pairs|first)", r""),
     ("merging", r"encode/bpe", r"merge|pair|encode_new"),
     ("writing ids and the loop around", r"encode/(bpe|encode|batch|engine|plan|inside|shelf)", r""),
-    ("lattice (BytePiece)", r"encode/(lattice|sample)|text/nfc", r""),
+    ("lattice (BytePiece)", r"encode/(lattice|sample|alternatives|heads|ways|weight)|text/nfc", r""),
 ]
 
 

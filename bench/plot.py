@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw how time and memory of BPE training grow with the text, from the rows of RESULTS.md, as training.svg beside it.
+"""Draw how time and memory of training grow with the text, from the rows of RESULTS.md, as training.svg (BPE) and bytepiece.svg beside it.
 
 usage: plot.py [RESULTS.md]      bench.py --record does this by itself
 
@@ -13,21 +13,28 @@ import sys
 from xml.sax.saxutils import escape
 
 WORK = "train BPE 32,000, 2 threads"
+BYTEPIECE = {threads: f"train BytePiece 16,000, {threads} thread{'s' * (threads > 1)}" for threads in (1, 2)}
+# Of each file: the works that are drawn, with what stands behind the library's name, and the title.
+CHARTS = {
+    "training.svg": ({WORK: ""}, f"{WORK}: both axes logarithmic; the same merges but for sentencepiece, which has rules of its own"),
+    "bytepiece.svg": ({BYTEPIECE[1]: "", BYTEPIECE[2]: ", 2 threads"}, "train BytePiece 16,000: both axes logarithmic; the same models where both were trained"),
+}
 FIELDS = [("zh", "Chinese", "seconds"), ("en", "English", "seconds"), ("zh", "Chinese", "memory MB"), ("en", "English", "memory MB")]
-COLOURS = {"piecemill": "#c0262d", "gigabpe": "#1f77b4", "rustbpe": "#2f8f4e", "tokenizers": "#8a5fbf", "sentencepiece": "#b07d12"}
+COLOURS = {"piecemill": "#c0262d", "gigabpe": "#1f77b4", "rustbpe": "#2f8f4e", "tokenizers": "#8a5fbf", "sentencepiece": "#b07d12",
+           "piecemill, 2 threads": "#e08a4f", "bytepiece": "#1f77b4"}
 WIDTH, HEIGHT, LEFT, TOP, GAP_X, GAP_Y = 340, 220, 60, 50, 150, 70
 
 
-def points(rows):
-    """(text's kind, measure) -> library -> {MB: value}, from rows [work, text, measure, ours, peer, its, ...]."""
+def points(rows, works):
+    """(text's kind, measure) -> library -> {MB: value}, from rows [work, text, measure, ours, peer, its, ...]. works: as in CHARTS."""
     found = {}
     for work, text, measure, ours, peer, its, *_ in rows:
         name = re.fullmatch(r"([a-z]+)-(\d+)MB\.txt", text)
-        if work == WORK and name:
+        if work in works and name:
             field = found.setdefault((name[1], measure), {})
             for library, value in (("piecemill", ours), (peer, its)):
                 if library:
-                    field.setdefault(library, {})[int(name[2])] = float(value)
+                    field.setdefault(library + works[work], {})[int(name[2])] = float(value)
     return found
 
 
@@ -81,20 +88,22 @@ def field(series, title, unit, x0, y0):
         yield f'<text x="{x0 + WIDTH + 8}" y="{y + 4:.1f}" fill="{COLOURS.get(library, "#555")}">{escape(library)}</text>'
 
 
-def svg(rows):
-    found = points(rows)
+def svg(rows, works, title):
+    found = points(rows, works)
     width, height = LEFT + 2 * (WIDTH + GAP_X), TOP + 2 * (HEIGHT + GAP_Y)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
              f'<rect width="{width}" height="{height}" fill="white"/>',
-             f'<text x="{LEFT}" y="18">{escape(WORK)}: both axes logarithmic; the same merges but for sentencepiece, which has rules of its own</text>']
-    for i, (kind, title, measure) in enumerate(FIELDS):
-        parts += field(found.get((kind, measure), {}), title, measure, LEFT + (i % 2) * (WIDTH + GAP_X), TOP + (i // 2) * (HEIGHT + GAP_Y))
+             f'<text x="{LEFT}" y="18">{escape(title)}</text>']
+    for i, (kind, name, measure) in enumerate(FIELDS):
+        parts += field(found.get((kind, measure), {}), name, measure, LEFT + (i % 2) * (WIDTH + GAP_X), TOP + (i // 2) * (HEIGHT + GAP_Y))
     return "\n".join(parts) + "\n</svg>\n"
 
 
-def draw(rows, path):
-    with open(path, "w") as f:
-        f.write(svg(rows))
+def draw(rows, folder):
+    for name, (works, title) in CHARTS.items():
+        if points(rows, works):
+            with open(os.path.join(folder, name), "w") as f:
+                f.write(svg(rows, works, title))
 
 
 if __name__ == "__main__":
@@ -102,4 +111,4 @@ if __name__ == "__main__":
 
     results = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "RESULTS.md")
     with open(results) as f:
-        draw(bench.read_table(f.read(), len(bench.COLUMNS)), os.path.join(os.path.dirname(os.path.abspath(results)), "training.svg"))
+        draw(bench.read_table(f.read(), len(bench.COLUMNS)), os.path.dirname(os.path.abspath(results)))

@@ -73,7 +73,7 @@ def made_up_facts():
     for name in bench.HOSTILE:
         facts["hostile", name] = {"cold_mb_s": 20.5, "warm_mb_s": 21.0}
     for name in ("zh", "en"):
-        facts["bytepiece", name, "piecemill"], facts["bytepiece", name, "bytepiece"] = 81.0, 4.0
+        facts["train bytepiece", name, 1, 1, "piecemill"], facts["train bytepiece", name, 1, 1, "bytepiece"] = {"encode_mb_s": 81.0}, {"encode_mb_s": 4.0}
     return facts
 
 
@@ -94,7 +94,7 @@ def test_targets_that_are_not_measured():
     (lambda f: f["calls", "zh"].update(different_ns=301.0), "ns, zh"),
     (lambda f: f["hostile", "emoji.txt"].update(cold_mb_s=19.0), "emoji.txt"),
     (lambda f: f["load", bench.MAIN].update(native_ms=101.0), "native file"),
-    (lambda f: f.update({("bytepiece", "en", "bytepiece"): 5.5}), "BytePiece en"),
+    (lambda f: f.update({("train bytepiece", "en", 1, 1, "bytepiece"): {"encode_mb_s": 5.5}}), "BytePiece en"),
     (lambda f: f["single", bench.MAIN, "code"].update(decode_mb_s=999.0), "decoding"),
 ])
 def test_a_target_that_is_missed_says_no(change, words):
@@ -148,6 +148,53 @@ def test_targets_of_training():
     assert [row[0] for row in bench.training_targets(slow) if row[3] == "no"] == ["BPE, zh 20 MB, times faster than gigabpe", "BPE, zh 47 MB with a limit of 28 MB, memory in MB"]
 
 
+def made_up_bytepiece():
+    """Every target is met, narrowly."""
+    facts = {}
+    for name, sizes in bench.BYTEPIECE_MB.items():
+        facts["train bytepiece", name, 1, 1, "bytepiece"] = {"train_s": 10.0, "train_mb_s": 0.1, "encode_mb_s": 4.0, "above_base_mb": 500, "model_sha1": "a"}
+        for mb in sizes:
+            for threads in (1, 2):
+                rate = 12.1 * (1.75 if threads == 2 else 1)
+                facts["train bytepiece", name, mb, threads, "piecemill"] = {"train_s": mb / rate, "train_mb_s": rate, "encode_mb_s": 101.0, "above_base_mb": 19 if mb == 1 else 7 * mb, "model_sha1": "a"}
+    facts["large bytepiece", 1024, 2, "512M"], facts["large bytepiece", 10240, 2, "1G"] = {"above_base_mb": 560.0}, {"above_base_mb": 1100.0}
+    return facts
+
+
+def test_targets_of_bytepiece():
+    facts = made_up_bytepiece()
+    rows = bench.bytepiece_targets(facts)
+    assert [row[3] for row in rows] == ["yes"] * 16, rows
+    assert {row[3] for row in bench.bytepiece_targets({})} == {"not measured"}
+    facts["train bytepiece", "zh", 40, 2, "piecemill"]["train_mb_s"] = 20.0
+    facts["large bytepiece", 1024, 2, "512M"]["above_base_mb"] = 570.0
+    assert [row[0] for row in bench.bytepiece_targets(facts) if row[3] == "no"] == ["BytePiece, zh 40 MB, two threads against one", "BytePiece, 1 GB with a limit of 512 MB, memory in MB"]
+
+
+def test_rows_of_bytepiece_stand_beside_what_they_are_compared_with():
+    facts = made_up_bytepiece()
+    rows = [row for name, sizes in bench.BYTEPIECE_MB.items() for mb in sizes for threads in (1, 2) for row in bench.bytepiece_rows(facts, name, mb, threads)]
+    assert len({(row[0], row[1], row[2], row[4]) for row in rows}) == len(rows) and all(len(row) == 7 for row in rows)
+    assert [plot.BYTEPIECE[1], "zh-1MB.txt", "training MB/s", "12.1", "bytepiece", "0.1", "121.00"] in rows
+    assert [plot.BYTEPIECE[1], "zh-40MB.txt", "training MB/s", "12.1", "bytepiece, 1 MB", "0.1", "121.00"] in rows
+    assert [plot.BYTEPIECE[2], "zh-40MB.txt", "training MB/s", "21.18", "1 thread", "12.1", "1.75"] in rows
+    drawn = plot.points(rows, plot.CHARTS["bytepiece.svg"][0])["zh", "seconds"]
+    assert set(drawn) == {"piecemill", "piecemill, 2 threads", "bytepiece"} and set(drawn["piecemill"]) == {1, 10, 40} and drawn["bytepiece"] == {1: 10.0}
+    xml.etree.ElementTree.fromstring(plot.svg(rows, *plot.CHARTS["bytepiece.svg"]))
+    facts["train bytepiece", "en", 1, 2, "piecemill"]["model_sha1"] = "b"
+    with pytest.raises(SystemExit, match="other models"):
+        list(bench.bytepiece_rows(facts, "en", 1, 2))
+
+
+def test_large_text_must_give_one_model():
+    free = {"sha1": "a", "seconds": 80.0, "mb_s": 13.0, "above_base_mb": 3000.0, "spilled_mb": 0.0}
+    rows = list(bench.large_rows("growth zh 1024M", 2, "512M", {"min_count": 32}, free, free))
+    assert rows[0] == ["train BytePiece 16,000, 2 threads, memory_limit 512M, min_count 32", "growth zh 1024M", "seconds", "80", "", "", ""] and len(rows) == 4
+    assert list(bench.large_rows("x", 1, None, {}, None, None)) == []
+    with pytest.raises(SystemExit, match="another model"):
+        list(bench.large_rows("x", 1, None, {}, {**free, "sha1": "b"}, free))
+
+
 def test_a_limit_is_compared_only_where_merges_are_the_same():
     free = {"sha1": "a", "seconds": 2.0, "cpu_seconds": 4.0, "above_base_mb": 100.0, "spilled_mb": 0.0}
     limited = {"sha1": "a", "seconds": 4.0, "cpu_seconds": 5.0, "above_base_mb": 50.0, "spilled_mb": 70.0}
@@ -165,8 +212,8 @@ def test_the_plot_shows_each_library_at_each_size():
             for peer, factor in (("gigabpe", 8), ("tokenizers", 80)):
                 rows.append([plot.WORK, f"{kind}-{mb}MB.txt", "seconds", str(0.02 * mb), peer, str(0.02 * mb * factor), "8", "machine", "aaa", "2026-01-01"])
     rows += [["other work", "zh-5MB.txt", "seconds", "1", "gigabpe", "2", "2"], [plot.WORK, "zh.txt", "seconds", "1", "gigabpe", "2", "2"]]
-    assert plot.points(rows)["zh", "seconds"] == {"piecemill": {5: 0.1, 10: 0.2, 40: 0.8}, "gigabpe": {5: 0.8, 10: 1.6, 40: 6.4}, "tokenizers": {5: 8, 10: 16, 40: 64}}
-    drawn = xml.etree.ElementTree.fromstring(plot.svg(rows))
+    assert plot.points(rows, {plot.WORK: ""})["zh", "seconds"] == {"piecemill": {5: 0.1, 10: 0.2, 40: 0.8}, "gigabpe": {5: 0.8, 10: 1.6, 40: 6.4}, "tokenizers": {5: 8, 10: 16, 40: 64}}
+    drawn = xml.etree.ElementTree.fromstring(plot.svg(rows, {plot.WORK: ""}, "a title"))
     lines = [e.get("points").split() for e in drawn.iter("{http://www.w3.org/2000/svg}polyline")]
     assert len(lines) == 6 and all(len(line) == 3 for line in lines)
     for line in lines:  # more text to the right, more seconds higher up
