@@ -33,15 +33,14 @@ bool pm_is_control_name(pm_bytes text) {
 
 void pm_byte_name(char out[PM_BYTE_NAME], uint8_t byte) { snprintf(out, PM_BYTE_NAME, "<0x%02X>", byte); }
 
+static int digit(uint8_t c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+
 int pm_byte_from_name(pm_bytes name) {
-    for (int b = 0; name.len == PM_BYTE_NAME - 2 && b < 256; b++) {
-        char text[PM_BYTE_NAME];
-        pm_byte_name(text, (uint8_t)b);
-        if (memcmp(name.data, text, name.len) == 0) {
-            return b;
-        }
+    if (name.len != PM_BYTE_NAME - 2 || memcmp(name.data, "<0x", 3) != 0 || name.data[5] != '>') {
+        return -1;
     }
-    return -1;
+    int high = digit(name.data[3]), low = digit(name.data[4]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
 /* Makes room for ids below `need`; new ones are holes. */

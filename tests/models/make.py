@@ -234,7 +234,7 @@ def make_hf():
     no("wordpiece", hf(False, model={"type": "WordPiece"}), "model's type is not BPE", "another algorithm")
     no("dropout", hf(False, model={"dropout": 0.1}), "dropout is not null", "ids would be drawn")
     no("suffix", hf(False, model={"end_of_word_suffix": "</w>"}), "end_of_word_suffix", "entries that end a word")
-    no("fallback", hf(False, model={"byte_fallback": True}), "byte_fallback", "entries for bytes")
+    no("fallback", hf(False, model={"byte_fallback": True}), "normalizer is not a Replace", "entries for bytes, and blanks as blanks")
     no("unknown-field", hf(False, surprise=1), "field 'surprise' of tokenizer.json", "what it means is not known", at=b'"surprise"')
     no("version", hf(False, version="2.0"), "version", "not a version that exists", status="PM_BAD_VERSION")
     no("missing-byte", hf(vocab={k: v for k, v in full.items() if v}), "single byte 0x21", "the text ! would vanish")
@@ -264,6 +264,75 @@ def make_hf():
     bad("number.tokenizer.json", "hf", b'{"model":3}', "PM_UNSUPPORTED", None, "decoder is not ByteLevel", "hardly anything is there")
 
 
+# ---------------------------------------------------------------- BPE over characters: tokenizer.json
+
+MARK = "\u2581"
+CHARACTERS = ["<unk>", "<s>", "</s>", *("<0x%02X>" % b for b in range(256)), "th", MARK + "th", MARK + MARK, MARK, "t", "h", "\u4e2d"]
+CHARACTER_MERGES = [["t", "h"], [MARK, "th"], [MARK, MARK]]
+REPLACE = {"type": "Replace", "pattern": {"String": " "}, "content": MARK}
+UNMARK = [{"type": "Replace", "pattern": {"String": MARK}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
+STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+PREPEND = {"type": "Prepend", "prepend": MARK}
+METASPACE = {"type": "Metaspace", "replacement": MARK, "prepend_scheme": "never", "split": False}
+
+
+def sequence(kind, *steps):
+    return {"type": "Sequence", kind: list(steps)}
+
+
+def characters(vocab=CHARACTERS, model=(), **top):
+    out = hf(False, vocab={t: i for i, t in enumerate(vocab)} if isinstance(vocab, list) else vocab, merges=CHARACTER_MERGES,
+             model=dict({"byte_fallback": True, "unk_token": "<unk>", "fuse_unk": True}, **dict(model)),
+             added_tokens=[added(CHARACTERS[i], i) for i in range(3)], normalizer=sequence("normalizers", REPLACE), pre_tokenizer=None,
+             decoder=sequence("decoders", *UNMARK))
+    out.update(top)
+    return out
+
+
+def make_characters():
+    def ok(name, obj, reason, **how):
+        good(name + ".tokenizer.json", "hf", hf_text(obj, **how), reason)
+
+    def no(name, obj, words, reason, status="PM_UNSUPPORTED"):
+        bad("characters-" + name + ".tokenizer.json", "hf", hf_text(obj), status, None, words, reason)
+
+    prefix = dict(normalizer=sequence("normalizers", PREPEND, REPLACE), decoder=sequence("decoders", *UNMARK, STRIP))
+    back = dict(UNMARK[0])
+    ok("characters", characters(), "BPE over characters, with pieces of several blanks")
+    ok("characters-prefix", characters(**prefix), "a blank before the text: as Llama 2's", ascii=True)
+    ok("characters-alone", characters(normalizer=REPLACE), "a Replace that is in no Sequence")
+    ok("characters-split", characters(normalizer=sequence("normalizers", back), pre_tokenizer=sequence("pretokenizers", split("[a-z]+"), METASPACE)),
+       "a pattern before a Metaspace")
+    no("normalizer", characters(normalizer=sequence("normalizers", {"type": "NFC"}, REPLACE)), "normalizer is not a Replace, or a Prepend and a Replace",
+       "text would have to be normalized first")
+    no("normalizer-null", characters(normalizer=None), "normalizer is not a Replace", "blanks would be byte tokens")
+    no("normalizer-list", characters(normalizer={"type": "Sequence", "normalizers": 3}), "expected an array", "no list", status="PM_BAD_FORMAT")
+    no("replace", characters(normalizer=dict(REPLACE, content="_")), "normalizer's Replace is not one of blanks by U+2581", "another mark")
+    no("replace-regex", characters(normalizer=dict(REPLACE, pattern={"Regex": " "})), "field 'Regex' of a Replace's pattern", "not a string")
+    no("prepend", characters(normalizer=sequence("normalizers", dict(PREPEND, prepend="x"), REPLACE)), "prepend is not U+2581", "another prefix")
+    no("prefix-kept", characters(normalizer=prefix["normalizer"]), "decoder is not Replace, ByteFallback, Fuse and Strip", "the prefix stays in the text")
+    no("strip-alone", characters(decoder=prefix["decoder"]), "decoder is not Replace, ByteFallback and Fuse", "a blank of the text would go")
+    no("strip", characters(normalizer=prefix["normalizer"], decoder=sequence("decoders", *UNMARK, dict(STRIP, stop=1))), "start is not 1, and its stop 0",
+       "a blank at the end would go")
+    no("strip-other", characters(normalizer=prefix["normalizer"], decoder=sequence("decoders", *UNMARK, dict(STRIP, content="x"))), "content is not a blank",
+       "an x would go")
+    no("decoder", characters(decoder={"type": "Metaspace", "replacement": MARK, "prepend_scheme": "always", "split": True}), "decoder is not Replace",
+       "decodes otherwise")
+    no("decoder-replace", characters(decoder=sequence("decoders", dict(back, content="_"), *UNMARK[1:])), "decoder's Replace is not one of U+2581 by blanks", "another text")
+    no("metaspace-first", characters(normalizer=back, pre_tokenizer=dict(METASPACE, prepend_scheme="first")), "prepend_scheme", "puts a blank before some texts")
+    no("metaspace-mark", characters(normalizer=back, pre_tokenizer=dict(METASPACE, replacement="_")), "replacement is not U+2581", "another mark")
+    no("metaspace-split", characters(normalizer=back, pre_tokenizer=dict(METASPACE, split=True)), "split is not false", "a pattern that is not written down")
+    no("pre", characters(normalizer=back, pre_tokenizer=BYTE_LEVEL), "pre_tokenizer is not null, or Splits", "two ways to spell")
+    no("blank", characters(vocab=CHARACTERS + ["a b"]), "holds a blank", "no text has it behind the normalizer")
+    no("no-blank", characters(vocab={t: i for i, t in enumerate(CHARACTERS) if MARK not in t}, model={"merges": CHARACTER_MERGES[:1]}), "a blank is not a piece",
+       "byte tokens of blanks and marks alike", status="PM_BAD_FORMAT")
+    no("byte-missing", characters(vocab={t: i for i, t in enumerate(CHARACTERS) if t != "<0x7F>"}), "single byte 0x7F is not a byte token", "the text would vanish",
+       status="PM_BAD_FORMAT")
+    no("byte-taken", characters(vocab=dict({t: i for i, t in enumerate(CHARACTERS)}, th=9)), "id 9 was given already", "a byte token and a piece", status="PM_BAD_FORMAT")
+    no("merge-byte", characters(model={"merges": [["t", "<0x41>"]]}), "must be entries", "a byte token in a merge", status="PM_BAD_FORMAT")
+    no("added-normalized", characters(added_tokens=[added("<x>", 300, normalized=True)]), "an added token is normalized", "would be found with a blank before it")
+
+
 # ---------------------------------------------------------------- native
 
 class XXH128(ctypes.Structure):
@@ -278,7 +347,7 @@ def xxh128(data):
     return struct.pack(">QQ", h.high, h.low)
 
 
-HOLE, PIECE, SPECIAL_KIND, CONTROL, RESERVED = range(5)
+HOLE, PIECE, SPECIAL_KIND, CONTROL, RESERVED, BYTE = range(6)
 REQUIRED = 1
 
 
@@ -331,6 +400,20 @@ def bp_sections(flags=2, count=BP_COUNT):
             (b"CNTS", REQUIRED, b"".join(struct.pack("<Q", c) for _, _, c in rows))]
 
 
+def character_sections(flags=8, kind=None, spelled=CHARACTERS):
+    """kind: of the byte token of NUL, another one."""
+    def row(i, t):
+        return (CONTROL, t.encode()) if i < 3 else (BYTE if i > 3 or kind is None else kind, bytes([i - 3])) if i < 259 else (PIECE, t.replace(MARK, " ").encode())
+
+    rows = [row(i, t) for i, t in enumerate(spelled)]
+    ids = {t: i for i, t in enumerate(CHARACTERS)}
+    return [(b"MODL", REQUIRED, struct.pack("<IIII", 2, flags, len(rows), len(CHARACTER_MERGES))),
+            (b"KIND", REQUIRED, bytes(k for k, _ in rows)),
+            (b"PLEN", REQUIRED, b"".join(struct.pack("<I", len(t)) for _, t in rows)),
+            (b"PBYT", REQUIRED, b"".join(t for _, t in rows)),
+            (b"MRGS", REQUIRED, b"".join(struct.pack("<III", ids[a], ids[b], ids[a + b]) for a, b in CHARACTER_MERGES))]
+
+
 def make_native():
     bpe = bpe_sections()
     gpt2 = pattern("gpt2", GPT2)
@@ -341,6 +424,7 @@ def make_native():
     good("bytepiece.piecemill", "native", native(bp_sections(6)), "a BytePiece model")
     good("later-section.piecemill", "native", native(bpe + [(b"ABCD", 0, b"from the future"), gpt2, sett]), "a section that is not known and not needed")
     good("other-name.piecemill", "native", native(bpe + [pattern("later", "[a-z]+|.")]), "a pattern's name that is not known: its regexes count")
+    good("characters.piecemill", "native", native(character_sections(24)), "BPE over characters, a blank before the text")
     good("two-regexes.piecemill", "native", native(bpe + [pattern("", "[a-z]+", "[aeiou]")]), "a pattern of two regexes")
 
     def no(name, data, words, reason, status="PM_BAD_FORMAT", at=None):
@@ -386,6 +470,10 @@ def make_native():
     section("modl-short", b"MODL", b"\2\0\0\0", "section MODL has", "4 bytes of 16")
     section("kind", b"KIND", lambda d: d[:7] + b"\5" + d[8:], "of id 7 do not fit", "a kind that is not known", at=7)
     section("kind-control", b"KIND", lambda d: d[:7] + b"\3" + d[8:], "of id 7 do not fit", "a control id in BPE", at=7)
+    no("prefix-of-bytes", native(bpe_sections(flags=16)), "flags", "a blank before the text belongs to BPE over characters")
+    data = native(character_sections(0))
+    no("byte-tokens", data, "of id 0 do not fit", "byte tokens and control tokens belong to BPE over characters", at=at_of(data, b"KIND"))
+    no("byte-token-missing", native(character_sections(kind=PIECE)), "single byte 0x00 is not a byte token", "a byte token is a piece")
     section("kind-hole", b"KIND", lambda d: d[:7] + b"\0" + d[8:], "of id 7 do not fit", "a hole that has bytes", at=7)
     section("last-hole", b"KIND", lambda d: d[:-1] + b"\0", "the last id is a hole", "vocab_size is the highest id + 1")
     data = native(change(bpe, b"PLEN", lambda d: struct.pack("<I", 0xFFFFFFFF) + d[4:]))
@@ -436,7 +524,7 @@ def check_example():
 
 
 SEEDS = ["good-bpe.piecemill", "good-two-regexes.piecemill", "good-bytepiece.piecemill", "good-bpe.tiktoken", "good-old.tokenizer.json",
-         "good-three.tokenizer.json", "good-compact.bytepiece.json", "bad-half-surrogate.bytepiece.json", "bad-wordpiece.tokenizer.json"]
+         "good-three.tokenizer.json", "good-characters.tokenizer.json", "good-characters-prefix.tokenizer.json", "good-compact.bytepiece.json", "bad-half-surrogate.bytepiece.json", "bad-wordpiece.tokenizer.json"]
 
 
 def write_seeds(folder):
@@ -465,6 +553,7 @@ def main():
     make_native()
     make_tiktoken()
     make_hf()
+    make_characters()
     make_bytepiece()
     make_others()
     names = [f[0] for f in FILES]

@@ -1,4 +1,5 @@
 """BPE over characters with byte fallback against sentencepiece: the same vocabulary, the same ids."""
+import json
 import random
 
 import piecemill
@@ -57,3 +58,65 @@ def test_small_random_corpora(tmp_path):
         assert entries(tok)[:n] == [text for text, _ in theirs.entries(model)][:n], (round, lines)
         for line in lines if not small else ():
             assert tok.encode(line) == model.encode(line), (round, line)
+
+
+PATTERNS = (None, "gpt2", "o200k_base", ("scripts", "sentencepiece"), r"\d|\s")
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_tokenizer_json(pattern, corpus, tmp_path):
+    """The same ids and texts in Hugging Face's library, and in ours when it is read back."""
+    from tokenizers import Tokenizer
+
+    path = tmp_path / "slice.txt"
+    path.write_bytes(corpus("zh", 60_000) + corpus("en", 100_000))
+    tok = train(path, 4000, character_coverage=0.999, special_tokens=["<|x|>"], pattern=pattern)
+    tok.save(str(tmp_path / "tokenizer.json"))
+    again = piecemill.Tokenizer.load(str(tmp_path / "tokenizer.json"))
+    theirs = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    again.save(str(tmp_path / "again.tokenizer.json"))
+    assert (tmp_path / "again.tokenizer.json").read_bytes() == (tmp_path / "tokenizer.json").read_bytes()
+    assert entries(again) == entries(tok)
+    assert theirs.get_vocab_size() == tok.vocab_size
+    text = corpus("multi", 40_000).decode("utf-8", "ignore") + " \u2581x\u2581\u2581 <|x|> \U0001f600\u0001\t \r\n  x  <|x|>"
+    for text in [text, *text.split("\n")[:300], *(line.strip() for line in text.split("\n")[:100])]:
+        ids = tok.encode(text, allowed_special="all")
+        assert again.encode(text, allowed_special="all") == ids
+        assert theirs.encode(text).ids == ids
+        assert theirs.decode(ids, skip_special_tokens=False) == again.decode(ids) == text.replace("\u2581", " ")
+
+
+def hub_file(prefix, normalizers):
+    """The shape of the files on the hub: Llama 2's, and without what it puts before a text."""
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), "\u2581\u2581", "\u2581t", "\u2581th", "\u2581\u2581\u2581\u2581", "he", "the", "\u2581the",
+              *"\u2581theab"]
+    pieces = list(dict.fromkeys(pieces))
+    vocab = {piece: i for i, piece in enumerate(pieces)}
+    merges = [(piece[:i], piece[i:]) for piece in pieces[259:] for i in range(1, len(piece)) if piece[:i] in vocab and piece[i:] in vocab]
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+    steps = [{"type": "Prepend", "prepend": "\u2581"}] * prefix + [replace]
+    decoders = [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
+    decoders += [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] * prefix
+    added = [{"id": i, "content": pieces[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for i in range(3)]
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+            "normalizer": {"type": "Sequence", "normalizers": steps} if normalizers or prefix else replace, "pre_tokenizer": None,
+            "post_processor": None, "decoder": {"type": "Sequence", "decoders": decoders},
+            "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": True,
+                      "byte_fallback": True, "ignore_merges": False, "vocab": vocab, "merges": [" ".join(m) for m in merges]}}
+
+
+@pytest.mark.parametrize("prefix, normalizers", ((True, True), (False, True), (False, False)))
+def test_files_of_the_hub(prefix, normalizers, tmp_path):
+    from tokenizers import Tokenizer
+
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(hub_file(prefix, normalizers)), encoding="utf-8")
+    theirs, ours = Tokenizer.from_file(str(path)), piecemill.Tokenizer.load(str(path))
+    ours.save(str(tmp_path / "again.tokenizer.json"))
+    again = Tokenizer.from_file(str(tmp_path / "again.tokenizer.json"))
+    draw = random.Random(3)
+    for n in range(400):
+        text = "".join(draw.choice((" ", "t", "h", "e", "the", "    ", "a", "b", "\u4e2d", "\u2581", "\n")) for _ in range(draw.randrange(40)))
+        ids = theirs.encode(text, add_special_tokens=False).ids
+        assert ours.encode(text) == ids == again.encode(text, add_special_tokens=False).ids, text
+        assert ours.decode(ids) == theirs.decode(ids)
