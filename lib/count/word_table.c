@@ -40,6 +40,7 @@ enum {
     POLL_SLOTS = 1 << 16,
     FIRST_BITS = 12,             /* of the index */
     MAX_BITS = 31,
+    QUICK_BITS = 18,             /* an index grows four times up to here: fewer pages are touched, and the last step makes a huge one */
     SHORT = 16,                  /* bytes of a word that is two numbers */
     SLACK = 8,                   /* bytes behind a record that can be read */
     REF_SHIFT = 3,               /* a ref counts 8 bytes */
@@ -255,8 +256,7 @@ static inline pm_status add_word(pm_word_table *t, const pm_queued_word *q, uint
     return PM_OK;
 }
 
-static pm_status grow_index(pm_word_table *t, pm_error *err) {
-    unsigned bits = t->bits + 1;
+static pm_status grow_index(pm_word_table *t, unsigned bits, pm_error *err) {
     if (bits > MAX_BITS) {
         return pm_fail(err, PM_LIMIT, "more than 2^%d distinct pre-tokens in one document", MAX_BITS);
     }
@@ -410,7 +410,7 @@ static pm_status make_room(pm_word_table *t, bool may_evict, pm_error *err) {
         if (want <= slots - slots / 3 || (!fits && (may_evict || want <= slots - slots / 16))) {
             break;
         }
-        PM_TRY(grow_index(t, err));
+        PM_TRY(grow_index(t, t->bits + (held + 5 * index_bytes(t->bits) <= t->memory && t->bits < QUICK_BITS ? 2 : 1), err));
     }
     return full && may_evict && t->n ? evict(t, err) : PM_OK;
 }
