@@ -17,6 +17,7 @@ static void engine_free(void *p) {
         pm_lattice_free(engine->lattice);
         pm_specials_free(engine->specials);
         pm_free(engine->decoded);
+        pthread_mutex_destroy(&engine->completing);
         pm_free(engine);
     }
 }
@@ -119,13 +120,24 @@ static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_erro
     if (tok->n_specials) {
         PM_TRY(pm_specials_new(&engine->specials, tok->specials, tok->n_specials, err));
     }
-    if (tok->model.algorithm == PM_ALGORITHM_BPE) {
-        return pm_bpe_new(&engine->bpe, tok, err);
-    }
-    return make_lattice(engine, tok, err);
+    return tok->model.algorithm == PM_ALGORITHM_BPE ? PM_OK : make_lattice(engine, tok, err);
 }
 
-pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err) {
+pm_status pm_engine_complete(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
+    pm_status status = PM_OK;
+    if (atomic_load_explicit(&engine->complete, memory_order_acquire)) {
+        return PM_OK;
+    }
+    pthread_mutex_lock(&engine->completing);
+    if (!atomic_load_explicit(&engine->complete, memory_order_relaxed)) {
+        status = tok->model.algorithm == PM_ALGORITHM_BPE ? pm_bpe_new(&engine->bpe, tok, err) : PM_OK;
+        atomic_store_explicit(&engine->complete, status == PM_OK, memory_order_release);
+    }
+    pthread_mutex_unlock(&engine->completing);
+    return status;
+}
+
+static pm_status make(pm_tokenizer **out, pm_model *model, bool complete, pm_error *err) {
     pm_tokenizer *tok;
 
     *out = NULL;
@@ -136,9 +148,14 @@ pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err) 
         return pm_fail_memory(err);
     }
     pm_idle_init(&engine->idle);
+    atomic_init(&engine->complete, false);
+    pthread_mutex_init(&engine->completing, NULL);
     tok->engine = engine;
     tok->engine_free = engine_free;
     pm_status status = fill_engine(engine, tok, err);
+    if (status == PM_OK && complete) {
+        status = pm_engine_complete(engine, tok, err);
+    }
     if (status != PM_OK) {
         pm_tokenizer_free(tok);
         return status;
@@ -146,3 +163,6 @@ pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err) 
     *out = tok;
     return PM_OK;
 }
+
+pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err) { return make(out, model, true, err); }
+pm_status pm_tokenizer_make_trained(pm_tokenizer **out, pm_model *model, pm_error *err) { return make(out, model, false, err); }

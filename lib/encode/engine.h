@@ -6,5 +6,8 @@
 
 /* pm_tokenizer_from_model, then builds the tables of its algorithm's encoder. Takes the model over, on failure too. */
 pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err);
+/* The same for a BPE model that was trained, which nothing can be wrong with: the tables are built when the first encoder is made. Who trains and
+ * saves needs none. */
+pm_status pm_tokenizer_make_trained(pm_tokenizer **out, pm_model *model, pm_error *err);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef PM_ENCODE_INSIDE_H
 #define PM_ENCODE_INSIDE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "encode/bpe.h"
@@ -28,9 +29,12 @@ typedef struct pm_idle {
 void pm_idle_init(pm_idle *idle);
 void pm_idle_release(pm_idle *idle);
 
-/* Made by pm_tokenizer_make; immutable but for `idle` and `shelf`, which no result depends on. */
+/* Made by pm_tokenizer_make; immutable but for `idle` and `shelf`, which no result depends on, and for `bpe` of a trained tokenizer, which is there when an
+ * encoder is. */
 typedef struct pm_engine {
     pm_bpe *bpe;           /* BPE, else NULL */
+    atomic_bool complete;  /* `bpe` is there, if there is to be one; */
+    pthread_mutex_t completing; /* held while it is made */
     pm_lattice *lattice;   /* BytePiece, else NULL */
     pm_id bos, eos;        /* PM_ID_NONE where there is none */
     pm_specials *specials; /* NULL: there are none */
@@ -39,6 +43,9 @@ typedef struct pm_engine {
     pm_idle idle;
     pm_shelf *shelf;       /* of results of batches */
 } pm_engine;
+
+/* Makes what an encoder needs, unless it is there. Any thread. */
+pm_status pm_engine_complete(pm_engine *engine, const pm_tokenizer *tok, pm_error *err);
 
 struct pm_encoder {
     const pm_tokenizer *tok;

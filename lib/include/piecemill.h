@@ -483,7 +483,7 @@ typedef struct pm_encoder pm_encoder;
 /* One thread's scratch memory for one tokenizer, which must outlive it. It remembers words that it has merged: up to 24 MB, less for short
  * use; results never depend on that. A freed encoder stays with the tokenizer, at most one for each processor, and the next pm_encoder_new or pm_encode_batch
  * takes it up with what it remembers, without allocating: so both calls are cheap, on any thread, and an encoder may be made for each text.
- * pm_tokenizer_free releases those that are left. */
+ * pm_tokenizer_free releases those that are left. The first encoder of a tokenizer that was trained in this process also builds its tables, some milliseconds. */
 PM_API pm_status pm_encoder_new(pm_encoder **out, const pm_tokenizer *tok, pm_error *err);
 PM_API void pm_encoder_free(pm_encoder *enc);
 

@@ -308,7 +308,7 @@ static pm_status make_tokenizer(pm_tokenizer **out, const pm_bpe_vocab *vocab, p
     }
     model.splitter = job->splitter;
     job->splitter = NULL;
-    return pm_tokenizer_make(out, &model, err);
+    return pm_tokenizer_make_trained(out, &model, err);
 }
 
 /* ---------------------------------------------------------------- the call ---- */

@@ -45,7 +45,6 @@ typedef struct pair {
     uint64_t count;
     uint32_t *places;
     uint32_t n_places, left, right;
-    uint32_t next; /* in the list of its count; NONE: it is the last */
 } pair;
 
 typedef struct heap_item {
@@ -89,7 +88,8 @@ typedef struct merger {
     const uint64_t *heavy; /* weights */
     uint64_t threshold;
     pair *pairs;
-    size_t n_pairs, cap_pairs;
+    uint32_t *next; /* of each pair, in the list of its count; NONE: it is the last */
+    size_t n_pairs, cap_pairs, cap_next;
     pair_map map;
     heap_item *heap; /* pairs whose count is threshold + n_queues or more */
     size_t n_heap, cap_heap;
@@ -201,7 +201,7 @@ static pm_status push(merger *m, uint32_t number, pm_error *err) {
     pair *p = &m->pairs[number];
     if (p->count - m->threshold < m->n_queues) {
         uint32_t *queue = &m->queues[p->count - m->threshold];
-        p->next = *queue;
+        m->next[number] = *queue;
         *queue = number;
         return PM_OK;
     }
@@ -216,17 +216,27 @@ static pm_status push(merger *m, uint32_t number, pm_error *err) {
     return PM_OK;
 }
 
+/* Takes up to AHEAD pairs off a list; their memory is asked for. */
+static size_t take_off(const merger *m, uint32_t *first, uint32_t taken[AHEAD]) {
+    size_t n = 0;
+    for (; n < AHEAD && *first != (uint32_t)NONE; *first = m->next[*first]) {
+        __builtin_prefetch(&m->pairs[*first]);
+        taken[n++] = *first;
+    }
+    return n;
+}
+
 /* Fills the empty heap from the list of the highest count. */
 static pm_status refill(merger *m, pm_error *err) {
     while (!m->n_heap && m->n_queues) {
-        uint32_t number = m->queues[--m->n_queues];
-        while (number != (uint32_t)NONE) {
-            uint32_t next = m->pairs[number].next;
-            PM_TRY(add_work(m, 1, err));
-            if (m->pairs[number].count >= m->threshold) {
-                PM_TRY(push(m, number, err));
+        uint32_t first = m->queues[--m->n_queues], taken[AHEAD];
+        for (size_t n; (n = take_off(m, &first, taken)) > 0;) {
+            for (size_t i = 0; i < n; i++) {
+                if (m->pairs[taken[i]].count >= m->threshold) {
+                    PM_TRY(push(m, taken[i], err));
+                }
             }
-            number = next;
+            PM_TRY(add_work(m, n, err));
         }
     }
     return PM_OK;
@@ -293,12 +303,13 @@ static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count,
         return PM_OK;
     }
     PM_TRY(pm_grow((void **)&m->pairs, &m->cap_pairs, m->n_pairs + 1, sizeof *m->pairs, err));
+    PM_TRY(pm_grow((void **)&m->next, &m->cap_next, m->n_pairs + 1, sizeof *m->next, err));
     uint32_t *places = pm_arena_alloc(&m->places, n_places * sizeof *places);
     if (!places) {
         return pm_fail_memory(err);
     }
     *number = (uint32_t)m->n_pairs;
-    m->pairs[m->n_pairs++] = (pair){count, places, 0, left, right, (uint32_t)NONE};
+    m->pairs[m->n_pairs++] = (pair){count, places, 0, left, right};
     PM_TRY(map_add(&m->map, left, right, *number, err));
     return push(m, *number, err);
 }
@@ -481,6 +492,27 @@ static pm_status join_all(merger *m, pair *p, uint32_t c, uint64_t *doubled, pm_
     return PM_OK;
 }
 
+/* Asks for the memory of the pairs that lose_all and track_births will look up. */
+static void look_for_births(const merger *m, uint32_t a, uint32_t b, uint32_t c) {
+    const births *left = &m->births[LEFT], *right = &m->births[RIGHT];
+    const pair_slot *slots = m->map.slots;
+    size_t mask = m->map.mask;
+    for (size_t i = 0; i < left->n; i++) {
+        const birth *x = &left->items[i];
+        __builtin_prefetch(&slots[map_home(x->neighbour, a, mask)]);
+        if (x->count >= m->threshold) {
+            __builtin_prefetch(&slots[map_home(x->neighbour, c, mask)], 1);
+        }
+    }
+    for (size_t i = 0; i < right->n; i++) {
+        const birth *x = &right->items[i];
+        __builtin_prefetch(&slots[map_home(b, x->neighbour, mask)]);
+        if (x->count >= m->threshold) {
+            __builtin_prefetch(&slots[map_home(c, x->neighbour, mask)], 1);
+        }
+    }
+}
+
 /* What the births took away: (x, a) and (b, y). */
 static void lose_all(merger *m, uint32_t a, uint32_t b, uint32_t c, uint64_t doubled) {
     const births *left = &m->births[LEFT], *right = &m->births[RIGHT];
@@ -534,6 +566,7 @@ static pm_status merge_pair(merger *m, uint32_t number, pm_error *err) {
     uint64_t doubled;
     PM_TRY(join_all(m, p, c, &doubled, err));
     size_t n = p->n_places;
+    look_for_births(m, p->left, p->right, c);
     lose_all(m, p->left, p->right, c, doubled);
     PM_TRY(track_births(m, LEFT, c, &any, err)); /* m->pairs may move: p is not used behind this */
     PM_TRY(track_births(m, RIGHT, c, &any, err));
@@ -618,6 +651,7 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
         pm_free(m.births[side].number);
     }
     pm_free(m.pairs);
+    pm_free(m.next);
     pm_free(m.map.slots);
     pm_free(m.heap);
     pm_free(m.queues);

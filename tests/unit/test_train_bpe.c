@@ -401,9 +401,13 @@ static pm_train_options options_for(const uint32_t *size) {
     return o;
 }
 
-/* The trainer says so without looking (pm_model.derived). */
+/* The trainer says so without looking (pm_model.derived). The tables are there when an encoder is. */
 static void assert_pieces_encode_to_themselves(const pm_tokenizer *tok) {
     const pm_engine *engine = tok->engine;
+    pm_encoder *enc;
+    ck_assert_ptr_null(engine->bpe);
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    pm_encoder_free(enc);
     for (pm_id id = 0; id < tok->vocab_size; id++) {
         static pm_id ids[6000];
         pm_bytes piece = pm_tokenizer_piece(tok, id);
@@ -509,6 +513,41 @@ START_TEST(a_small_corpus_gives_a_small_model_and_says_so) {
     ck_assert_ptr_nonnull(strstr(settings, "min_count=0\n"));
     pm_tokenizer_free(tok);
     pm_corpus_free(corpus);
+}
+END_TEST
+
+/* What an encoder needs is built by the first that comes; so many come at once. */
+static pm_status encode_hug(void *ctx, unsigned thread, size_t i, pm_error *error) {
+    static const pm_bytes text = {(const uint8_t *)"hug", 3};
+    const pm_tokenizer *tok = ctx;
+    pm_encoder *enc;
+    pm_id ids[8];
+    size_t n;
+    (void)thread;
+    (void)i;
+    PM_TRY(pm_encoder_new(&enc, tok, error));
+    pm_status status = pm_encode(enc, text, NULL, ids, 8, &n, error);
+    pm_encoder_free(enc);
+    return status == PM_OK && (n != 1 || ids[0] != pm_tokenizer_find(tok, text)) ? pm_fail(error, PM_BAD_INPUT, "%zu ids", n) : status;
+}
+
+static bool no_memory(void) { return false; }
+
+START_TEST(a_trained_tokenizer_meets_its_first_encoders) {
+    uint32_t size = 1000;
+    pm_train_options o = options_for(&size);
+    for (int round = 0; round < 20; round++) {
+        pm_corpus *corpus = corpus_of(hug, N_HUG);
+        pm_tokenizer *tok;
+        pm_encoder *enc;
+        assert_ok(pm_train(&tok, 1, corpus, &o, &err));
+        pm_alloc_test_hook = no_memory;
+        ck_assert_int_eq(pm_encoder_new(&enc, tok, &err), PM_NO_MEMORY); /* and that is no reason to fail for ever */
+        pm_alloc_test_hook = NULL;
+        assert_ok(pm_parallel(4, 16, encode_hug, tok, NULL, &err));
+        pm_tokenizer_free(tok);
+        pm_corpus_free(corpus);
+    }
 }
 END_TEST
 
@@ -930,6 +969,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, plans_and_threads_do_not_show);
     tcase_add_test(call, training_from_documents_equals_the_twin);
     tcase_add_test(call, a_small_corpus_gives_a_small_model_and_says_so);
+    tcase_add_test(call, a_trained_tokenizer_meets_its_first_encoders);
     tcase_add_test(call, layouts_move_ids_and_leave_merges);
     tcase_add_test(call, bad_options_are_refused_with_a_sentence);
     tcase_add_test(call, scripts_are_split_apart);
