@@ -151,20 +151,22 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
     pm_fragments *fragments;
     while (vocab->n_merges < wanted && pm_bpe_words_cells(words) && c.last != c.least) {
         const pm_bpe_plan now = plan_for(plan, pm_bpe_words_cells(words));
-        uint32_t end = phase_end(&c, words), asked = next_threshold(words, &now, &c), threshold = asked;
-        PM_TRY(pm_bpe_words_cut(words, &threshold, end, ticker, &fragments, err));
-        c.tight = threshold > asked;
-        PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, wanted, ticker, err));
+        uint32_t end = phase_end(&c, words), asked = next_threshold(words, &now, &c), threshold = asked, left_end;
+        PM_TRY(pm_bpe_words_cut(words, &threshold, end, &left_end, ticker, &fragments, err));
+        c.tight = threshold > asked || left_end != PM_BPE_ALL;
+        PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, left_end, wanted, ticker, err));
         if (checkpoint && vocab->n_merges > c.done) {
             PM_TRY(pm_checkpoint_keep_merges(checkpoint, vocab, err));
         }
-        if (!c.last || threshold < c.last) {
+        if (left_end != PM_BPE_ALL) {
+            c.last = end; /* there is more with this threshold */
+        } else if (!c.last || threshold < c.last) {
             c.last_but_one = c.last;
             c.last = threshold;
             c.before = c.done;
             c.done = vocab->n_merges;
         }
-        if (threshold != c.least && vocab->n_merges < wanted) {
+        if (c.last != c.least && vocab->n_merges < wanted) {
             uint32_t next = in_sight(&c, &now);
             PM_TRY(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), c.last, next ? next : c.last / now.ratio, ticker, err));
             PM_TRY(shed_or_restore(&c, words, &now, ticker, err));

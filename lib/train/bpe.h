@@ -23,6 +23,7 @@ typedef struct pm_bpe_cell {
     uint32_t symbol, weight;
 } pm_bpe_cell;
 enum { PM_BPE_BORDER = INT32_MAX }; /* where a fragment begins and ends: above all symbols */
+#define PM_BPE_ALL UINT32_MAX
 #define PM_BPE_HEAVY (UINT32_C(1) << 31)
 
 typedef struct pm_fragment_slot {
@@ -44,10 +45,10 @@ typedef struct pm_fragments {
 } pm_fragments;
 
 /* Merges within the fragments, the pair with the highest count first (of equals the one that pm_bpe_vocab_precedes says), until no
- * pair has `threshold` (at least 1) or the vocabulary has `wanted` merges. Every fragment has a symbol PM_BPE_BORDER in front
+ * pair has `threshold` (at least 1), or the best one is of left_end or more on its left, or the vocabulary has `wanted` merges. Every fragment has a symbol PM_BPE_BORDER in front
  * and behind: cells[0], and cells[at + n] of each. The cells become the symbols that are left. Memory besides them: 8 bytes a cell at the beginning, then 4 for
  * each place of a pair when it is born with the threshold, and some 60 for each such pair. Errors: PM_CANCELLED, PM_LIMIT, PM_NO_MEMORY. */
-pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, size_t wanted, pm_ticker *ticker,
+pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, uint32_t left_end, size_t wanted, pm_ticker *ticker,
                                  pm_error *err);
 
 /* ---- passes over all words ---- */
@@ -66,10 +67,11 @@ uint64_t pm_bpe_words_cells(const pm_bpe_words *words);
 uint64_t pm_bpe_words_mass(const pm_bpe_words *words, uint32_t from);
 uint32_t pm_bpe_words_threshold(const pm_bpe_words *words, uint64_t mass);
 uint32_t pm_bpe_words_highest(const pm_bpe_words *words);
-/* Cuts all words at pairs with a count below *threshold, which is raised when the fragments would take too much memory; no pair has `end`. They are ready for
- * merging down to *threshold, and belong to `words`. When *threshold is `end` or more afterwards, all was for nothing, and the next call is more careful. PM_LIMIT when
+/* Cuts all words at pairs with a count below *threshold, which is raised when the fragments would take too much memory; no pair has `end`. When even those of the count end - 1 alone take too much,
+ * *left_end is a symbol, and pairs are left together whose left symbol is below it; else it is PM_BPE_ALL. Fragments are ready for merging down to *threshold (and *left_end), and belong to `words`. When *threshold is `end` or more afterwards, all was for nothing, and the next call is more careful. PM_LIMIT when
  * it was already as careful as can be. */
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t end, pm_ticker *ticker, pm_fragments **fragments, pm_error *err);
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t end, uint32_t *left_end, pm_ticker *ticker, pm_fragments **fragments,
+                           pm_error *err);
 /* After merging: counts the pairs anew, for a threshold not much below next_threshold (a hint). n_symbols are in use now; no pair has a count of
  * `below` or more. */
 pm_status pm_bpe_words_count(pm_bpe_words *words, size_t n_symbols, uint32_t below, uint64_t next_threshold, pm_ticker *ticker, pm_error *err);

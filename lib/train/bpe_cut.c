@@ -31,11 +31,17 @@
  * for fragments that are fewer and shorter.
  *
  * When the fragments may take so much memory only, T must be such that they fit, and nothing tells that but cutting: so
- * a 32nd or less of the chunks is cut for trial, in two halves, and the cost of all extrapolated by the power of
+ * a part of the chunks, a 64th of many, is cut for trial, in two halves, and the cost of all extrapolated by the power of
  * the size with which it grew between the halves; with some such trials T is found by bisection. What is foretold is
  * uncertain. When the fragments are too many still, T is raised on the way: bits are cleared, words still to come are
  * cut at more pairs. Fragments found before are then longer than they need be, which does no harm: the phase ends at the
  * raised T, and each pair at or above it was left together in all words.
+ *
+ * Ties. Near the end of a large vocabulary very many pairs have the same count T, and the pairs of this one count may be too many. When no pair
+ * has more than T, pairs with T go by their left symbol; so a cut may take those of left symbols below a `left_end` alone, and
+ * merging stops there. Again this is exact: of a pair x|y that is cut, either the count is below T, or x is left_end or more; a pair X|Y that comes to stand there and has T has
+ * every place of x|y, and X is x or newer, so left_end or more as well: its turn is in a later phase. Then pairs with T whose left symbol had its
+ * turn are no more, and none comes into being: cut there too. (Words of characters have another order of ties.)
  *
  * Shedding. Where memory is small there are many phases, and each passes over all words, most of whose symbols will
  * never be merged again: the last merge of 32,000 from 500 MB of Chinese has a count of 440, and when
@@ -92,7 +98,7 @@ enum {
     BATCH_CELLS = 2048, /* or so many cells */
     GAP = 16,           /* cells copied at once */
     EIGHT = 8,          /* bytes of counts looked at together */
-    TRIED = 32,         /* chunks at least, if there are so many, are cut to see whether a threshold fits; */
+    TRIED = 16,         /* chunks at least, if there are so many, are cut to see whether a threshold fits; */
     MAX_STRIDE = 64,    /* of more, every 64th */
     BUFFER_PAD = 64     /* cells behind the end of a buffer that may be read or written */
 };
@@ -172,6 +178,8 @@ struct pm_bpe_words {
     size_t stride;    /* every so many chunks are cut; more than 1 when trying */
     size_t first;     /* of those */
     bool too_much;    /* atomic; what was tried takes too much memory */
+    uint32_t left_begin, left_end; /* pairs are left together whose left symbol is one of these: 0 and PM_BPE_ALL, but among ties */
+    uint32_t tie, left_done;       /* the count (0: none) of which no pair is left with a left symbol below, at least 256 */
     double caution;   /* what is expected is taken times this */
     whole_words whole;
     size_t n_chunks;     /* before the pass at hand */
@@ -654,6 +662,15 @@ static pm_status raise_threshold(pm_bpe_words *w, worker *k, pm_error *err) {
 }
 
 /* A bit for each of the n <= 64 pairs from cell `start` on: is it live? */
+/* A bit for each of these pairs: is it the turn of its left symbol? */
+INLINE uint64_t early_pairs(const pm_bpe_words *w, const void *cells, size_t start, size_t n, unsigned width) {
+    uint64_t mask = 0;
+    for (size_t i = 0; i < n; i++) {
+        mask |= (uint64_t)(cell(cells, start + i, width) - w->left_begin < w->left_end - w->left_begin) << i;
+    }
+    return mask;
+}
+
 INLINE uint64_t live_pairs(const pm_bpe_words *w, const void *cells, size_t start, size_t n, unsigned width,
                            unsigned bits, unsigned shift, unsigned second) {
     uint64_t mask = 0;
@@ -667,7 +684,7 @@ INLINE uint64_t live_pairs(const pm_bpe_words *w, const void *cells, size_t star
         mask |= bit << i;
         left = right;
     }
-    return mask;
+    return w->left_end - w->left_begin == PM_BPE_ALL ? mask : mask & early_pairs(w, cells, start, n, width);
 }
 
 /* ---------------------------------------------------------------- cutting ---- */
@@ -1044,12 +1061,17 @@ static uint64_t highest_cost(const pm_bpe_words *w) {
     return cost;
 }
 
+static void set_threshold(pm_bpe_words *w, uint32_t threshold) {
+    mark_live(w, threshold);
+    w->threshold = threshold;
+    w->left_begin = threshold == w->tie ? w->left_done : 0;
+}
+
 /* Will the fragments fit with this threshold? A part of the words is cut, in two halves; what the second half adds tells how the cost grows. */
 static pm_status try_threshold(pm_bpe_words *w, uint32_t threshold, bool *fits, pm_error *err) {
     size_t stride = pm_store_size(w->store) / TRIED;
     stride = stride < 1 ? 1 : stride < MAX_STRIDE ? stride : MAX_STRIDE;
-    mark_live(w, threshold);
-    w->threshold = threshold;
+    set_threshold(w, threshold);
     PM_TRY(begin_fragments(w, w->room, err));
     PM_TRY(cut_chunks(w, TRY, 0, 2 * stride, err));
     double half = (double)highest_cost(w) + 1;
@@ -1060,23 +1082,49 @@ static pm_status try_threshold(pm_bpe_words *w, uint32_t threshold, bool *fits, 
     return PM_OK;
 }
 
+/* Not even the pairs of one count fit: as many left symbols as do. */
+static pm_status find_left(pm_bpe_words *w, uint32_t threshold, pm_error *err) {
+    uint32_t low = threshold == w->tie ? w->left_done : 256, high = (uint32_t)w->n_symbols, best = low + 1;
+    w->left_done = low;
+    while (high > low + low / 32 + 1) {
+        uint32_t middle = low + (high - low) / 2;
+        bool fits = true;
+        w->left_end = middle;
+        PM_TRY(try_threshold(w, threshold, &fits, err));
+        if (fits) {
+            low = best = middle;
+        } else {
+            high = middle;
+        }
+    }
+    w->left_end = best;
+    return PM_OK;
+}
+
 /* Raises a threshold so far that the fragments are likely to fit, but below `end`. */
 static pm_status find_threshold(pm_bpe_words *w, uint32_t *threshold, uint32_t end, pm_error *err) {
     double low = *threshold, high = end - 1;
-    bool fits = true;
+    bool fits = true, any = false;
     PM_TRY(try_threshold(w, *threshold, &fits, err));
-    while (!fits && high > 1.05 * low + 1) {
+    if (fits || *threshold >= end) {
+        return PM_OK;
+    }
+    while (high > 1.1 * low + 1) {
         double middle = sqrt(low * high);
         bool so = true;
         PM_TRY(try_threshold(w, (uint32_t)middle, &so, err));
         if (so) {
             high = middle;
+            any = true;
         } else {
             low = middle;
         }
     }
-    *threshold = fits || high < *threshold ? *threshold : (uint32_t)high;
-    return PM_OK;
+    if (*threshold < (uint32_t)high && !any) {
+        PM_TRY(try_threshold(w, (uint32_t)high, &any, err));
+    }
+    *threshold = (uint32_t)high;
+    return any || w->vocab->rules.characters ? PM_OK : find_left(w, *threshold, err);
 }
 
 /* ---------------------------------------------------------------- the cut ---- */
@@ -1097,20 +1145,36 @@ static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
     return PM_OK;
 }
 
-pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t end, pm_ticker *ticker,
+/* After a cut with threshold `asked`, of which no pair has `end`. */
+static pm_status learn_from_cut(pm_bpe_words *w, uint32_t asked, uint32_t end, pm_error *err) {
+    bool failed = w->threshold > asked, least = w->left_end == PM_BPE_ALL ? w->vocab->rules.characters : w->left_end == w->left_done + 1;
+    if (failed && asked + 1 >= end && least) {
+        return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: its most frequent pairs alone make more fragments of words "
+                       "than fit into %llu bytes", (unsigned long long)(w->room * w->threads));
+    }
+    w->caution = failed ? 2 * w->caution : fmax(1, 0.9 * w->caution);
+    if (!failed) {
+        w->tie = w->left_end == PM_BPE_ALL ? 0 : asked;
+        w->left_done = w->left_end;
+    }
+    return PM_OK;
+}
+
+pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t end, uint32_t *left_end, pm_ticker *ticker,
                            pm_fragments **fragments, pm_error *err) {
     pm_bpe_words *w = words;
     uint32_t asked;
     w->ticker = ticker;
     w->next_width = w->cell_width == 1 ? 2 : w->cell_width;
+    w->left_end = PM_BPE_ALL;
     mark_live(w, *threshold);
     PM_TRY(look_again(w, *threshold, err));
     if (w->room != UINT64_MAX) {
         pm_fragments_free_cells(&w->workers[0].fragments);
         PM_TRY(find_threshold(w, threshold, end, err));
-        mark_live(w, *threshold);
     }
-    w->threshold = asked = *threshold;
+    asked = *threshold;
+    set_threshold(w, asked);
     pm_fragments_free_cells(&w->workers[0].fragments);
     PM_TRY(begin_fragments(w, w->room / 4 * 3, err));
     PM_TRY(cut_chunks(w, CUT, 0, 1, err));
@@ -1118,14 +1182,10 @@ pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t en
     PM_TRY(join_fragments(w, err));
     PM_TRY(pm_fragments_decode(&w->workers[0].fragments, w->cell_width, w->rank, ticker, err));
     w->width = w->next_width;
-    w->caution = w->threshold > asked ? 2 * w->caution : w->caution > 1 ? w->caution * 0.9 : 1;
     *threshold = w->threshold;
+    *left_end = w->left_end;
     *fragments = &w->workers[0].fragments;
-    if (*threshold > asked && asked + 1 >= end) {
-        return pm_fail(err, PM_LIMIT, "memory_limit is too small for this corpus: its most frequent pairs alone make more fragments of words "
-                       "than fit into %llu bytes", (unsigned long long)(w->room * w->threads));
-    }
-    return PM_OK;
+    return learn_from_cut(w, asked, end, err);
 }
 
 /* ---------------------------------------------------------------- after merging ---- */
@@ -1257,6 +1317,8 @@ pm_status pm_bpe_words_shed(pm_bpe_words *words, uint32_t bound, bool for_good, 
     pm_bpe_words *w = words;
     bool keep = !for_good && !w->whole.store;
     w->ticker = ticker;
+    w->left_begin = 0;
+    w->left_end = PM_BPE_ALL;
     mark_live(w, bound);
     PM_TRY(look_again(w, bound, err));
     PM_TRY(pm_store_new_like(&w->pieces, w->store, err));
@@ -1498,6 +1560,7 @@ pm_status pm_bpe_words_new(pm_bpe_words **out, pm_store *store, const pm_bpe_voc
     w->separating = vocab->rules.max_length || vocab->rules.max_words;
     w->n_symbols = 256;
     w->caution = 1;
+    w->left_end = PM_BPE_ALL;
     w->threads = threads ? threads : 1;
     w->room = memory->fragments == UINT64_MAX ? UINT64_MAX : memory->fragments / w->threads;
     w->ticker = ticker;

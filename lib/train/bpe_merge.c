@@ -614,11 +614,11 @@ static void look_ahead(const merger *m) {
     }
 }
 
-static pm_status merge_all(merger *m, size_t wanted, pm_ticker *ticker, pm_error *err) {
+static pm_status merge_all(merger *m, uint32_t left_end, size_t wanted, pm_ticker *ticker, pm_error *err) {
     while (m->vocab->n_merges < wanted) {
         uint32_t number;
         PM_TRY(pop_best(m, &number, err));
-        if (number == (uint32_t)NONE) {
+        if (number == (uint32_t)NONE || m->pairs[number].left >= left_end) {
             break;
         }
         look_ahead(m);
@@ -630,7 +630,7 @@ static pm_status merge_all(merger *m, size_t wanted, pm_ticker *ticker, pm_error
     return PM_OK;
 }
 
-pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, size_t wanted, pm_ticker *ticker,
+pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, uint32_t left_end, size_t wanted, pm_ticker *ticker,
                                  pm_error *err) {
     merger m = {.vocab = vocab, .cells = fragments->cells, .n_cells = fragments->n_cells, .heavy = fragments->heavy, .threshold = threshold, .ticker = ticker};
     if (fragments->n_cells > UINT32_MAX - 2) {
@@ -641,7 +641,7 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
         status = begin(&m, err);
     }
     if (status == PM_OK) {
-        status = merge_all(&m, wanted, ticker, err);
+        status = merge_all(&m, left_end, wanted, ticker, err);
     }
     if (status == PM_OK) {
         status = compact(&m, fragments, err);

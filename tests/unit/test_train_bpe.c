@@ -232,8 +232,9 @@ END_TEST
 /* One phase by hand. */
 static void run_phase(pm_bpe_words *words, pm_bpe_vocab *vocab, uint32_t threshold, size_t wanted, pm_ticker *ticker) {
     pm_fragments *fragments;
-    assert_ok(pm_bpe_words_cut(words, &threshold, UINT32_MAX, ticker, &fragments, &err));
-    assert_ok(pm_bpe_merge_fragments(vocab, fragments, threshold, wanted, ticker, &err));
+    uint32_t left_end;
+    assert_ok(pm_bpe_words_cut(words, &threshold, UINT32_MAX, &left_end, ticker, &fragments, &err));
+    assert_ok(pm_bpe_merge_fragments(vocab, fragments, threshold, left_end, wanted, ticker, &err));
     assert_ok(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), threshold, 1, ticker, &err));
 }
 
@@ -283,6 +284,30 @@ START_TEST(bounds_of_memory_do_not_show) {
             continue;
         }
         ck_assert_mem_eq(vocab.merges, first.merges, 3000 * sizeof *first.merges);
+        pm_bpe_vocab_release(&vocab);
+    }
+    pm_bpe_vocab_release(&first);
+}
+END_TEST
+
+/* So many pairs of one count that they are merged by their left symbols. Before, that was an error. */
+START_TEST(ties_that_take_too_much_go_by_symbol) {
+    static const uint64_t fragments[] = {UINT64_MAX, 2 << 20, 1 << 20, 3 << 18};
+    pm_bpe_vocab first = {0};
+    for (unsigned i = 0; i < sizeof fragments / sizeof *fragments; i++) {
+        pm_records records = random_text(11, 20000);
+        pm_bpe_memory memory = {1 << 20, fragments[i]};
+        pm_bpe_vocab vocab;
+        pm_ticker ticker;
+        pm_ticker_init(&ticker, NULL, NULL, 0);
+        assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
+        assert_ok(pm_bpe_learn(&vocab, store_of(&records, i ? 0 : UINT64_MAX), 12000, 0, 1 + i % 2, &plans[i % 2 ? 1 : 5], &memory, &ticker, &err));
+        ck_assert_uint_eq(vocab.n_merges, 12000);
+        if (i == 0) {
+            first = vocab;
+            continue;
+        }
+        ck_assert_mem_eq(vocab.merges, first.merges, 12000 * sizeof *first.merges);
         pm_bpe_vocab_release(&vocab);
     }
     pm_bpe_vocab_release(&first);
@@ -963,6 +988,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, a_chunk_that_is_full_to_its_end);
     tcase_add_test(merges, whole_words_come_back_wider);
     tcase_add_test(merges, bounds_of_memory_do_not_show);
+    tcase_add_test(merges, ties_that_take_too_much_go_by_symbol);
     tcase_add_test(merges, fragments_that_cannot_be_held_are_an_error);
     tcase_add_test(merges, pairs_that_are_alike_take_few_passes);
     tcase_add_loop_test(merges, a_disk_that_fails_in_the_phases_is_an_error, 0, 2);
