@@ -9,7 +9,8 @@
  *     runs       a b c     |  a c d
  *     merged     a:2 b:1 c:2 d:1
  *
- * More than FAN runs are merged FAN at a time into temporary files first, the oldest ones, until FAN are left. Merging is a heap of the runs by their
+ * A thread merges its files FAN at a time, and what comes of that as well, so that any number of runs needs few open files. More than FAN runs of all threads
+ * are merged FAN at a time into temporary files first, the oldest ones, until FAN are left. Merging is a heap of the runs by their
  * next word; a word is compared by its first 8 bytes as a number, and in full where these are equal.
  *
  * Sorting is over pairs of those 8 bytes and a pointer: a radix sort by the bytes from the last to the first, then a merge sort of those that are alike in
@@ -42,6 +43,7 @@ typedef struct run {
     pm_records chunks;  /* and what they point into */
     int fd;             /* or a temporary file (-1: none), */
     const char *path;   /* or a count file */
+    unsigned level;     /* how often its words were merged into files of a thread's own */
 } run;
 
 typedef struct runs {
@@ -305,15 +307,40 @@ static pm_status sort_batch(sorting *s, batch *b, run *r, unsigned thread, pm_er
 }
 
 static pm_status write_run(run *r, const char *settings, const pm_count_work *work, unsigned thread, pm_error *err);
+static pm_status join_runs(run *list, size_t n, run *out, const char *settings, const pm_count_work *work, unsigned thread, pm_error *err);
+
+/* A file more of a thread. The last FAN that are alike become one of the next level, so that FAN a level are open at most. */
+static pm_status add_file(sorting *s, runs *own, run *r, unsigned thread, pm_error *err) {
+    PM_TRY(write_run(r, s->settings, s->work, thread, err));
+    PM_TRY(add_run(own, r, err));
+    while (own->n >= FAN && own->list[own->n - FAN].level == own->list[own->n - 1].level) {
+        run *alike = own->list + own->n - FAN, joined;
+        unsigned level = alike->level + 1;
+        PM_TRY(join_runs(alike, FAN, &joined, s->settings, s->work, thread, err));
+        joined.level = level;
+        *alike = joined;
+        own->n -= FAN - 1;
+    }
+    return PM_OK;
+}
+
+static pm_status add_all(runs *all, runs *from, pm_error *err) {
+    for (size_t i = 0; i < from->n; i++) {
+        PM_TRY(add_run(all, &from->list[i], err));
+    }
+    return PM_OK;
+}
 
 /* A thread's work: sorts chunks until none is left. */
 static pm_status sort_chunks(void *ctx, unsigned thread, size_t task, pm_error *err) {
     sorting *s = ctx;
     batch b = {0};
     run r = {.fd = -1};
+    runs own;
     bool more = true;
     pm_status status = PM_OK;
     (void)task;
+    runs_init(&own);
     while (status == PM_OK && more) {
         status = take_chunk(s, &b, &more, err);
         bool full = b.bytes + 2 * b.n * sizeof(item) >= s->share;
@@ -322,14 +349,15 @@ static pm_status sort_chunks(void *ctx, unsigned thread, size_t task, pm_error *
         }
         if (status == PM_OK && b.n && (full || !more)) {
             status = sort_batch(s, &b, &r, thread, err);
-            if (status == PM_OK && more) {
-                status = write_run(&r, s->settings, s->work, thread, err);
-            }
             if (status == PM_OK) {
-                status = add_run(s->runs, &r, err);
+                status = more ? add_file(s, &own, &r, thread, err) : add_run(s->runs, &r, err);
             }
         }
     }
+    if (status == PM_OK) {
+        status = add_all(s->runs, &own, err);
+    }
+    runs_release(&own);
     run_release(&r);
     pm_records_release(&b.chunks);
     if (status != PM_OK) {
@@ -344,7 +372,7 @@ static pm_status sort_store(runs *all, pm_store *store, const char *settings, bo
     sorting s = {.store = store, .work = work, .settings = settings, .documents = documents, .runs = all};
     s.share = share > LEAST_BYTES ? share : LEAST_BYTES;
     PM_TRY(pm_ticker_phase(work->ticker, "sort words", "chunks", pm_store_size(store), err));
-    PM_TRY(pm_parallel(threads, threads, sort_chunks, &s, NULL, err));
+    PM_TRY(pm_parallel_part(threads, threads, sort_chunks, &s, work->ticker, err));
     pm_store_compact(store);
     return PM_OK;
 }
@@ -466,12 +494,13 @@ static pm_status next_word(merge *m, pm_error *err) {
     return PM_OK;
 }
 
-static pm_status merge_all(merge *m, pm_word_sink *to, pm_ticker *ticker, unsigned thread, pm_error *err) {
+/* `tells`: these are the words of the phase, each of them once. */
+static pm_status merge_all(merge *m, pm_word_sink *to, pm_ticker *ticker, unsigned thread, bool tells, pm_error *err) {
     while (m->n) {
         PM_TRY(next_word(m, err));
         PM_TRY(to->take(to, m->word.data, m->word.len, m->count, m->documents, err));
         if (++m->done % POLL_WORDS == 0) {
-            PM_TRY(thread ? pm_ticker_poll(ticker, thread, err) : pm_ticker_tick(ticker, ticker->now.done + POLL_WORDS, err));
+            PM_TRY(tells ? pm_ticker_tick(ticker, m->done, err) : pm_ticker_poll(ticker, thread, err));
         }
     }
     return PM_OK;
@@ -508,11 +537,12 @@ static void merge_close(merge *m, size_t n) {
 }
 
 /* Gives the words of n runs, which are used up, to the sink. */
-static pm_status merge_runs(run *list, size_t n, const char *settings, pm_word_sink *to, const pm_count_work *work, unsigned thread, pm_error *err) {
+static pm_status merge_runs(run *list, size_t n, const char *settings, pm_word_sink *to, const pm_count_work *work, unsigned thread, bool tells,
+                            pm_error *err) {
     merge m;
     pm_status status = merge_open(&m, list, n, settings, work->tmpdir, err);
     if (status == PM_OK) {
-        status = merge_all(&m, to, work->ticker, thread, err);
+        status = merge_all(&m, to, work->ticker, thread, tells, err);
     }
     merge_close(&m, n);
     for (size_t i = 0; i < n; i++) {
@@ -538,7 +568,7 @@ static pm_status join_runs(run *list, size_t n, run *out, const char *settings, 
     pm_count_totals totals = {0};
     pm_status status = pm_count_writer_open(&to.writer, NULL, work->tmpdir, settings, err);
     if (status == PM_OK) {
-        status = merge_runs(list, n, settings, &to.sink, work, thread, err);
+        status = merge_runs(list, n, settings, &to.sink, work, thread, false, err);
     }
     *out = (run){.fd = -1};
     return pm_count_writer_keep(&to.writer, status, &totals, &out->fd, err);
@@ -640,7 +670,7 @@ static pm_status join_many(runs *all, const char *settings, const pm_count_work 
 static pm_status merge_many(runs *all, const char *settings, pm_word_sink *to, uint64_t words, const pm_count_work *work, pm_error *err) {
     PM_TRY(pm_ticker_phase(work->ticker, "merge words", "words", words, err));
     PM_TRY(join_many(all, settings, work, err));
-    return merge_runs(all->list, all->n, settings, to, work, 0, err);
+    return merge_runs(all->list, all->n, settings, to, work, 0, true, err);
 }
 
 static pm_status name_runs(runs *all, const char *const *paths, size_t n, pm_error *err) {

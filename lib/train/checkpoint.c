@@ -296,8 +296,11 @@ static pm_status take_rounds(pm_checkpoint *c, const char *at, const char *path,
 
 /* Compares the settings and takes the rest over. */
 static pm_status parse_state(pm_checkpoint *c, char *body, const char *path, pm_error *err) {
-    char *done = strstr(body, done_head); /* no setting is called so */
+    char *done = strstr(body, done_head);
     uint64_t ended;
+    while (done && done > body && done[-1] != '\n') { /* the end of a setting: no line of one begins so */
+        done = strstr(done + 1, done_head);
+    }
     if (!done) {
         return damaged(path, "has lines that are not known", err);
     }

@@ -359,6 +359,27 @@ static void damage(const char *name, int steps) {
     pm_buf_release(&whole);
 }
 
+/* The line behind the settings is called [done], and this regex was taken for it. */
+START_TEST(a_setting_that_ends_as_the_settings_do) {
+    static const char *const own = "a|[done]";
+    pm_tokenizer *tok;
+    pm_buf first = {0};
+    for (int i = 0; i < 2; i++) {
+        run r = new_run(corpus_path, folder);
+        r.o.patterns = &own;
+        r.o.n_patterns = 1;
+        assert_ok(train(&r, &tok));
+        if (i == 0) {
+            first = bytes_of(tok);
+        } else {
+            assert_same(tok, &first);
+        }
+        pm_tokenizer_free(tok);
+    }
+    pm_buf_release(&first);
+}
+END_TEST
+
 START_TEST(damaged_files_are_refused) {
     pm_tokenizer *tok;
     leave_begun("merge");
@@ -503,6 +524,7 @@ Suite *suite_checkpoint(void) {
     tcase_add_test(tests, a_corpus_that_changed_is_refused);
     tcase_add_test(tests, a_corpus_that_grew_is_refused_when_it_was_counted_to_its_end);
     tcase_add_test(tests, other_settings_are_refused_by_name);
+    tcase_add_test(tests, a_setting_that_ends_as_the_settings_do);
     tcase_add_test(tests, damaged_files_are_refused);
     tcase_add_test(tests, files_that_are_gone_or_of_another_folder);
     tcase_add_test(tests, merges_of_another_corpus_are_refused);

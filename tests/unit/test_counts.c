@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -198,6 +199,23 @@ START_TEST(words_of_a_megabyte_and_of_nothing_but_zeros) {
     write_words(path_of(0), &w, 0, w.n, false, 1, 0, 5);
     check_file(path_of(0), &twin, false);
     free(text);
+}
+END_TEST
+
+/* Each run was a file that stayed open: a large corpus under a small limit had more of them than a process may open. */
+START_TEST(runs_are_joined_before_they_are_too_many) {
+    static words w, twin;
+    struct rlimit old, few;
+    uint64_t state = 11;
+    make_words(&w, &state, MAX_WORDS, false);
+    twin = w;
+    add_up(&twin);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few = (struct rlimit){85, old.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    write_words(path_of(0), &w, 0, w.n, true, 1, 0, 5);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    check_file(path_of(0), &twin, true);
 }
 END_TEST
 
@@ -794,6 +812,7 @@ Suite *suite_counts(void) {
     tcase_set_timeout(t, 120);
     tcase_add_test(t, a_store_becomes_a_sorted_file);
     tcase_add_test(t, more_runs_than_are_merged_at_once);
+    tcase_add_test(t, runs_are_joined_before_they_are_too_many);
     tcase_add_test(t, words_of_a_megabyte_and_of_nothing_but_zeros);
     tcase_add_test(t, merging_is_associative_and_commutative);
     tcase_add_test(t, merging_more_files_than_are_merged_at_once);
