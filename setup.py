@@ -36,6 +36,7 @@ LIBRARIES = {
     "ZSTD": ("libzstd", "zstd", "#include <zstd.h>\nint main(void) { return ZSTD_versionNumber() == 0; }"),
     "YAJL": ("yajl", "yajl", "#include <yajl/yajl_parse.h>\n#include <yajl/yajl_version.h>\n"
              "int main(void) { return yajl_version() == 0; }"),
+    "PROTOBUF": ("libprotobuf-c", "protobuf-c", "#include <protobuf-c/protobuf-c.h>\nint main(void) { return protobuf_c_version_number() == 0; }"),
     "UTF8PROC": ("libutf8proc", "utf8proc", "#include <utf8proc.h>\nint main(void) { return utf8proc_version()[0] == 0; }"),
 }
 

@@ -17,7 +17,7 @@ enum { OPT_FORMAT = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE };
 
 static const cli_option options[] = {
     {'m', "model", "FILE", "the tokenizer"},
-    {OPT_FROM, "from", "FORMAT", "its format, where the content does not tell: native, tiktoken, hf, bytepiece"},
+    {OPT_FROM, "from", "FORMAT", "its format, where the content does not tell: native, tiktoken, hf, bytepiece, sentencepiece"},
     {OPT_SPECIAL, "special", "TEXT[=ID]", "a special token that the file lacks; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},
     {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},

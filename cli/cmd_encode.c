@@ -15,7 +15,7 @@ enum {
 
 static const cli_option options[] = {
     {'m', "model", "FILE", "the tokenizer"},
-    {OPT_FROM, "from", "FORMAT", "its format, where the content does not tell: native, tiktoken, hf, bytepiece"},
+    {OPT_FROM, "from", "FORMAT", "its format, where the content does not tell: native, tiktoken, hf, bytepiece, sentencepiece"},
     {'p', "pattern", "PATTERN", "what to split by, where the file lacks it (.tiktoken): a name or a regex, several in turn"},
     {OPT_SPECIAL, "special", "TEXT[=ID]", "a special token that the file lacks; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},

@@ -21,8 +21,8 @@ enum {
 static const cli_option options[] = {
     {'a', "algorithm", "NAME", "bytepiece or bpe"},
     {'v', "vocab-size", "SIZE[,SIZE...]", "ids in all, special tokens and reserved ones included (bytepiece: several)"},
-    {'o', "output", "FILE", "where the tokenizer goes; its ending tells the format (.piecemill, .tiktoken, tokenizer.json)"},
-    {OPT_FORMAT, "format", "NAME", "the format, for other endings: native, tiktoken, hf, bytepiece"},
+    {'o', "output", "FILE", "where the tokenizer goes; its ending tells the format (.piecemill, .tiktoken, .model, tokenizer.json)"},
+    {OPT_FORMAT, "format", "NAME", "the format, for other endings: native, tiktoken, hf, bytepiece, sentencepiece"},
     {OPT_FORMAT, "to", "NAME", NULL},
     {'p', "pattern", "PATTERN", "bpe: a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [o200k_base; level char: sentencepiece]"},
     {OPT_SPLIT_SCRIPTS, "split-scripts", NULL, "bpe: split Latin, Han, kana, Hangul and other scripts apart, too"},
@@ -249,6 +249,7 @@ static int check_output(train_call *call) {
     if (call->format == PM_FORMAT_AUTO) {
         call->format = ends_with(path, ".piecemill") ? PM_FORMAT_NATIVE
                        : ends_with(path, ".tiktoken") ? PM_FORMAT_TIKTOKEN
+                       : ends_with(path, ".model") ? PM_FORMAT_SENTENCEPIECE
                        : ends_with(path, "tokenizer.json") ? PM_FORMAT_HF
                                                             : PM_FORMAT_AUTO;
         if (call->format == PM_FORMAT_AUTO) {

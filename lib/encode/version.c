@@ -17,6 +17,9 @@ const char *pm_features(void) {
 #ifdef PM_HAVE_YAJL
            " yajl"
 #endif
+#ifdef PM_HAVE_PROTOBUF
+           " protobuf"
+#endif
 #ifdef PM_HAVE_UTF8PROC
            " utf8proc"
 #endif

@@ -19,6 +19,6 @@ typedef struct pm_format_ops {
     pm_status (*write)(const pm_tokenizer *tok, pm_writer *w, pm_error *err); /* NULL: cannot be written */
 } pm_format_ops;
 
-extern const pm_format_ops pm_format_native, pm_format_tiktoken, pm_format_hf, pm_format_bytepiece;
+extern const pm_format_ops pm_format_native, pm_format_tiktoken, pm_format_hf, pm_format_bytepiece, pm_format_sentencepiece;
 
 #endif

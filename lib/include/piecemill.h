@@ -46,7 +46,7 @@ extern "C" {
 /* The version of the library that is linked, as "0.1.0". */
 PM_API const char *pm_version(void);
 
-/* What was compiled in, as a static string of words separated by spaces: "pcre2 zlib zstd yajl threads". */
+/* What was compiled in, as a static string of words separated by spaces: "pcre2 zlib zstd yajl protobuf threads". */
 PM_API const char *pm_features(void);
 
 /* Whose code encodes on this machine: "avx512", "avx2", "neon" or "portable", the best that the processor can unless the
@@ -141,10 +141,11 @@ typedef enum pm_format {
     PM_FORMAT_NATIVE = 1,    /* .piecemill; docs/FORMAT.md */
     PM_FORMAT_TIKTOKEN = 2,  /* .tiktoken: base64 of the bytes, a space, the rank */
     PM_FORMAT_HF = 3,        /* tokenizer.json of Hugging Face tokenizers */
-    PM_FORMAT_BYTEPIECE = 4  /* JSON of bytepiece 0.6.3 */
+    PM_FORMAT_BYTEPIECE = 4, /* JSON of bytepiece 0.6.3 */
+    PM_FORMAT_SENTENCEPIECE = 5 /* .model of sentencepiece: BPE with byte fallback, without normalization */
 } pm_format;
 
-/* "native", "tiktoken", "hf", "bytepiece" <-> the enumeration. pm_format_from_name gives false for an unknown name. */
+/* "native", "tiktoken", "hf", "bytepiece", "sentencepiece" <-> the enumeration. pm_format_from_name gives false for an unknown name. */
 PM_API const char *pm_format_name(pm_format format);
 PM_API bool pm_format_from_name(const char *name, pm_format *format);
 

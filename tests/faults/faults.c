@@ -531,6 +531,10 @@ static scenario scenarios[] = {
     {"load hf", run_load, "good-old.tokenizer.json", 0, NULL, NULL},
     {"load hf, regexes", run_load, "good-three.tokenizer.json", 0, NULL, NULL},
     {"load hf, characters", run_load, "good-characters-prefix.tokenizer.json", 0, NULL, NULL},
+#ifdef PM_HAVE_PROTOBUF
+    {"load sentencepiece", run_load, "good-prefix.model", 0, NULL, NULL},
+    {"save sentencepiece", run_save, "good-characters.piecemill", PM_FORMAT_SENTENCEPIECE, NULL, NULL},
+#endif
     {"load native, characters", run_load, "good-characters.piecemill", 0, NULL, NULL},
     {"load hf, malformed", run_load, "bad-truncated.tokenizer.json", 0, NULL, NULL},
     {"load bytepiece", run_load, "good-escaped.bytepiece.json", PM_LOAD_COPY, NULL, NULL},

@@ -77,7 +77,8 @@ static void check_encoding(const pm_tokenizer *tok, pm_bytes text) {
     must(pm_encoder_new(&enc, tok, &err) == PM_OK, "no encoder", &err);
     pm_status status = pm_encode(enc, text, &o, ids, 256, &n, &err);
     must(status == PM_OK || status == PM_LIMIT, "encode", &err);
-    if (status == PM_OK) {
+    bool blank = tok->model.add_prefix && text.len && text.data[0] == ' '; /* which is not decoded */
+    if (status == PM_OK && !blank) {
         must(pm_decode(tok, ids, n, back, sizeof back, &n_back, &err) == PM_OK, "decode", &err);
         must(n_back == text.len && (n_back == 0 || memcmp(back, text.data, n_back) == 0), "another text came back",
              &err);
@@ -98,7 +99,25 @@ static void check_same(const pm_tokenizer *a, const pm_tokenizer *b, bool whole)
     }
 }
 
-static void check_saving(const pm_tokenizer *tok, pm_format format) {
+/* A .model file has the merges that can apply, no others: the ids are the same. */
+static void check_same_ids(const pm_tokenizer *a, const pm_tokenizer *b, pm_bytes text) {
+    static const pm_error none;
+    const pm_tokenizer *const both[] = {a, b};
+    static pm_id ids[2][1024];
+    size_t n[2];
+    for (int i = 0; i < 2; i++) {
+        pm_error err = {0};
+        pm_encoder *enc;
+        pm_encode_options o = PM_ENCODE_OPTIONS_INIT;
+        o.disallowed = PM_SPECIAL_NONE;
+        must(pm_encoder_new(&enc, both[i], &err) == PM_OK, "no encoder", &err);
+        must(pm_encode(enc, text, &o, ids[i], 1024, &n[i], &err) == PM_OK, "encode", &err);
+        pm_encoder_free(enc);
+    }
+    must(n[0] == n[1] && memcmp(ids[0], ids[1], n[0] * sizeof(pm_id)) == 0, "other ids", &none);
+}
+
+static void check_saving(const pm_tokenizer *tok, pm_format format, pm_bytes text) {
     pm_error err = {0};
     pm_tokenizer *again;
     pm_status status = pm_tokenizer_save(tok, second, format, &err);
@@ -106,7 +125,11 @@ static void check_saving(const pm_tokenizer *tok, pm_format format) {
     if (status == PM_OK) {
         status = load(&again, second, format, 0, &err);
         must(status == PM_OK, "what was saved does not load", &err);
-        check_same(tok, again, format == PM_FORMAT_NATIVE);
+        if (format == PM_FORMAT_SENTENCEPIECE) {
+            check_same_ids(tok, again, text);
+        } else {
+            check_same(tok, again, format == PM_FORMAT_NATIVE);
+        }
         pm_tokenizer_free(again);
     }
 }
@@ -124,14 +147,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         repair(copy, size - 1);
     }
     write_file(copy, size - 1);
-    if (load(&tok, first, (pm_format)((data[0] & 0x7F) % 5), data[0] & 0x40 ? PM_LOAD_COPY : 0, &err) != PM_OK) {
+    if (load(&tok, first, (pm_format)((data[0] & 0x3F) % 6), data[0] & 0x40 ? PM_LOAD_COPY : 0, &err) != PM_OK) {
         must(err.status != PM_OK && err.message[0], "no sentence", &err);
         return 0;
     }
     size_t tail = size - 1 < 200 ? size - 1 : 200;
-    check_encoding(tok, (pm_bytes){copy + (size - 1 - tail), tail});
-    for (pm_format format = PM_FORMAT_NATIVE; format <= PM_FORMAT_BYTEPIECE; format++) {
-        check_saving(tok, format);
+    pm_bytes text = {copy + (size - 1 - tail), tail};
+    check_encoding(tok, text);
+    for (pm_format format = PM_FORMAT_NATIVE; format <= PM_FORMAT_SENTENCEPIECE; format++) {
+        check_saving(tok, format, text);
     }
     pm_tokenizer_free(tok);
     return 0;

@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { N_SCANNERS = 9, MAX_INPUT = 1024, MAX_TEXT = MAX_INPUT * TRICKY_MAX_LENGTH };
+enum { N_SCANNERS = 10, MAX_INPUT = 1024, MAX_TEXT = MAX_INPUT * TRICKY_MAX_LENGTH };
 static const char *const names[N_SCANNERS] = {"gpt2",    "cl100k_base", "qwen2",    "o200k_base", "tekken",
                                               "kimi_k2", "deepseek_v3", "superbpe", "scripts",
                                               "sentencepiece"};

@@ -333,6 +333,87 @@ def make_characters():
     no("added-normalized", characters(added_tokens=[added("<x>", 300, normalized=True)]), "an added token is normalized", "would be found with a blank before it")
 
 
+# ---------------------------------------------------------------- .model
+
+def varint(n):
+    out = b""
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
+def field(number, value):
+    """A field of a protobuf message: bytes, a float, or a whole number (true is 1)."""
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    return varint(number << 3 | 5) + struct.pack("<f", value) if isinstance(value, float) else varint(number << 3) + varint(value & (1 << 64) - 1)
+
+
+NORMAL, UNKNOWN, CONTROL_PIECE, USER_DEFINED, UNUSED, BYTE_PIECE = range(1, 7)
+IDENTITY = field(1, b"identity") + field(3, 0) + field(4, 0) + field(5, 1)
+BPE_TRAINER = field(3, 2) + field(35, 1)
+
+
+def sp_piece(text, score=0.0, kind=NORMAL, more=b""):
+    return field(1, field(1, text.encode() if isinstance(text, str) else text) + field(2, score) + (field(3, kind) if kind != NORMAL else b"") + more)
+
+
+def sp_pieces(spelled=CHARACTERS):
+    kinds = lambda i: UNKNOWN if i == 0 else CONTROL_PIECE if i < 3 else BYTE_PIECE if i < 259 else NORMAL
+    return [sp_piece(t, -float(max(0, i - 259)), kinds(i)) for i, t in enumerate(spelled)]
+
+
+def make_sentencepiece():
+    ends = field(2, BPE_TRAINER) + field(3, IDENTITY)
+    whole = b"".join(sp_pieces())
+
+    def no(name, data, words, reason, status="PM_UNSUPPORTED", at=None):
+        bad(name + ".model", "sentencepiece", data, status, at, words, reason)
+
+    def with_piece(name, piece, words, reason, status="PM_UNSUPPORTED"):
+        no(name, whole + piece + ends, words, reason, status, at=len(whole) + 2)
+
+    def spec(name, trainer, normalizer, words, reason):
+        no(name, whole + field(2, trainer) + field(3, normalizer), words, reason)
+
+    good("characters.model", "sentencepiece", whole + ends, "BPE with byte fallback, and pieces of several blanks")
+    good("prefix.model", "sentencepiece", field(3, IDENTITY.replace(field(3, 0), field(3, 1))) + field(2, BPE_TRAINER) + whole + field(4, field(1, b"x")),
+         "a blank before the text; fields in another order, and data for a test of its own")
+    good("nul.model", "sentencepiece", whole + sp_piece("\0", -9.0) + ends, "a piece that is NUL")
+    no("cut", whole[:-1], "cut off", "the last byte is missing", "PM_BAD_FORMAT", at=len(b"".join(sp_pieces()[:-1])))
+    no("no-trainer", whole + field(3, IDENTITY), "there is no trainer_spec", "which algorithm is not said", "PM_BAD_FORMAT")
+    no("no-normalizer", whole + field(2, BPE_TRAINER), "there is no normalizer_spec", "how text is normalized is not said", "PM_BAD_FORMAT")
+    no("trainer-twice", whole + ends + field(2, BPE_TRAINER), "field 2 of the file is there twice", "two trainers", "PM_BAD_FORMAT")
+    no("field-six", whole + ends + field(6, b"x"), "not a field of a .model", "a field that is not known", "PM_BAD_FORMAT", at=len(whole + ends))
+    no("field-number", whole + ends + field(2, 3), "not a field of a .model", "a number where a message belongs", "PM_BAD_FORMAT", at=len(whole + ends))
+    no("field-endless", whole + ends + b"\xff" * 12, "not a field of a .model", "a number of more than 64 bits", "PM_BAD_FORMAT", at=len(whole + ends))
+    no("field-huge", whole + ends + b"\x0a" + b"\xff" * 8 + b"\x7f", "not a field of a .model", "2^63 bytes", "PM_BAD_FORMAT", at=len(whole + ends))
+    no("malformed", whole + field(1, b"\x0a\x05ab") + ends, "field 1 of the file is malformed", "a piece that ends in its text", "PM_BAD_FORMAT", at=len(whole) + 2)
+    spec("unigram", field(3, 1) + field(35, 1), IDENTITY, "trainer_spec.model_type is not BPE", "another algorithm")
+    spec("no-fallback", field(3, 2), IDENTITY, "trainer_spec.byte_fallback is false", "unknown characters would be <unk>")
+    spec("suffix-blanks", BPE_TRAINER + field(24, 1), IDENTITY, "treat_whitespace_as_suffix is true", "the prefix would be a suffix")
+    spec("charsmap", BPE_TRAINER, IDENTITY + field(2, b"\1\2"), "precompiled_charsmap is not empty", "text would have to be normalized first")
+    spec("extra-blanks", BPE_TRAINER, IDENTITY.replace(field(4, 0), field(4, 1)), "remove_extra_whitespaces is true", "blanks would go")
+    spec("blanks-kept", BPE_TRAINER, IDENTITY.replace(field(5, 1), field(5, 0)), "escape_whitespaces is false", "blanks would not be U+2581")
+    spec("normalizer-unknown", BPE_TRAINER, IDENTITY + field(9, 1), "has a field that is not known", "what it means is not known")
+    no("denormalizer", whole + ends + field(5, field(2, b"\1")), "denormalizer_spec.precompiled_charsmap is not empty", "text would be changed when it is decoded")
+    with_piece("user-defined", sp_piece("xyz", 0.0, USER_DEFINED), "type is USER_DEFINED", "would be matched before all else")
+    with_piece("unused", sp_piece("xyz", 0.0, UNUSED), "type is UNUSED", "would be taken apart again")
+    with_piece("type-none", field(1, field(1, b"x") + field(3, 9)), "piece 266 has type 9", "a type that is none", "PM_BAD_FORMAT")
+    with_piece("piece-empty", sp_piece("", -9.0), "piece 266 is empty or holds a blank", "no text")
+    with_piece("piece-blank", sp_piece("t h", -9.0), "piece 266 is empty or holds a blank", "no text has it")
+    with_piece("piece-twice", sp_piece("th", -9.0), "piece 266 has the text of piece 259", "a piece twice", "PM_BAD_FORMAT")
+    with_piece("byte-name", sp_piece("<0x1>", 0.0, BYTE_PIECE), "is not called <0x00>", "no byte", "PM_BAD_FORMAT")
+    with_piece("control-empty", sp_piece("", 0.0, CONTROL_PIECE), "control piece 266 is empty", "no name", "PM_BAD_FORMAT")
+    with_piece("unknown-name", sp_piece("[UNK]", 0.0, UNKNOWN), "is not called <unk>", "another name")
+    with_piece("score-rises", sp_piece("tt", -1.0), "the score of piece 266 is not below", "ids are not ranks")
+    with_piece("score-none", sp_piece("tt", float("nan")), "the score of piece 266 is not below", "no number")
+    no("byte-twice", whole + sp_piece("<0x00>", 0.0, BYTE_PIECE) + ends, "are the same byte", "a byte twice", "PM_BAD_FORMAT")
+    no("character-missing", whole + sp_piece("xy", -9.0) + ends, "holds a character that is no piece itself", "x and y are byte tokens")
+    no("not-utf8", whole + sp_piece(b"\xe4\xb8", -9.0) + ends, "holds a character that is no piece itself", "a part of a character")
+
+
 # ---------------------------------------------------------------- native
 
 class XXH128(ctypes.Structure):
@@ -524,12 +605,13 @@ def check_example():
 
 
 SEEDS = ["good-bpe.piecemill", "good-two-regexes.piecemill", "good-bytepiece.piecemill", "good-bpe.tiktoken", "good-old.tokenizer.json",
-         "good-three.tokenizer.json", "good-characters.tokenizer.json", "good-characters-prefix.tokenizer.json", "good-compact.bytepiece.json", "bad-half-surrogate.bytepiece.json", "bad-wordpiece.tokenizer.json"]
+         "good-three.tokenizer.json", "good-characters.tokenizer.json", "good-characters-prefix.tokenizer.json", "good-compact.bytepiece.json", "bad-half-surrogate.bytepiece.json", "bad-wordpiece.tokenizer.json", "good-characters.model",
+         "good-prefix.model", "bad-malformed.model"]
 
 
 def write_seeds(folder):
     """Seeds of tests/fuzz/fuzz_load.c: a byte that names the format, then a file."""
-    number = {"native": 1, "tiktoken": 2, "hf": 3, "bytepiece": 4}
+    number = {"native": 1, "tiktoken": 2, "hf": 3, "bytepiece": 4, "sentencepiece": 5}
     os.makedirs(folder, exist_ok=True)
     for name, data, fmt, *_ in FILES:
         if name in SEEDS:
@@ -554,6 +636,7 @@ def main():
     make_tiktoken()
     make_hf()
     make_characters()
+    make_sentencepiece()
     make_bytepiece()
     make_others()
     names = [f[0] for f in FILES]

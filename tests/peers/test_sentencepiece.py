@@ -120,3 +120,67 @@ def test_files_of_the_hub(prefix, normalizers, tmp_path):
         ids = theirs.encode(text, add_special_tokens=False).ids
         assert ours.encode(text) == ids == again.encode(text, add_special_tokens=False).ids, text
         assert ours.decode(ids) == theirs.decode(ids)
+
+
+def texts_of(corpus):
+    text = corpus("multi", 40_000).decode("utf-8", "ignore") + " \u2581x\u2581\u2581 \U0001f600\u0001\t \r\n  x  "
+    return ["", " ", text, *text.split("\n")[:300], *(line.strip() for line in text.split("\n")[:100])]
+
+
+def compare_with_file(ours, model, corpus):
+    for text in texts_of(corpus):
+        ids = model.encode(text)
+        assert ours.encode(text) == ids
+        assert ours.decode(ids) == model.decode(ids)
+    assert ours.decode([1, *model.encode("a b"), 2]) == model.decode([1, *model.encode("a b"), 2])
+
+
+@pytest.mark.parametrize("options", ({}, {"add_dummy_prefix": True}, {"split_by_whitespace": False}, {"allow_whitespace_only_pieces": True, "add_dummy_prefix": True},
+                                     {"split_by_unicode_script": True, "split_by_number": True, "split_digits": True, "character_coverage": 0.99},
+                                     {"pad_id": 3, "control_symbols": ["<|a|>"]}))
+def test_its_files_are_read(options, corpus, tmp_path):
+    path = tmp_path / "slice.txt"
+    path.write_bytes(corpus("zh", 60_000) + corpus("en", 100_000))
+    model = theirs.train(path, tmp_path / "model", 4000, **options)
+    tok = piecemill.Tokenizer.load(str(tmp_path / "model.model"))
+    assert [tok.id_to_piece(i) for i in range(tok.vocab_size)] == [text for text, _ in theirs.entries(model)]
+    compare_with_file(tok, model, corpus)
+    for name in ("again.model", "again.piecemill", "again.tokenizer.json"):
+        tok.save(str(tmp_path / name))
+        assert piecemill.Tokenizer.load(str(tmp_path / name)).hash == tok.hash
+    compare_with_file(tok, theirs.load(tmp_path / "again.model"), corpus)
+
+
+def test_our_files_are_read_there(corpus, tmp_path):
+    path = tmp_path / "slice.txt"
+    path.write_bytes(corpus("zh", 60_000) + corpus("en", 100_000))
+    tok = train(path, 4000, character_coverage=0.999, special_tokens=["<|x|>", "<pad>"])
+    tok.save(str(tmp_path / "ours.model"))
+    model = theirs.load(tmp_path / "ours.model")
+    assert entries(tok) == [text for text, _ in theirs.entries(model)]
+    assert (model.unk_id(), model.bos_id(), model.eos_id(), model.pad_id()) == (0, 1, 2, 4)
+    again = piecemill.Tokenizer.load(str(tmp_path / "ours.model"))
+    assert again.hash == tok.hash
+    compare_with_file(again, model, corpus)
+
+
+@pytest.mark.parametrize("options, field", (({"normalization_rule_name": "nmt_nfkc"}, "precompiled_charsmap"), ({"remove_extra_whitespaces": True}, "remove_extra_whitespaces"),
+                                            ({"byte_fallback": False}, "byte_fallback"), ({"user_defined_symbols": ["xyz"]}, "USER_DEFINED"),
+                                            ({"treat_whitespace_as_suffix": True}, "treat_whitespace_as_suffix"), ({"unk_piece": "[UNK]"}, "not called <unk>")))
+def test_what_is_not_supported_is_named(options, field, corpus, tmp_path):
+    path = tmp_path / "slice.txt"
+    path.write_bytes(corpus("en", 50_000))
+    theirs.train(path, tmp_path / "model", 800, **options)
+    with pytest.raises(piecemill.UnsupportedError, match=field):
+        piecemill.Tokenizer.load(str(tmp_path / "model.model"))
+
+
+def test_unigram_is_refused(corpus, tmp_path):
+    import sentencepiece
+
+    path = tmp_path / "slice.txt"
+    path.write_bytes(corpus("en", 50_000))
+    sentencepiece.SentencePieceTrainer.train(input=str(path), model_prefix=str(tmp_path / "model"), vocab_size=800, model_type="unigram", minloglevel=2,
+                                             normalization_rule_name="identity", byte_fallback=True, remove_extra_whitespaces=False)
+    with pytest.raises(piecemill.UnsupportedError, match="model_type"):
+        piecemill.Tokenizer.load(str(tmp_path / "model.model"))

@@ -50,7 +50,7 @@ static int parse_format(pmpy_state *state, PyObject *value, pm_format *format) {
     pmpy_strings_release(&name);
     if (!known) {
         pmpy_raise_status(state, PM_INVALID_ARGUMENT, PM_NO_OFFSET,
-                          "unknown format; the formats are native, tiktoken, hf and bytepiece");
+                          "unknown format; the formats are native, tiktoken, hf, bytepiece and sentencepiece");
         return -1;
     }
     return 0;
@@ -96,7 +96,7 @@ PyDoc_STRVAR(
     load_doc,
     "load($type, path, /, pattern=None, special_tokens=None, format=None, *, any_unicode=False)\n--\n\n"
     "Loads a tokenizer from a file.\n\n"
-    "path: str or os.PathLike. format: 'native', 'tiktoken', 'hf' or 'bytepiece'; None looks at the content.\n"
+    "path: str or os.PathLike. format: 'native', 'tiktoken', 'hf', 'bytepiece' or 'sentencepiece'; None looks at the content.\n"
     "pattern and special_tokens are for formats that lack them (.tiktoken): pattern is a name ('o200k_base'),\n"
     "a regex or a list of regexes applied in turn; special_tokens a dict of str to id, or a collection of str that\n"
     "get the next free ids. They are added to what the file has.\n"
@@ -132,7 +132,7 @@ static PyObject *tokenizer_load(PyObject *class, PyObject *const *args, Py_ssize
 PyDoc_STRVAR(save_doc,
              "save($self, path, /, format=None)\n--\n\n"
              "Writes the tokenizer to a file, which appears whole or not at all.\n\n"
-             "format: 'native', 'tiktoken', 'hf' or 'bytepiece'; None goes by the ending: .piecemill, .tiktoken,\n"
+             "format: 'native', 'tiktoken', 'hf', 'bytepiece' or 'sentencepiece'; None goes by the ending: .piecemill, .tiktoken,\n"
              "tokenizer.json, .model. Any other ending needs the format.\n\n"
              "Raises InvalidArgumentError, UnsupportedError (the format cannot carry this tokenizer), FileError.\n\n"
              ">>> import os, tempfile\n"
