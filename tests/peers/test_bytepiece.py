@@ -2,7 +2,7 @@
 import pytest
 
 import piecemill
-from make_expected_bytepiece import SIZES, TEXTS, ids_hash, model_hash, text_of
+from make_expected_bytepiece import TEXTS, ids_hash, model_hash, text_of
 
 CONTROLS = 3
 
@@ -86,19 +86,21 @@ def test_documents_with_newlines_marks_and_long_lines(bytepiece, tmp_path):
         assert {k: count for k, (_, count) in pieces.items()} == theirs[400]
 
 
-@pytest.mark.parametrize("name", sorted(TEXTS))
-def test_a_megabyte_equals_the_committed_hashes(corpus, expected, tmp_path, name):
+@pytest.mark.parametrize("name,memory_limit", [(name, None) for name in TEXTS] + [(name, "48M") for name in TEXTS if name.endswith("-4MB")])
+def test_models_and_ids_equal_the_committed_hashes(corpus, expected, tmp_path, name, memory_limit):
     corpus("zh", 1)  # skips when the data is not there
-    text = text_of(name)
+    text, (_, sizes, options) = text_of(name), TEXTS[name]
     rows = {int(row["size"]): row for row in expected("bytepiece") if row["text"] == name}
-    models = piecemill.train_from_iterator(text.split("\n"), algorithm="bytepiece", vocab_size=SIZES, ngram_order=6, min_count=2, max_piece_length=36)
-    for size, tok in zip(SIZES, models):
+    options = {"ngram_order": 6, "min_count": 2, "max_piece_length": 36, **options}
+    models = piecemill.train_from_iterator(text.split("\n"), algorithm="bytepiece", vocab_size=sizes, memory_limit=memory_limit, **options)
+    for size, tok in zip(sizes, models):
         _, pieces = dump_of(tok, tmp_path)
         assert len(pieces) == int(rows[size]["pieces"])
         assert model_hash([(k, count) for k, (_, count) in pieces.items()]) == rows[size]["model_sha1"]
-        ids = tok.encode(text)
-        assert len(ids) == int(rows[size]["tokens"])
-        assert ids_hash(ids) == rows[size]["ids_sha1"]
+        if memory_limit is None:
+            ids = tok.encode(text)
+            assert len(ids) == int(rows[size]["tokens"])
+            assert ids_hash(ids) == rows[size]["ids_sha1"]
 
 
 def test_lines_of_a_file_keep_their_newline(bytepiece, corpus, tmp_path):
@@ -113,17 +115,42 @@ def test_lines_of_a_file_keep_their_newline(bytepiece, corpus, tmp_path):
     assert {k: count for k, (_, count) in pieces.items()} == trainer.pieces[0]
 
 
-def test_sampling_draws_from_the_same_distribution(bytepiece, corpus, tmp_path):
-    """Mean number of tokens over many draws: both are averages of the same random variable."""
-    text = corpus("zh", 60_000).decode()
+def chi_squares(marginals, draws, n_bytes):
+    """For each byte of a text: chi-square over the pieces that cover it in the draws, and its degrees of freedom. draws: lists of lengths of pieces."""
+    seen = {}
+    for lengths in draws:
+        begin = 0
+        for length in lengths:
+            seen[begin, begin + length] = seen.get((begin, begin + length), 0) + 1
+            begin += length
+    possible = {(begin, end): probability for begin, end, _, probability in marginals}
+    assert set(seen) <= set(possible)  # nothing is drawn that cannot be
+    for at in range(n_bytes):
+        cells, rare = [], [0.0, 0]
+        for (begin, end), probability in possible.items():
+            if begin <= at < end:
+                cell = [probability * len(draws), seen.get((begin, end), 0)]
+                if cell[0] >= 8:
+                    cells.append(cell)
+                else:
+                    rare = [rare[0] + cell[0], rare[1] + cell[1]]
+        cells += [rare] if rare[0] >= 8 else []
+        yield sum((count - mean) ** 2 / mean for mean, count in cells), len(cells) - 1
+
+
+@pytest.mark.parametrize("name,alpha", [("zh", 0.1), ("en", 0.3), ("zh", 1.0)])
+def test_both_draw_from_the_marginals(bytepiece, corpus, tmp_path, name, alpha):
+    """Which piece covers each byte of a sentence, in some thousand draws of either library, against the exact probabilities."""
+    text = corpus(name, 60_000).decode("utf-8", "ignore")
     tok = piecemill.train_from_iterator(text.split("\n"), algorithm="bytepiece", vocab_size=1500)
     path, _ = dump_of(tok, tmp_path)
     peer = bytepiece.Tokenizer(path, seed=7)
-    sample = text.split("\n")[0][:2000] or text[:2000]
-    n = 60
-    theirs = [len(peer.encode(sample, alpha=0.2)) for _ in range(n)]
-    ours = [len(tok.encode(sample, alpha=0.2, seed=i)) for i in range(n)]
-    mean = lambda x: sum(x) / len(x)
-    spread = (sum((x - mean(theirs)) ** 2 for x in theirs) / n + sum((x - mean(ours)) ** 2 for x in ours) / n) ** 0.5
-    assert abs(mean(theirs) - mean(ours)) < 4 * spread / n**0.5 + 1e-9
-    assert tok.encode(sample, alpha=0.2, seed=1) == tok.encode(sample, alpha=0.2, seed=1)
+    sample = max(text.split("\n"), key=len)[:60]
+    marginals, n_bytes, n = tok.marginals(sample, alpha), len(sample.encode()), 3000
+    theirs = [[len(piece) for piece in peer.tokenize(sample, alpha=alpha)] for _ in range(n)]
+    ours = [[len(tok.id_to_piece(i)) for i in tok.encode(sample, alpha=alpha, seed=seed)] for seed in range(n)]
+    for draws in (ours, theirs):
+        for chi, degrees in chi_squares(marginals, draws, n_bytes):
+            assert chi < degrees + 5 * (2 * degrees) ** 0.5 + 8
+    longer = chi_squares(tok.marginals(sample, alpha * 1.5), ours, n_bytes)  # and another alpha is told apart
+    assert any(chi > degrees + 5 * (2 * degrees) ** 0.5 + 8 for chi, degrees in longer)
