@@ -265,7 +265,7 @@ typedef enum pm_level {
 typedef struct pm_train_summary {
     uint64_t documents, bytes;      /* read (bytes after decompression) */
     uint64_t words;                 /* BPE: pre-tokens; BytePiece: chunks */
-    uint64_t distinct;              /* BPE: distinct pre-tokens; BytePiece: distinct pieces before pruning */
+    uint64_t distinct;              /* BPE: distinct pre-tokens, with memory_limit perhaps more (one that left the tables and came again counts again); BytePiece: distinct pieces before pruning */
     uint64_t documents_with_special;/* documents that held the text of a special token; it was treated as ordinary text */
     uint32_t vocab_size;            /* of the first tokenizer made */
     bool smaller_than_asked;        /* the corpus did not give as many pieces as asked for */

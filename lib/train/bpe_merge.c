@@ -147,13 +147,19 @@ static inline pair_slot *map_find(const pair_map *map, uint32_t left, uint32_t r
     return &map->slots[at];
 }
 
-static pm_status map_grow(pair_map *map, pm_error *err) {
-    pair_map bigger;
-    PM_TRY(map_init(&bigger, 2 * (map->mask + 1), err));
-    for (size_t i = 0; i <= map->mask; i++) {
+static pm_status map_grow(merger *m, pm_error *err) {
+    pair_map bigger, *map = &m->map;
+    pm_status status = map_init(&bigger, 2 * (map->mask + 1), err);
+    PM_TRY(status);
+    for (size_t i = 0; i <= map->mask && status == PM_OK; i++) {
         if (map->slots[i].value) {
             *map_find(&bigger, map->slots[i].left, map->slots[i].right) = map->slots[i];
         }
+        status = add_work(m, 1, err);
+    }
+    if (status != PM_OK) {
+        pm_free(bigger.slots);
+        return status;
     }
     bigger.n = map->n;
     pm_free(map->slots);
@@ -162,9 +168,10 @@ static pm_status map_grow(pair_map *map, pm_error *err) {
 }
 
 /* Puts a pair in that is not there. */
-static pm_status map_add(pair_map *map, uint32_t left, uint32_t right, uint32_t value, pm_error *err) {
+static pm_status map_add(merger *m, uint32_t left, uint32_t right, uint32_t value, pm_error *err) {
+    pair_map *map = &m->map;
     if (2 * map->n > map->mask) {
-        PM_TRY(map_grow(map, err));
+        PM_TRY(map_grow(m, err));
     }
     *map_find(map, left, right) = (pair_slot){left, right, value + 1};
     map->n++;
@@ -310,7 +317,7 @@ static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count,
     }
     *number = (uint32_t)m->n_pairs;
     m->pairs[m->n_pairs++] = (pair){count, places, 0, left, right};
-    PM_TRY(map_add(&m->map, left, right, *number, err));
+    PM_TRY(map_add(m, left, right, *number, err));
     return push(m, *number, err);
 }
 

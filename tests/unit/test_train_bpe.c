@@ -950,6 +950,28 @@ static unsigned allocations_left;
 
 static bool allow_some(void) { return allocations_left > 0 && allocations_left-- > 0; }
 
+/* Memory that ends while words are cut, shed, brought back. */
+START_TEST(every_allocation_of_the_phases_may_fail) {
+    pm_status status = PM_NO_MEMORY;
+    unsigned n = 0;
+    for (; status != PM_OK; n++) {
+        pm_records records = random_text(11, 1500);
+        pm_store *store = store_of(&records, 0);
+        pm_bpe_vocab vocab;
+        pm_ticker ticker;
+        pm_ticker_init(&ticker, NULL, NULL, 0);
+        assert_ok(pm_bpe_vocab_init(&vocab, NULL, &err));
+        allocations_left = n;
+        pm_alloc_test_hook = allow_some;
+        status = pm_bpe_learn(&vocab, store, 400, 2, 1, &plans[N_PLANS - 1], &no_bound, &ticker, &err);
+        pm_alloc_test_hook = NULL;
+        ck_assert_msg(status == PM_OK || status == PM_NO_MEMORY, "%s", err.message);
+        pm_bpe_vocab_release(&vocab);
+    }
+    ck_assert_uint_gt(n, 40);
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail) {
     uint32_t size = 270;
     pm_special_token special = {{(const uint8_t *)"<s>", 3}, PM_ID_NONE};
@@ -1006,6 +1028,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(call, a_memory_limit_does_not_show);
     tcase_add_test(call, a_line_longer_than_the_memory_limit_is_not_read);
     tcase_add_test(call, every_allocation_may_fail);
+    tcase_add_test(merges, every_allocation_of_the_phases_may_fail);
     suite_add_tcase(suite, merges);
     tcase_add_test(round, zero_bytes_and_carriage_returns_are_text);
     tcase_add_test(round, a_very_long_line_goes_round);
