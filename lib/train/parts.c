@@ -1,7 +1,7 @@
 /* parts.c - the best segmentation of many short texts.
  *
  * The encoder's automaton (encode/lattice.c) knows at each position all pieces that end there, at the price of steps copied along suffixes: 40 MB for
- * the 109,000 pieces that 40 MB of English have at first, and each symbol is a cache miss or two. Here is the plain trie of the pieces, a twentieth of that,
+ * the 109,000 pieces that 40 MB of English have at first, and each symbol is a cache miss or two. Here is the plain trie of the pieces, 10 MB,
  * and all starts of many texts go down in it together, one symbol a level:
  *
  *     texts "abc", "ab"             symbols      a b c . a b .           . stands behind each text and has no steps
@@ -10,7 +10,7 @@
  *     level 3                                    abc                     ...
  *
  * Nothing here waits for anything else, and whether a start goes on is the addition of 0 or 1 to a number, not a branch: it would be mispredicted once a position.
- * What is found lies in a row of ten log-probabilities for each position, of the pieces that end there, longest first. Then the walk, as lattice.c has
+ * What is found lies in ten log-probabilities at each position, of the pieces that end there, longest first. Then the walk, as lattice.c has
  * it: score[e] is the highest of score[e - len] + logp, of equal ones that of the longest piece. The few starts that are still going on after
  * ten symbols go on by themselves when the walk comes to them.
  *
@@ -37,17 +37,20 @@ enum {
     STOP = 256,     /* the symbol of a character that stands in no piece, and of the place behind a text */
     SYMBOLS_MAX = 65535,
     ROW = 10,       /* symbols of the longest piece that is found by level */
-    WAITING = 512,   /* symbols: so many are split together */
+    WAITING = 256,   /* symbols: so many are split together */
     CODES = 0x110000
 };
 
 #define NONE UINT32_MAX
 
+/* Where a step is: base + symbol, in bytes: the symbols of texts are multiplied beforehand. */
 typedef struct cell {
-    uint32_t check; /* the base that this step belongs to */
-    uint32_t base;  /* for the steps behind it; 0: none */
-    double logp;    /* of the piece that ends here */
+    uint32_t step; /* the symbol times STEP, if there is a step; no two nodes have the same base */
+    uint32_t base; /* for the steps behind it; 0: none */
+    double logp;   /* of the piece that ends here */
 } cell;
+
+enum { STEP = sizeof(cell) };
 
 typedef struct letter { /* what is known of a symbol */
     double logp;    /* as a piece */
@@ -90,9 +93,16 @@ typedef struct longer { /* the best piece of more than ROW symbols that ends at 
     uint32_t piece, len;
 } longer;
 
-typedef struct start { /* one that goes on */
-    uint32_t at, base; /* the position it has come to */
-} start;
+typedef struct position {
+    double logp[ROW];    /* of the pieces that end here, the longest first */
+    uint32_t found[ROW]; /* their cells */
+    uint32_t step;       /* symbol times STEP */
+    uint8_t flags;
+    uint16_t code;       /* how the best path comes here */
+} position;
+
+/* One that goes on, in one number: the position that comes next and the cell to look at, both in bytes (low and high half). */
+typedef uint64_t start;
 
 typedef struct waiting {
     size_t end; /* the position behind its last symbol */
@@ -105,13 +115,9 @@ struct pm_parts_splitter {
     waiting *texts;
     size_t n_texts, cap_texts;
     size_t n, cap; /* positions: symbols and ends */
-    uint16_t *symbols;
-    uint32_t *cps; /* where a symbol is STRANGE */
-    uint8_t *flags;
-    double *rows;    /* ROW a position */
-    uint32_t *found; /* likewise: the cells */
-    double *scores;  /* with ROW + 1 more before the first: those no path begins at, and the one where the first text begins */
-    uint16_t *codes;
+    position *positions;
+    uint32_t *cps;  /* where a symbol is STRANGE */
+    double *scores; /* with ROW + 1 more before the first: those no path begins at, and the one where the first text begins */
     longer *longer; /* where flags have LONGER */
     start *starts;  /* after ROW symbols: those that go on */
     size_t n_starts;
@@ -275,7 +281,7 @@ static pm_status cells_reserve(pm_parts *parts, uint32_t base, pm_error *err) {
     return PM_OK;
 }
 
-/* Puts the steps of node n, which lies at cell `at` (or is a symbol), into cells; in their `base` they have their node until its turn comes. */
+/* Puts the steps of a node into cells. */
 static pm_status place_node(builder *b, size_t n, uint32_t *base, pm_error *err) {
     pm_parts *parts = b->parts;
     const pm_step *steps = b->children + b->first[n];
@@ -289,7 +295,7 @@ static pm_status place_node(builder *b, size_t n, uint32_t *base, pm_error *err)
     for (size_t i = 0; i < n_steps; i++) {
         size_t at = *base + steps[i].symbol;
         uint32_t piece = b->nodes[steps[i].node].piece;
-        parts->cells[at].check = *base;
+        parts->cells[at].step = steps[i].symbol * STEP;
         parts->pieces[at] = piece;
         if (piece != NONE) {
             parts->where[piece] = (uint32_t)at;
@@ -308,9 +314,9 @@ static pm_status place_all(builder *b, pm_error *err) {
         uint32_t base, at = b->nodes[n].piece;
         PM_TRY(place_node(b, n, &base, err));
         if (n < parts->n_symbols) {
-            parts->letters[n].base = base;
+            parts->letters[n].base = base * STEP;
         } else {
-            parts->cells[at].base = base;
+            parts->cells[at].base = base * STEP;
         }
     }
     return PM_OK;
@@ -389,21 +395,38 @@ void pm_parts_set(pm_parts *parts, const double *logp) {
 
 /* ---------------------------------------------------------------- what is found by level ---- */
 
-/* Where no piece ends, rows have a number below all sums of log-probabilities, -2.4e303, whose bytes are alike. */
+/* Where no piece ends, a position has a number below all sums of log-probabilities, -2.4e303, whose bytes are alike. */
 enum { NOTHING_BYTE = 0xFE };
 static const uint64_t nothing = UINT64_C(0x0101010101010101) * NOTHING_BYTE;
 
+/* c's log-probability, or that, without a branch. */
+static inline void set_logp(double *logp, const cell *c, bool there) {
+    uint64_t bits, mask = -(uint64_t)there;
+    memcpy(&bits, &c->logp, sizeof bits);
+    bits = (bits & mask) | (nothing & ~mask);
+    memcpy(logp, &bits, sizeof bits);
+}
+
+static inline const cell *cell_at(const pm_parts *parts, uint32_t at) { return (const void *)((const uint8_t *)parts->cells + at); }
+static inline position *position_at(const pm_parts_splitter *s, uint32_t at) { return (void *)((uint8_t *)s->positions + at); }
+
+/* Asks for the cell that comes next. */
+static inline start go_on(const pm_parts *parts, const pm_parts_splitter *s, uint32_t at, uint32_t base) {
+    uint32_t where = base + position_at(s, at)->step;
+    __builtin_prefetch(cell_at(parts, where));
+    return (uint64_t)where << 32 | at;
+}
+
 /* The first level: every symbol. Returns how many starts go on. */
 static size_t level_one(const pm_parts *parts, pm_parts_splitter *s) {
-    start *starts = s->starts;
     size_t n = 0;
-    memset(s->rows, NOTHING_BYTE, s->n * ROW * sizeof *s->rows);
     for (size_t i = 0; i < s->n; i++) {
-        const letter *l = &parts->letters[s->symbols[i]];
-        s->rows[i * ROW + ROW - 1] = l->logp;
-        s->flags[i] |= (uint8_t)l->flags;
-        starts[n] = (start){(uint32_t)i, l->base};
-        __builtin_prefetch(&parts->cells[(size_t)l->base + s->symbols[i + 1]]);
+        position *p = &s->positions[i];
+        const letter *l = &parts->letters[p->step / STEP];
+        memset(p->logp, NOTHING_BYTE, sizeof p->logp);
+        p->logp[ROW - 1] = l->logp;
+        p->flags |= (uint8_t)l->flags;
+        s->starts[n] = go_on(parts, s, (uint32_t)((i + 1) * sizeof *p), l->base);
         n += l->base != 0;
     }
     return n;
@@ -411,23 +434,16 @@ static size_t level_one(const pm_parts *parts, pm_parts_splitter *s) {
 
 /* Another symbol of each of n starts; returns how many go on. */
 static size_t next_level(const pm_parts *parts, pm_parts_splitter *s, size_t n, unsigned level) {
-    start *starts = s->starts;
-    const cell *cells = parts->cells;
-    const uint16_t *symbols = s->symbols;
-    double *rows = s->rows + ROW - level;
-    uint32_t *found = s->found + ROW - level;
+    const unsigned k = ROW - level;
     size_t left = 0;
-    for (size_t i = 0; i < n; i++) { /* the cells were asked for one level before */
-        uint32_t base = starts[i].base, at = starts[i].at + 1;
-        size_t where = (size_t)base + symbols[at];
-        const cell *c = &cells[where];
-        uint64_t there = c->check == base, logp;
-        memcpy(&logp, &c->logp, sizeof logp);
-        logp = (logp & -there) | (nothing & (there - 1)); /* no branch */
-        memcpy(&rows[(size_t)at * ROW], &logp, sizeof logp);
-        found[(size_t)at * ROW] = (uint32_t)where;
-        starts[left] = (start){at, c->base};
-        __builtin_prefetch(&cells[(size_t)c->base + symbols[at + 1]]);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t where = (uint32_t)(s->starts[i] >> 32), at = (uint32_t)s->starts[i];
+        position *p = position_at(s, at);
+        const cell *c = cell_at(parts, where);
+        bool there = c->step == p->step;
+        set_logp(&p->logp[k], c, there);
+        p->found[k] = where;
+        s->starts[left] = go_on(parts, s, at + (uint32_t)sizeof *p, c->base);
         left += there & (c->base != 0);
     }
     return left;
@@ -440,48 +456,48 @@ static void find_pieces(const pm_parts *parts, pm_parts_splitter *s) {
     }
     s->n_starts = n;
     for (size_t i = 0; i < n; i++) {
-        s->flags[s->starts[i].at - (ROW - 1)] |= DEEP;
+        position_at(s, (uint32_t)s->starts[i])[-ROW].flags |= DEEP;
     }
 }
 
 /* ---------------------------------------------------------------- the walk ---- */
 
-/* The next of the starts that go on, whose text has the score `before`: looks for pieces of more than ROW symbols. */
-static void go_deep(const pm_parts *parts, pm_parts_splitter *s, const start *from, double before) {
-    uint32_t base = from->base, len = ROW;
-    for (size_t at = from->at + 1; base; at++) {
-        const cell *c = &parts->cells[base + s->symbols[at]];
-        if (c->check != base) {
-            break;
-        }
-        len++;
+/* One of the starts that go on, whose text has the score `before`: looks for pieces of more than ROW symbols. */
+static void go_deep(const pm_parts *parts, pm_parts_splitter *s, start from, double before) {
+    size_t at = (uint32_t)from / sizeof *s->positions;
+    const cell *c = cell_at(parts, (uint32_t)(from >> 32));
+    for (uint32_t len = ROW + 1; c->step == s->positions[at].step; len++) {
         double score = before + c->logp;
-        if (c->logp > -INFINITY && (!(s->flags[at] & LONGER) || score > s->longer[at].score)) {
+        if (c->logp > -INFINITY && (!(s->positions[at].flags & LONGER) || score > s->longer[at].score)) {
             s->longer[at] = (longer){score, parts->pieces[c - parts->cells], len};
-            s->flags[at] |= LONGER;
+            s->positions[at].flags |= LONGER;
         }
-        base = c->base;
+        if (!c->base) {
+            return;
+        }
+        c = cell_at(parts, c->base + s->positions[++at].step);
     }
 }
 
 /* What the common steps leave out at position i. scores[0] is that of the position before it. */
 static double step_rare(const pm_parts *parts, pm_parts_splitter *s, size_t i, size_t *next_start, const double *scores, double best) {
-    unsigned flags = s->flags[i];
+    position *p = &s->positions[i];
+    unsigned flags = p->flags;
     if (flags & END) {
         return 0;
     }
     if (flags & DEEP) {
-        go_deep(parts, s, &s->starts[(*next_start)++], scores[0]);
+        go_deep(parts, s, s->starts[(*next_start)++], scores[0]);
     }
     if (flags & LONGER && s->longer[i].score >= best) {
         best = s->longer[i].score;
-        s->codes[i] = BY_LONGER;
+        p->code = BY_LONGER;
     }
     if (flags & (SPELLED | STRANGE)) {
-        double spelled = spell(parts, flags & STRANGE ? s->cps[i] : parts->letters[s->symbols[i]].cp, scores[0]);
+        double spelled = spell(parts, flags & STRANGE ? s->cps[i] : parts->letters[p->step / STEP].cp, scores[0]);
         if (spelled > best) {
             best = spelled;
-            s->codes[i] = BY_BYTES;
+            p->code = BY_BYTES;
         }
     }
     return best;
@@ -491,16 +507,16 @@ static void walk_plain(const pm_parts *parts, pm_parts_splitter *s) {
     double *scores = s->scores + ROW;
     size_t next_start = 0;
     for (size_t i = 0; i < s->n; i++, scores++) {
-        const double *row = s->rows + i * ROW;
+        position *p = &s->positions[i];
         double best = -INFINITY;
         unsigned which = 0;
         for (unsigned k = 0; k < ROW; k++) {
-            double score = scores[(ptrdiff_t)k - (ROW - 1)] + row[k];
+            double score = scores[(ptrdiff_t)k - (ROW - 1)] + p->logp[k];
             which = score > best ? k : which;
             best = score > best ? score : best;
         }
-        s->codes[i] = (uint16_t)(1u << which);
-        scores[1] = s->flags[i] ? step_rare(parts, s, i, &next_start, scores, best) : best;
+        p->code = (uint16_t)(1u << which);
+        scores[1] = p->flags ? step_rare(parts, s, i, &next_start, scores, best) : best;
     }
 }
 
@@ -513,9 +529,9 @@ PM_TARGET_AVX2 static void walk_avx2(const pm_parts *parts, pm_parts_splitter *s
     size_t next_start = 0;
 
     for (size_t i = 0; i < s->n; i++, scores++) {
-        const double *row = s->rows + i * ROW;
-        __m256d longest = _mm256_add_pd(farthest, _mm256_loadu_pd(row)), middle = _mm256_add_pd(far, _mm256_loadu_pd(row + 4));
-        __m128d shorter = _mm_add_pd(near, _mm_loadu_pd(row + 8));
+        position *p = &s->positions[i];
+        __m256d longest = _mm256_add_pd(farthest, _mm256_loadu_pd(p->logp)), middle = _mm256_add_pd(far, _mm256_loadu_pd(p->logp + 4));
+        __m128d shorter = _mm_add_pd(near, _mm_loadu_pd(p->logp + 8));
         __m256d four = _mm256_max_pd(longest, middle);
         __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
         two = _mm_max_pd(two, shorter);
@@ -524,8 +540,8 @@ PM_TARGET_AVX2 static void walk_avx2(const pm_parts *parts, pm_parts_splitter *s
         int is_longest = _mm256_movemask_pd(_mm256_cmp_pd(longest, all, _CMP_EQ_OQ)),
             is_middle = _mm256_movemask_pd(_mm256_cmp_pd(middle, all, _CMP_EQ_OQ)),
             is_shorter = _mm_movemask_pd(_mm_cmpeq_pd(shorter, _mm256_castpd256_pd128(all)));
-        s->codes[i] = (uint16_t)(is_longest | is_middle << 4 | is_shorter << 8);
-        if (__builtin_expect(s->flags[i] != 0, 0)) {
+        p->code = (uint16_t)(is_longest | is_middle << 4 | is_shorter << 8);
+        if (__builtin_expect(p->flags != 0, 0)) {
             best = _mm_set_sd(step_rare(parts, s, i, &next_start, scores, _mm_cvtsd_f64(best)));
         }
         _mm_store_sd(scores + 1, best);
@@ -552,18 +568,17 @@ static walk_fn walk_for(pm_cpu cpu) {
 static void give_weight(pm_parts_splitter *s, size_t begin, size_t end, uint64_t weight) {
     const pm_parts *parts = s->parts;
     while (end > begin) {
-        size_t i = end - 1;
-        unsigned code = s->codes[i];
-        if (code < BY_BYTES) {
-            uint32_t k = (uint32_t)__builtin_ctz(code);
-            s->counts[k == ROW - 1 ? parts->letters[s->symbols[i]].piece : parts->pieces[s->found[i * ROW + k]]] += weight;
+        const position *p = &s->positions[end - 1];
+        if (p->code < BY_BYTES) {
+            uint32_t k = (uint32_t)__builtin_ctz(p->code);
+            s->counts[k == ROW - 1 ? parts->letters[p->step / STEP].piece : parts->pieces[p->found[k] / STEP]] += weight;
             end -= ROW - k;
-        } else if (code == BY_LONGER) {
-            s->counts[s->longer[i].piece] += weight;
-            end -= s->longer[i].len;
+        } else if (p->code == BY_LONGER) {
+            s->counts[s->longer[end - 1].piece] += weight;
+            end -= s->longer[end - 1].len;
         } else {
             uint8_t bytes[4];
-            unsigned n = pm_utf8_write(s->flags[i] & STRANGE ? s->cps[i] : parts->letters[s->symbols[i]].cp, bytes);
+            unsigned n = pm_utf8_write(p->flags & STRANGE ? s->cps[end - 1] : parts->letters[p->step / STEP].cp, bytes);
             for (unsigned b = 0; b < n; b++) {
                 s->counts[parts->letters[bytes[b]].piece] += weight;
             }
@@ -600,12 +615,8 @@ static pm_status reserve(pm_parts_splitter *s, size_t n, pm_error *err) {
     if (n <= s->cap) {
         return PM_OK;
     }
-    PM_TRY(grow_array((void **)&s->symbols, n + 1, sizeof *s->symbols, err)); /* what is asked for may lie one behind */
+    PM_TRY(grow_array((void **)&s->positions, n + 1, sizeof *s->positions, err)); /* the step of the one behind is read */
     PM_TRY(grow_array((void **)&s->cps, n, sizeof *s->cps, err));
-    PM_TRY(grow_array((void **)&s->flags, n, sizeof *s->flags, err));
-    PM_TRY(grow_array((void **)&s->rows, n, ROW * sizeof *s->rows, err));
-    PM_TRY(grow_array((void **)&s->found, n, ROW * sizeof *s->found, err));
-    PM_TRY(grow_array((void **)&s->codes, n, sizeof *s->codes, err));
     PM_TRY(grow_array((void **)&s->longer, n, sizeof *s->longer, err));
     PM_TRY(grow_array((void **)&s->starts, n, sizeof *s->starts, err));
     PM_TRY(grow_array((void **)&s->scores, n + ROW + 1, sizeof *s->scores, err));
@@ -626,15 +637,15 @@ pm_status pm_parts_split(pm_parts_splitter *s, pm_bytes text, uint64_t weight, p
         unsigned len;
         uint32_t cp = 0, symbol = symbol_of(parts, p, end, &len, &cp);
         p += len;
-        s->symbols[n] = (uint16_t)symbol;
-        s->flags[n] = 0;
+        s->positions[n].step = symbol * STEP;
+        s->positions[n].flags = symbol == STOP ? STRANGE : 0;
         if (symbol == STOP) {
             s->cps[n] = cp;
-            s->flags[n] = STRANGE;
         }
     }
-    s->symbols[n] = STOP;
-    s->flags[n] = END;
+    s->positions[n].step = STOP * STEP;
+    s->positions[n].flags = END;
+    s->positions[n + 1].step = 0;
     s->texts[s->n_texts++] = (waiting){n, weight};
     s->n = n + 1;
     if (s->n >= WAITING) {
@@ -709,7 +720,7 @@ pm_status pm_parts_splitter_new(pm_parts_splitter **out, const pm_parts *parts, 
 
 void pm_parts_splitter_free(pm_parts_splitter *s) {
     if (s) {
-        void *all[] = {s->counts, s->texts, s->symbols, s->cps, s->flags, s->rows, s->found, s->scores, s->codes, s->longer, s->starts, s};
+        void *all[] = {s->counts, s->texts, s->positions, s->cps, s->scores, s->longer, s->starts, s};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
             pm_free(all[i]);
         }
