@@ -37,9 +37,11 @@ static int version(void) {
     return CLI_OK;
 }
 
-/* printf keeps what it cannot write; a full disk or a closed pipe shows here. */
+/* printf keeps what it cannot write, or drops it when its buffer is full; a full disk or a closed pipe shows here. */
 static int finish(int code) {
-    if (fflush(stdout) != 0 && code == CLI_OK) {
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    clearerr(stdout);
+    if (lost && code == CLI_OK) {
         cli_say("standard output: cannot write");
         return CLI_MACHINE;
     }

@@ -8,16 +8,22 @@
 
 enum {
     OPT_SPLIT = CLI_LONG, OPT_FIELD, OPT_MAX_WINDOW, OPT_THREADS, OPT_MEMORY, OPT_TMPDIR, OPT_JSON, OPT_DOCUMENTS, OPT_MAX_COUNT_PER_DOCUMENT, OPT_SPLIT_SCRIPTS,
+    OPT_PIECES, OPT_NGRAM_ORDER, OPT_ISOLATE_DIGITS, OPT_MIN_COUNT, OPT_NO_ENSURE_UNICODE,
     OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES
 };
 
 static const cli_option count_options[] = {
-    {'a', "algorithm", "NAME", "what the counts are for: bpe"},
+    {'a', "algorithm", "NAME", "what the counts are for: bpe or bytepiece"},
     {'o', "output", "FILE", "where the counts go"},
-    {'p', "pattern", "PATTERN", "a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [o200k_base]"},
+    {OPT_PIECES, "pieces", "FILE", "bytepiece: count pieces, which the n-grams of this count file cut; else n-grams are counted"},
+    {'p', "pattern", "PATTERN", "a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [bpe: o200k_base]"},
     {OPT_SPLIT_SCRIPTS, "split-scripts", NULL, "split Latin, Han, kana, Hangul and other scripts apart, too"},
     {OPT_DOCUMENTS, "documents", NULL, "count too in how many documents each is, for train --min-documents"},
-    {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "of a pre-token's occurrences in a document count no more"},
+    {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "of a pre-token's or piece's occurrences in a document count no more"},
+    {OPT_NGRAM_ORDER, "ngram-order", "N", "bytepiece: longest n-gram of the model, 1 to 7 [6; with --pieces: as there]"},
+    {OPT_ISOLATE_DIGITS, "isolate-digits", NULL, "bytepiece: each digit is a piece of its own"},
+    {OPT_MIN_COUNT, "min-count", "N", "bytepiece, with --pieces: leave out n-grams that are seen less often [2]"},
+    {OPT_NO_ENSURE_UNICODE, "no-ensure-unicode", NULL, "bytepiece, with --pieces: let pieces begin inside a character"},
     {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},
     {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
     {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
@@ -35,14 +41,18 @@ static const cli_option count_options[] = {
 };
 
 static const cli_usage count_usage = {
-    "count", "-a bpe -o FILE [OPTION]... [FILE...|-]",
+    "count", "-a bpe|bytepiece -o FILE [OPTION]... [FILE...|-]",
     "Counts the pre-tokens of text files, as train would, into a count file. Count files of equal settings are added\n"
-    "up with merge, and trained from with train --counts: with the same result as one run over all the text.",
+    "up with merge, and trained from with train --counts: with the same result as one run over all the text.\n"
+    "BytePiece has two passes: n-grams are counted and merged, then pieces with all n-grams (--pieces), and merged.",
     count_options,
     "  piecemill count -a bpe -o en.counts en.txt\n"
     "  piecemill count -a bpe -o zh.counts zh.txt\n"
     "  piecemill merge -o all.counts en.counts zh.counts\n"
-    "  piecemill train -a bpe -v 4000 --counts all.counts -o both.piecemill\n"};
+    "  piecemill train -a bpe -v 4000 --counts all.counts -o both.piecemill\n"
+    "  piecemill count -a bytepiece -o zh.ngrams zh.txt\n"
+    "  piecemill count -a bytepiece --pieces zh.ngrams -o zh.pieces zh.txt\n"
+    "  piecemill train -a bytepiece -v 4000 --counts zh.pieces -o zh.piecemill\n"};
 
 static const cli_option merge_options[] = {
     {'o', "output", "FILE", "where the sum goes; may be one of the files"},
@@ -76,12 +86,8 @@ typedef struct count_call {
 /* ---------------------------------------------------------------- the call ---- */
 
 static bool set_algorithm(count_call *call, const char *name) {
-    if (strcmp(name, "bpe") != 0) {
-        cli_say("--algorithm %s: counts are for bpe", name);
-        return false;
-    }
     call->algorithm = true;
-    return true;
+    return cli_parse_algorithm(name, &call->o.algorithm);
 }
 
 static bool set_option(void *ctx, int code, const char *value) {
@@ -95,6 +101,11 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_SPLIT_SCRIPTS: call->o.split_scripts = true; break;
     case OPT_DOCUMENTS: call->o.documents = true; break;
     case OPT_MAX_COUNT_PER_DOCUMENT: return cli_parse_size("max-count-per-document", value, UINT64_MAX, &call->o.max_count_per_document);
+    case OPT_PIECES: call->o.ngrams = value; break;
+    case OPT_NGRAM_ORDER: return cli_parse_number("ngram-order", value, UINT32_MAX, &call->o.ngram_order);
+    case OPT_ISOLATE_DIGITS: call->o.isolate_digits = true; break;
+    case OPT_MIN_COUNT: return cli_parse_size("min-count", value, UINT64_MAX - 1, &call->o.min_count);
+    case OPT_NO_ENSURE_UNICODE: call->o.ensure_unicode = false; break;
     case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
     case OPT_FIELD: call->corpus.field = value; break;
     case OPT_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &call->corpus.max_window);
@@ -118,7 +129,7 @@ static int parse(count_call *call, int argc, char **argv) {
     call->files = argv + optind;
     call->n_files = argc - optind;
     bool merge = call->usage == &merge_usage;
-    const char *missing = !merge && !call->algorithm ? "-a bpe" : !call->output ? "-o FILE" : merge && !call->n_files ? "a count file" : NULL;
+    const char *missing = !merge && !call->algorithm ? "-a bpe|bytepiece" : !call->output ? "-o FILE" : merge && !call->n_files ? "a count file" : NULL;
     if (missing) {
         cli_say("%s is missing; see `piecemill %s --help`", missing, call->usage->command);
         return CLI_USAGE;
@@ -133,6 +144,23 @@ static int parse(count_call *call, int argc, char **argv) {
 
 /* ---------------------------------------------------------------- summary ---- */
 
+/* What the words of a count file are called. */
+static const char *noun(const pm_counts *counts) {
+    const char *settings = pm_counts_settings(counts);
+    return strstr(settings, "\ncounts=ngrams\n") ? "n-grams" : strstr(settings, "\ncounts=pieces\n") ? "pieces" : "pre-tokens";
+}
+
+static const char *noun_of(const char *path) {
+    pm_counts *counts;
+    pm_error err;
+    const char *found = "words";
+    if (pm_counts_open(&counts, path, &err) == PM_OK) {
+        found = noun(counts);
+        pm_counts_free(counts);
+    }
+    return found;
+}
+
 static void say_summary(const count_call *call, const pm_corpus *corpus) {
     const pm_train_summary *s = &call->summary;
     char documents[32], bytes[32], words[32], distinct[32];
@@ -140,7 +168,7 @@ static void say_summary(const count_call *call, const pm_corpus *corpus) {
     cli_format_bytes(bytes, (double)s->bytes);
     cli_format_count(words, s->words);
     cli_format_count(distinct, s->distinct);
-    cli_say("%s: %s pre-tokens, %s distinct, of %s documents, %s", call->output, words, distinct, documents, bytes);
+    cli_say("%s: %s %s, %s distinct, of %s documents, %s", call->output, words, noun_of(call->output), distinct, documents, bytes);
     if (call->chosen) {
         cli_say_sources(corpus);
     }
@@ -244,7 +272,7 @@ static void print_counts(cli_out *out, const pm_counts *counts) {
     cli_format_count(distinct, t.distinct);
     cli_format_count(documents, t.documents);
     cli_format_bytes(bytes, (double)t.bytes);
-    cli_out_printf(out, "%-18s %s, %s distinct\n%-18s %s, %s\n", "pre-tokens", words, distinct, "of documents", documents, bytes);
+    cli_out_printf(out, "%-18s %s, %s distinct\n%-18s %s, %s\n", noun(counts), words, distinct, "of documents", documents, bytes);
     cli_out_write(out, settings, strlen(settings));
 }
 

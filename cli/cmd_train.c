@@ -24,33 +24,33 @@ static const cli_option options[] = {
     {'o', "output", "FILE", "where the tokenizer goes; its ending tells the format (.piecemill, .tiktoken, .model, tokenizer.json)"},
     {OPT_FORMAT, "format", "NAME", "the format, for other endings: native, tiktoken, hf, bytepiece, sentencepiece"},
     {OPT_FORMAT, "to", "NAME", NULL},
-    {'p', "pattern", "PATTERN", "bpe: a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [o200k_base; level char: sentencepiece]"},
-    {OPT_SPLIT_SCRIPTS, "split-scripts", NULL, "bpe: split Latin, Han, kana, Hangul and other scripts apart, too"},
+    {'p', "pattern", "PATTERN", "a name (o200k_base, ...) or a regex; several are applied in turn; '' is none [bpe: o200k_base; level char: sentencepiece]"},
+    {OPT_SPLIT_SCRIPTS, "split-scripts", NULL, "split Latin, Han, kana, Hangul and other scripts apart, too"},
     {OPT_SPECIAL, "special", "TEXT", "a special token; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT", NULL},
     {OPT_MIN_COUNT, "min-count", "N", "leave out what is seen less often [bpe: 0, bytepiece: 2]"},
     {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},
     {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
     {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
-    {OPT_MIX, "mix", "FILE=N", "bpe: the documents of FILE count N times; may be repeated"},
+    {OPT_MIX, "mix", "FILE=N", "the documents of FILE count N times; may be repeated"},
     {OPT_SAMPLE, "sample", "SHARE", "take 10% of the documents, or 20G bytes of text, by a hash of each"},
     {OPT_SEED, "seed", "N", "of the sample: another one gives another sample [0]"},
     {OPT_REMOVE_DUPLICATES, "remove-duplicates", NULL, "take equal documents once"},
-    {OPT_COUNTS, "counts", "FILE", "bpe: train from this count file (piecemill count) instead of text; may be repeated"},
-    {OPT_MIN_DOCUMENTS, "min-documents", "N", "bpe: leave out pre-tokens that are in fewer documents"},
-    {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "bpe: of a pre-token's occurrences in a document count no more"},
+    {OPT_COUNTS, "counts", "FILE", "train from this count file (piecemill count; bytepiece: --pieces) instead of text; may be repeated"},
+    {OPT_MIN_DOCUMENTS, "min-documents", "N", "leave out pre-tokens (bytepiece: pieces) that are in fewer documents"},
+    {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "of a pre-token's (piece's) occurrences in a document count no more"},
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
-    {OPT_MEMORY, "memory-limit", "SIZE", "use no more memory (BPE goes on in files, BytePiece stops): 500M, 2G"},
+    {OPT_MEMORY, "memory-limit", "SIZE", "use no more memory, but temporary files: 500M, 2G"},
     {OPT_MEMORY, "memory", "SIZE", NULL},
     {OPT_TMPDIR, "tmpdir", "DIR", "for temporary files [$TMPDIR, else /tmp]"},
-    {OPT_CHECKPOINT, "checkpoint", "DIR", "bpe: keep there what is needed to go on when the run is killed, and go on"},
+    {OPT_CHECKPOINT, "checkpoint", "DIR", "keep there what is needed to go on when the run is killed, and go on"},
     {OPT_NGRAM_ORDER, "ngram-order", "N", "bytepiece: longest n-gram of the model, 1 to 7 [6]"},
     {OPT_MAX_PIECE_LENGTH, "max-piece-length", "N", "in bytes [bytepiece: 36, bpe: no limit]; level char: in characters [16]"},
     {OPT_NO_ENSURE_UNICODE, "no-ensure-unicode", NULL, "bytepiece: let pieces begin inside a character"},
     {OPT_ISOLATE_DIGITS, "isolate-digits", NULL, "bytepiece: each digit is a piece of its own"},
     {OPT_EXTEND, "extend", "FILE", "bpe: go on from this tokenizer's merges, with its pattern and special tokens if none are given"},
-    {OPT_REQUIRED, "required-pieces", "TEXT", "bpe: a piece that must be in the vocabulary; may be repeated"},
-    {OPT_EXCLUDED, "excluded-pieces", "TEXT", "bpe: a piece that must not be in it; may be repeated"},
+    {OPT_REQUIRED, "required-pieces", "TEXT", "a piece that must be in the vocabulary; may be repeated"},
+    {OPT_EXCLUDED, "excluded-pieces", "TEXT", "a piece that must not be in it; may be repeated"},
     {OPT_MAX_WORDS, "max-words", "N", "bpe: no piece of more words, between white space"},
     {OPT_UTF8_BOUNDARIES, "utf8-boundaries", NULL, "bpe: a piece is whole characters or a part of one"},
     {OPT_LEVEL, "level", "NAME", "bpe: byte, or char: words of characters, with byte tokens for rare ones, as sentencepiece [byte]"},
@@ -114,15 +114,7 @@ static bool add_sizes(train_call *call, const char *text) {
 
 static bool set_algorithm(train_call *call, const char *name) {
     call->algorithm = true;
-    if (strcmp(name, "bytepiece") == 0) {
-        call->o.algorithm = PM_ALGORITHM_BYTEPIECE;
-    } else if (strcmp(name, "bpe") == 0) {
-        call->o.algorithm = PM_ALGORITHM_BPE;
-    } else {
-        cli_say("--algorithm %s: expected bytepiece or bpe", name);
-        return false;
-    }
-    return true;
+    return cli_parse_algorithm(name, &call->o.algorithm);
 }
 
 static bool set_layout(train_call *call, const char *name) {

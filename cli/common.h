@@ -55,6 +55,7 @@ bool cli_parse_size(const char *option, const char *text, uint64_t most, uint64_
 bool cli_parse_number(const char *option, const char *text, uint32_t most, uint32_t *out); /* the same, for 32 bits */
 bool cli_parse_double(const char *option, const char *text, double *out);
 bool cli_parse_split(const char *text, pm_split *out);
+bool cli_parse_algorithm(const char *text, pm_algorithm *out);
 bool cli_parse_model_format(const char *text, pm_format *out);
 
 /* A growing list of strings that somebody else owns. */

@@ -146,6 +146,15 @@ bool cli_parse_double(const char *option, const char *text, double *out) {
     return true;
 }
 
+bool cli_parse_algorithm(const char *text, pm_algorithm *out) {
+    if (strcmp(text, "bytepiece") != 0 && strcmp(text, "bpe") != 0) {
+        cli_say("--algorithm %s: expected bytepiece or bpe", text);
+        return false;
+    }
+    *out = text[1] == 'y' ? PM_ALGORITHM_BYTEPIECE : PM_ALGORITHM_BPE;
+    return true;
+}
+
 bool cli_parse_split(const char *text, pm_split *out) {
     static const char *const names[] = {"line", "paragraph", "document"};
     for (int i = 0; i < 3; i++) {

@@ -104,7 +104,6 @@ call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --mix few.txt=-1
 call 2 "too large" train -a bpe -v 1000 -o x.piecemill --mix few.txt=1025K
 call 2 "few.txt: a weight of 0" train -a bpe -v 1000 -o x.piecemill --mix few.txt=0
 call 2 "has a weight already" train -a bpe -v 1000 -o x.piecemill --mix few.txt=2 --mix few.txt=2
-call 2 "BytePiece counts every document once" train -q -a bytepiece -v 1000 -o x.piecemill --mix few.txt=2
 call 1 "missing.txt" train -q -a bpe -v 1000 -o x.piecemill --mix missing.txt=2
 for each in 0 0% 100.1% 101% 99999999999% 0.00001% % .5% -1% 1e1% 10 1%%; do
     case $each in
@@ -446,7 +445,6 @@ if [ -s many.600.piecemill ] && [ -s many.1024.piecemill ]; then pass; else fail
 call 0 "" train -q -a bpe -v 1000 -p superbpe --split-scripts -o scripts.piecemill small_en.txt small_zh.txt
 call 0 "" train -q -a bpe -v 1000 -p superbpe -p scripts -o twice.piecemill small_en.txt small_zh.txt
 cmp -s scripts.piecemill twice.piecemill && pass || fail "--split-scripts is not -p scripts behind the pattern"
-call 2 "split_scripts" train -q -a bytepiece -v 1000 --split-scripts -o x.piecemill small_en.txt
 call 0 "" train -q -a bpe -v 400 -p gpt2 --special '<|a|>' -o base.piecemill small_en.txt
 call 0 "" train -q -a bpe -v 700 -p gpt2 --special '<|a|>' -o whole.tiktoken small_en.txt
 call 0 "" train -q -a bpe -v 700 --extend base.piecemill -o extended.tiktoken small_en.txt
@@ -729,8 +727,8 @@ fi
 
 head -c 100000 zh.txt > a.txt && head -c 100000 en.txt > b.txt
 cat a.txt b.txt > ab.txt
-call 2 "-a bpe is missing" count -o x.counts a.txt
-call 2 "counts are for bpe" count -a bytepiece -o x.counts a.txt
+call 2 "-a bpe|bytepiece is missing" count -o x.counts a.txt
+call 2 "expected bytepiece or bpe" count -a unigram -o x.counts a.txt
 call 2 "-o FILE is missing" count -a bpe a.txt
 call 2 "is not there" count -a bpe -o nowhere/x.counts a.txt
 call 2 "a count file is missing" merge -o x.counts
@@ -764,8 +762,36 @@ call 1 "gpt2.counts: counted with other settings: pattern is 'gpt2' here and 'cl
     train -q -a bpe -p cl100k_base -v 1000 --counts gpt2.counts -o x.piecemill
 call 1 "documents were not counted" train -q -a bpe -v 1000 --min-documents 2 --counts plain.counts -o x.piecemill
 call 2 "a.txt: there are count files to train from" train -q -a bpe -v 1000 --counts one.counts -o x.piecemill a.txt
-call 2 "counts is an option of BPE" train -q -a bytepiece -v 1000 --counts one.counts -o x.piecemill
-call 2 "min_documents is an option of BPE" train -q -a bytepiece -v 1000 --min-documents 2 -o x.piecemill a.txt
+call 1 "one.counts: holds pre-tokens for BPE" train -q -a bytepiece -v 1000 --counts one.counts -o x.piecemill
+for part in a b; do
+    call 0 "n-grams, " count -a bytepiece --ngram-order 5 --split document -o $part.ngrams $part.txt
+done
+call 0 "n-grams, " merge -o ab.ngrams b.ngrams a.ngrams
+for part in a b; do
+    call 0 "pieces, " count -a bytepiece --pieces ab.ngrams --documents --min-count 3 --split document -o $part.pieces $part.txt
+done
+call 0 "pieces, " merge -o ab.pieces b.pieces a.pieces
+call 0 "" train -q -a bytepiece -v 1000,700 --counts ab.pieces -o counted.piecemill
+call 0 "" train -q -a bytepiece -v 1000,700 --ngram-order 5 --min-count 3 --split document -o trained.piecemill a.txt b.txt
+same counted.700.piecemill trained.700.piecemill "BytePiece from counts and from text"
+same counted.1000.piecemill trained.1000.piecemill "BytePiece from counts and from text"
+call 0 "" train -q -a bytepiece -v 1000 --min-documents 2 --counts a.pieces --counts b.pieces -o counted.piecemill
+call 0 "" train -q -a bytepiece -v 1000 --min-documents 2 --ngram-order 5 --min-count 3 --split document --memory-limit 60M -o trained.piecemill a.txt b.txt
+same counted.piecemill trained.piecemill "min_documents of BytePiece from counts and from text"
+call 0 "" inspect ab.pieces
+holds out "counts=pieces"
+call 1 "ab.ngrams: holds n-grams: count pieces with them first" train -q -a bytepiece -v 1000 --counts ab.ngrams -o x.piecemill
+call 1 "ab.pieces: holds pieces, not n-grams" count -q -a bytepiece --pieces ab.pieces -o x.counts a.txt
+call 1 "split is 'document' here and 'line' in this call" count -q -a bytepiece --pieces ab.ngrams -o x.counts a.txt
+call 2 "documents is an option of counting pre-tokens and pieces" count -q -a bytepiece --documents -o x.counts a.txt
+call 2 "ngrams is an option of counting BytePiece" count -q -a bpe --pieces ab.ngrams -o x.counts a.txt
+call 0 "" train -q -a bytepiece -v 1000 -p gpt2 --mix b.txt=2 --required-pieces "quite new" --excluded-pieces " the" -o words.piecemill a.txt
+call 0 "" encode -q -m words.piecemill b.txt
+call 0 "" decode -q -m words.piecemill out
+call 0 "" train -q -a bytepiece -v 1000 --checkpoint kept -o trained.piecemill a.txt b.txt
+call 0 "" train -q -a bytepiece -v 1000,800 --checkpoint kept --threads 1 -o again.piecemill a.txt b.txt
+same again.1000.piecemill trained.piecemill "BytePiece from a finished checkpoint"
+call 1 "the corpus is not the one" train -q -a bytepiece -v 1000 --checkpoint kept -o x.piecemill b.txt
 call 0 "" count -q -a bpe --split document --mix b.txt=3 --sample 90% --seed 2 -o mixed.counts a.txt
 call 0 "" train -q -a bpe -v 1000 --counts mixed.counts -o counted.piecemill
 call 0 "" train -q -a bpe -v 1000 --split document --mix b.txt=3 --sample 90% --seed 2 -o trained.piecemill a.txt

@@ -52,6 +52,26 @@ def test_training_from_counts_is_training_from_text(parts, tmp_path, options):
     assert made.training_summary["lines_split"] is True and not made.training_summary["sources"]
 
 
+@pytest.mark.parametrize("ngrams, pieces, both", [
+    ({}, {}, {}),
+    ({"ngram_order": 4, "isolate_digits": True, "split": "document"}, {"min_count": 3, "ensure_unicode": False}, {}),
+    ({"pattern": "gpt2"}, {"documents": True, "max_count_per_document": 2}, {"min_documents": 2})])
+def test_bytepiece_from_counts_is_bytepiece_from_text(parts, tmp_path, ngrams, pieces, both):
+    text = [parts / f"{n}.txt" for n in "abc"]
+    options = {k: v for k, v in {**ngrams, **pieces}.items() if k != "documents"}
+    piecemill.train(text, vocab_size=900, **options, **both).save(tmp_path / "text.piecemill")
+    pieces = {**pieces, **{k: v for k, v in ngrams.items() if k == "split"}}
+    for name in "abc":
+        piecemill.count_corpus(parts / f"{name}.txt", tmp_path / f"{name}.ngrams", "bytepiece", **ngrams)
+    piecemill.merge_counts([tmp_path / f"{n}.ngrams" for n in "abc"], tmp_path / "all.ngrams")
+    for name in "abc":
+        piecemill.count_corpus(parts / f"{name}.txt", tmp_path / f"{name}.pieces", "bytepiece", pieces=tmp_path / "all.ngrams", **pieces)
+    counts = [tmp_path / f"{n}.pieces" for n in "cab"]
+    piecemill.train(counts=counts, vocab_size=900, **both).save(tmp_path / "counts.piecemill")
+    assert (tmp_path / "counts.piecemill").read_bytes() == (tmp_path / "text.piecemill").read_bytes()
+    assert piecemill.Counts(counts[0]).settings["counts"] == "pieces"
+
+
 def test_counts_are_those_of_a_dict(tmp_path):
     documents = ["to be or not to be\n", "b\u00e9 \u6211\u4eec\n", "be to\n"] * 3
     (tmp_path / "t.txt").write_text("".join(documents), encoding="utf-8", newline="")
@@ -88,12 +108,16 @@ def test_wrong_calls(parts, tmp_path):
         piecemill.train(counts=parts / "gpt2.counts", algorithm="bpe", vocab_size=300, split="line")
     with pytest.raises(TypeError, match="files, or counts"):
         piecemill.train(algorithm="bpe", vocab_size=300)
-    with pytest.raises(TypeError, match="no option 'counts'"):
+    with pytest.raises(piecemill.InvalidArgumentError, match="holds pre-tokens for BPE"):
         piecemill.train(counts=parts / "gpt2.counts", vocab_size=300)
     with pytest.raises(TypeError, match="no option 'counts'"):
         piecemill.train_from_iterator(["a"], "bpe", 300, counts=parts / "gpt2.counts")
-    with pytest.raises(piecemill.InvalidArgumentError, match="only it has count files"):
-        count(parts, "a", "x.counts", algorithm="bytepiece")
+    with pytest.raises(piecemill.InvalidArgumentError, match="must be 'bytepiece' or 'bpe'"):
+        count(parts, "a", "x.counts", algorithm="unigram")
+    with pytest.raises(TypeError, match="no option 'min_count' here"):
+        count(parts, "a", "x.counts", algorithm="bytepiece", min_count=3)
+    with pytest.raises(piecemill.InvalidArgumentError, match="holds pre-tokens for BPE"):
+        count(parts, "a", "x.counts", algorithm="bytepiece", pieces=parts / "gpt2.counts")
     with pytest.raises(TypeError, match="counting has no option 'layout'"):
         count(parts, "a", "x.counts", layout="hf")
     for empty in ({"counts": []}, {"files": []}):

@@ -115,8 +115,8 @@ def test_split_scripts():
     assert {"漢字", "LINE"} <= pieces and "で漢" not in "".join(pieces)
     whole = piecemill.train_from_iterator(text, "bpe", 280)
     assert "で漢" in "".join(whole.id_to_piece(i).decode("utf-8", "replace") for i in range(whole.vocab_size))
-    with pytest.raises(TypeError, match="split_scripts"):
-        piecemill.train_from_iterator(text, "bytepiece", 280, split_scripts=True)
+    pieces = piecemill.train_from_iterator(text, "bytepiece", 280, split_scripts=True)
+    assert same(pieces, piecemill.train_from_iterator(text, "bytepiece", 280, pattern="scripts"))
     assert {"superbpe", "scripts"} <= set(piecemill.pattern_names)
 
 
@@ -137,7 +137,7 @@ def test_rules_about_pieces():
                        ({"required_pieces": ["abc"], "excluded_pieces": ["abc"]}, "cannot be made"), ({"max_words": -1}, "max_words")):
         with pytest.raises(piecemill.InvalidArgumentError, match=words):
             pieces(**bad)
-    for option in ("extend", "required_pieces", "excluded_pieces", "max_words", "utf8_boundaries"):
+    for option in ("extend", "max_words", "utf8_boundaries"):
         with pytest.raises(TypeError, match=option):
             piecemill.train_from_iterator(text, "bytepiece", 300, **{option: 1})
 
@@ -255,8 +255,8 @@ def test_mix_counts_files_several_times(tmp_path):
         piecemill.train([a], "bpe", 600, mix={b: 2**20 + 1})
     with pytest.raises(TypeError, match="whole number"):
         piecemill.train([a], "bpe", 600, mix={b: 1.5})
-    with pytest.raises(TypeError, match="no option 'mix'"):
-        piecemill.train([a], "bytepiece", 600, mix={b: 2})
+    made, expected = piecemill.train([a], "bytepiece", 600, mix={b: 2}), piecemill.train([a, b, b], "bytepiece", 600)
+    assert made.hash == expected.hash
     with pytest.raises(TypeError, match="no option 'mix'"):
         piecemill.train_from_iterator(["a"], "bpe", 600, mix={b: 2})
     with pytest.raises(piecemill.InvalidArgumentError, match="files is empty"):
@@ -326,7 +326,7 @@ def test_a_checkpoint_is_gone_on_with(corpus, tmp_path):
         piecemill.train(corpus, "bpe", 600, min_count=2, checkpoint=folder)
     with pytest.raises(piecemill.CorpusError, match="not the one that this checkpoint was begun with"):
         piecemill.train_from_iterator(["another text"], "bpe", 600, checkpoint=folder)
-    with pytest.raises(TypeError, match="checkpoint"):
+    with pytest.raises(piecemill.InvalidArgumentError, match="algorithm is 'bpe' here and 'bytepiece' in this call"):
         piecemill.train(corpus, "bytepiece", 600, checkpoint=folder)
 
 
@@ -337,3 +337,37 @@ def test_a_checkpoint_of_an_iterator(tmp_path):
         assert same(piecemill.train_from_iterator(iter(documents), "bpe", 270, checkpoint=tmp_path / "it"), plain)
     with pytest.raises(piecemill.CorpusError, match="not the one"):  # the same text, cut into documents in another way
         piecemill.train_from_iterator(["low lower lowestn", "ew newer"] * 50, "bpe", 270, checkpoint=tmp_path / "it")
+
+
+# ---- BytePiece beyond bytepiece
+
+
+def test_bytepiece_inside_words(tmp_path):
+    text = [sample("en", 30_000)]
+    tok = piecemill.train_from_iterator(text, vocab_size=700, pattern="gpt2")
+    assert tok.pattern_name == "gpt2" and tok.decode(tok.encode(text[0])) == text[0]
+    assert not any(b" " in piece[1:].rstrip(b" ") for piece in map(tok.id_to_piece, range(3, tok.vocab_size)) if len(piece) > 1)
+    tok.save(tmp_path / "words.piecemill")
+    again = piecemill.Tokenizer.load(tmp_path / "words.piecemill")
+    assert again.hash == tok.hash and again.encode(text[0]) == tok.encode(text[0])
+    with pytest.raises(piecemill.UnsupportedError, match="no room for a pattern"):
+        tok.save(tmp_path / "words.model", format="bytepiece")
+
+
+def test_bytepiece_takes_required_and_excluded_pieces(tmp_path):
+    text = [sample("en", 30_000)]
+    plain = piecemill.train_from_iterator(text, vocab_size=500)
+    frequent = max((i for i in range(259, plain.vocab_size) if len(plain.id_to_piece(i)) > 1), key=plain.piece_count)
+    tok = piecemill.train_from_iterator(text, vocab_size=500, required_pieces=["never seen here"], excluded_pieces=[plain.id_to_piece(frequent)])
+    assert tok.piece_to_id("never seen here") is not None and plain.piece_to_id("never seen here") is None
+    assert tok.piece_to_id(plain.id_to_piece(frequent)) is None
+
+
+def test_bytepiece_goes_on_from_a_checkpoint(tmp_path):
+    text = tmp_path / "t.txt"
+    text.write_text(sample("zh", 60_000), encoding="utf-8")
+    expected = piecemill.train(text, vocab_size=700).hash
+    for threads in (1, 2):
+        assert piecemill.train(text, vocab_size=700, checkpoint=tmp_path / "kept", threads=threads).hash == expected
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
+        "checkpoint", "checkpoint-0001.counts", "checkpoint-lock", "checkpoint-pieces-0001.counts"]

@@ -17,8 +17,9 @@ _OPTIONS = {
     "bpe": ("split_scripts", "extend", "required_pieces", "excluded_pieces", "max_piece_length", "max_words", "utf8_boundaries", "level", "character_coverage",
             "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir", "checkpoint", "mix", "sample", "seed", "remove_duplicates",
             "counts", "min_documents", "max_count_per_document"),
-    "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits",
-                  "reserve", "round_to", "split", "field", "max_window", "tmpdir", "sample", "seed", "remove_duplicates"),
+    "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits", "split_scripts", "required_pieces", "excluded_pieces",
+                  "reserve", "round_to", "split", "field", "max_window", "tmpdir", "checkpoint", "mix", "sample", "seed", "remove_duplicates",
+                  "counts", "min_documents", "max_count_per_document"),
 }
 _OF_FILES = ("split", "field", "max_window", "mix", "counts")
 _OF_TEXT = ("split", "field", "max_window", "mix", "sample", "seed", "remove_duplicates")

@@ -221,6 +221,7 @@ enum {
     MAX_COUNT_PER_DOCUMENT,
     OUT,             /* counting: the count file */
     COUNT_DOCUMENTS, /* counting */
+    NGRAMS,          /* counting: the count file that pieces are cut by */
     TMPDIR,
     CHECKPOINT,
     PROGRESS,
@@ -265,13 +266,14 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [MAX_COUNT_PER_DOCUMENT] = "max_count_per_document",
     [OUT] = "out",
     [COUNT_DOCUMENTS] = "count_documents",
+    [NGRAMS] = "ngrams",
     [TMPDIR] = "tmpdir",
     [CHECKPOINT] = "checkpoint",
     [PROGRESS] = "progress",
 };
 
 typedef struct arguments {
-    pmpy_strings files, patterns, field, tmpdir, checkpoint, required, excluded, counts, out;
+    pmpy_strings files, patterns, field, tmpdir, checkpoint, required, excluded, counts, out, ngrams;
     pmpy_special_tokens special;
     uint32_t *sizes;
     uint32_t *weights; /* of the files; NULL: all 1 */
@@ -291,6 +293,7 @@ static void arguments_release(arguments *a) {
     pmpy_strings_release(&a->excluded);
     pmpy_strings_release(&a->counts);
     pmpy_strings_release(&a->out);
+    pmpy_strings_release(&a->ngrams);
     pmpy_special_tokens_release(&a->special);
     PyMem_Free(a->sizes);
     PyMem_Free(a->weights);
@@ -420,6 +423,7 @@ static int parse_strings(pmpy_state *state, arguments *a, PyObject **values) {
         pmpy_strings_init(&a->counts, values[COUNTS], "a count file", false) < 0 ||
         pmpy_strings_init(&a->out, values[OUT], "out", false) < 0 ||
         pmpy_strings_init(&a->checkpoint, values[CHECKPOINT], "checkpoint", false) < 0 ||
+        pmpy_strings_init(&a->ngrams, values[NGRAMS], "pieces", false) < 0 ||
         pmpy_strings_init(&a->required, values[REQUIRED_PIECES], "a required piece", true) < 0 ||
         pmpy_strings_init(&a->excluded, values[EXCLUDED_PIECES], "an excluded piece", true) < 0 ||
         pmpy_special_tokens_init(state, &a->special, values[SPECIAL_TOKENS]) < 0) {
@@ -603,6 +607,12 @@ static pm_counts_options counts_options(run *r, arguments *a) {
     o.split_scripts = a->options.split_scripts;
     o.documents = a->count_documents;
     o.max_count_per_document = a->options.max_count_per_document;
+    o.algorithm = a->options.algorithm;
+    o.ngrams = a->ngrams.n ? a->ngrams.c[0] : NULL;
+    o.ngram_order = a->options.ngram_order;
+    o.isolate_digits = a->options.isolate_digits;
+    o.min_count = a->options.min_count;
+    o.ensure_unicode = a->options.ensure_unicode;
     o.threads = a->options.threads;
     o.memory_limit = a->options.memory_limit;
     o.tmpdir = a->options.tmpdir;
