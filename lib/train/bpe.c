@@ -44,7 +44,7 @@
 #include "train/checkpoint.h"
 #include "train/words.h"
 
-const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15, .few_cells = 400000, .shed = 0.5, .shed_share = 0.6};
+const pm_bpe_plan pm_bpe_plan_default = {.share = 0.45, .ratio = 8, .small_cells = 1 << 15, .few_cells = 1500000, .shed = 0.5, .shed_share = 0.6};
 
 /* ---------------------------------------------------------------- phases ---- */
 
@@ -112,7 +112,7 @@ static uint32_t next_threshold(const pm_bpe_words *words, const pm_bpe_plan *pla
 static pm_bpe_plan plan_for(const pm_bpe_plan *plan, uint64_t cells) {
     pm_bpe_plan now = *plan;
     if (cells < plan->few_cells) {
-        now.share = 1 - (1 - plan->share) / 3;
+        now.share = 1 - (1 - plan->share) / 2;
         now.ratio = 4 * plan->ratio;
     }
     return now;

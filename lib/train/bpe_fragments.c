@@ -13,7 +13,7 @@
 
 #include "base/hash.h"
 
-enum { FIRST_BITS = 10, LOOK = 1 << 16 /* fragments or cells between two looks at the ticker */ };
+enum { FIRST_BITS = 10, LOOK = 1 << 16 /* fragments or cells between two looks at the ticker */, NEAR = 8, FAR = 16 /* fragments ahead */ };
 
 #define ONES(n) [n] = {[0 ... n - 1] = 0xff}
 const uint8_t pm_fragment_masks[PM_FRAGMENT_SHORT + 1][PM_FRAGMENT_SHORT] = {
@@ -151,10 +151,18 @@ pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n,
     return pm_fragments_add(f, &key, weight, number, err);
 }
 
+static uint64_t hash_of(const pm_fragment *x, unsigned width) {
+    return (size_t)x->n * width > PM_FRAGMENT_SHORT ? x->key[1] : pm_fragment_hash(x->key[0], x->key[1], x->n);
+}
+
 pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers,
                             pm_ticker *ticker, pm_error *err) {
     for (size_t i = 0; i < from->n; i++) {
         const pm_fragment *item = &from->items[i];
+        if (i + FAR < from->n) {
+            pm_fragments_prefetch_slot(f, hash_of(item + FAR, width));
+            pm_fragments_prefetch(f, hash_of(item + NEAR, width));
+        }
         PM_TRY(pm_fragments_add_cells(f, pm_fragment_cells(from, item, width), item->n, width, item->weight, &numbers[i], err));
         PM_TRY(i % LOOK ? PM_OK : pm_ticker_poll(ticker, 0, err));
     }
