@@ -607,17 +607,20 @@ static pm_status compact(merger *m, pm_fragments *f, pm_error *err) {
     return PM_OK;
 }
 
-/* Asks for the memory of what comes next, most likely: the best pair in the heap. */
+/* Asks for the memory of what comes next, most likely: what stands on top of the heap, one level deeper for each step of the way from a pair to its cells. */
 static void look_ahead(const merger *m) {
-    if (m->n_heap) {
-        const pair *p = &m->pairs[m->heap[0].pair];
+    size_t n = m->n_heap;
+    for (size_t at = 0; at < 3 && at < n; at++) {
+        const pair *p = &m->pairs[m->heap[at].pair];
         for (uint32_t i = 0; i < p->n_places && i < AHEAD; i++) {
             __builtin_prefetch(&m->cells[p->places[i]]);
         }
-        if (m->n_heap > 2) {
-            __builtin_prefetch(m->pairs[m->heap[1].pair].places);
-            __builtin_prefetch(m->pairs[m->heap[2].pair].places);
-        }
+    }
+    for (size_t at = 3; at < 7 && at < n; at++) {
+        __builtin_prefetch(m->pairs[m->heap[at].pair].places);
+    }
+    for (size_t at = 7; at < 15 && at < n; at++) {
+        __builtin_prefetch(&m->pairs[m->heap[at].pair]);
     }
 }
 
