@@ -1138,7 +1138,7 @@ static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
             return pm_fail_memory(err);
         }
         k->n_results = k->fragments.n;
-        PM_TRY(pm_fragments_join(&w->workers[0].fragments, &k->fragments, w->cell_width, k->numbers, w->ticker, err));
+        PM_TRY(pm_fragments_join(&w->workers[0].fragments, &k->fragments, w->cell_width, k->numbers, w->threads, w->ticker, err));
         pm_fragments_release(&k->fragments);
     }
     w->workers[0].n_results = w->workers[0].fragments.n;
@@ -1180,7 +1180,7 @@ pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t en
     PM_TRY(cut_chunks(w, CUT, 0, 1, err));
     pm_store_compact(w->store);
     PM_TRY(join_fragments(w, err));
-    PM_TRY(pm_fragments_decode(&w->workers[0].fragments, w->cell_width, w->rank, ticker, err));
+    PM_TRY(pm_fragments_decode(&w->workers[0].fragments, w->cell_width, w->rank, w->threads, ticker, err));
     w->width = w->next_width;
     *threshold = w->threshold;
     *left_end = w->left_end;

@@ -13,7 +13,8 @@
 
 #include "base/hash.h"
 
-enum { FIRST_BITS = 10, LOOK = 1 << 16 /* fragments or cells between two looks at the ticker */, NEAR = 8, FAR = 16 /* fragments ahead */ };
+enum { FIRST_BITS = 10, LOOK = 1 << 16 /* fragments or cells between two looks at the ticker */, NEAR = 8, FAR = 16 /* fragments ahead */,
+       PARTS = 16 /* tasks */, MANY = 4096 /* fragments are worth several threads */ };
 
 #define ONES(n) [n] = {[0 ... n - 1] = 0xff}
 const uint8_t pm_fragment_masks[PM_FRAGMENT_SHORT + 1][PM_FRAGMENT_SHORT] = {
@@ -151,35 +152,86 @@ pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n,
     return pm_fragments_add(f, &key, weight, number, err);
 }
 
+/* ---------------------------------------------------------------- adding up two tables ---- */
+
+typedef struct joining {
+    pm_fragments *f;
+    const pm_fragments *from;
+    unsigned width;
+    uint32_t *numbers;
+    pm_ticker *ticker;
+} joining;
+
+static bool is_long(const pm_fragment *x, unsigned width) { return (size_t)x->n * width > PM_FRAGMENT_SHORT; }
+
 static uint64_t hash_of(const pm_fragment *x, unsigned width) {
-    return (size_t)x->n * width > PM_FRAGMENT_SHORT ? x->key[1] : pm_fragment_hash(x->key[0], x->key[1], x->n);
+    return is_long(x, width) ? x->key[1] : pm_fragment_hash(x->key[0], x->key[1], x->n);
+}
+
+/* Is x of `f` the same as y of `from`? */
+static bool same_fragment(const joining *j, const pm_fragment *x, const pm_fragment *y) {
+    if (x->n != y->n || x->key[1] != y->key[1]) {
+        return false;
+    }
+    return is_long(y, j->width) ? memcmp(j->f->keys.data + x->key[0], j->from->keys.data + y->key[0], (size_t)y->n * j->width) == 0
+                                : x->key[0] == y->key[0];
+}
+
+/* Looks up a part of what is to be added: what is there gets the weight, which no other part touches, and a number; the rest is marked. */
+static pm_status join_part(void *ctx, unsigned thread, size_t part, pm_error *err) {
+    joining *j = ctx;
+    pm_fragments *f = j->f;
+    size_t mask = ((size_t)1 << f->bits) - 1, end = j->from->n * (part + 1) / PARTS;
+    for (size_t i = j->from->n * part / PARTS; i < end; i++) {
+        const pm_fragment *x = &j->from->items[i];
+        uint32_t tag = pm_fragment_tag(hash_of(x, j->width));
+        size_t at = tag >> (32 - f->bits);
+        if (i + FAR < end) {
+            pm_fragments_prefetch_slot(f, hash_of(x + FAR, j->width));
+            pm_fragments_prefetch(f, hash_of(x + NEAR, j->width));
+        }
+        while (f->slots[at].index && (f->slots[at].tag != tag || !same_fragment(j, &f->items[f->slots[at].index - 1], x))) {
+            at = (at + 1) & mask;
+        }
+        j->numbers[i] = f->slots[at].index - 1; /* UINT32_MAX: none */
+        if (f->slots[at].index) {
+            f->items[f->slots[at].index - 1].weight += x->weight;
+        }
+        PM_TRY(i % LOOK ? PM_OK : pm_ticker_poll(j->ticker, thread, err));
+    }
+    return PM_OK;
+}
+
+/* Appends one that is not there. */
+static pm_status join_new(const joining *j, const pm_fragment *x, uint32_t *number, pm_error *err) {
+    pm_fragments *f = j->f;
+    pm_fragment_key key = {{x->key[0], x->key[1]}, hash_of(x, j->width), x->n};
+    size_t mask = ((size_t)1 << f->bits) - 1, at = pm_fragment_tag(key.hash) >> (32 - f->bits);
+    if (is_long(x, j->width)) {
+        key.key[0] = f->keys.len;
+        PM_TRY(pm_buf_append(&f->keys, j->from->keys.data + x->key[0], (size_t)x->n * j->width, err));
+    }
+    while (f->slots[at].index) {
+        at = (at + 1) & mask;
+    }
+    return append(f, &f->slots[at], &key, x->weight, number, err);
 }
 
 pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers,
-                            pm_ticker *ticker, pm_error *err) {
+                            unsigned threads, pm_ticker *ticker, pm_error *err) {
+    joining j = {f, from, width, numbers, ticker};
+    PM_TRY(pm_parallel_part(from->n < MANY ? 1 : threads, PARTS, join_part, &j, ticker, err));
     for (size_t i = 0; i < from->n; i++) {
-        const pm_fragment *item = &from->items[i];
         if (i + FAR < from->n) {
-            pm_fragments_prefetch_slot(f, hash_of(item + FAR, width));
-            pm_fragments_prefetch(f, hash_of(item + NEAR, width));
+            pm_fragments_prefetch_slot(f, hash_of(&from->items[i + FAR], width));
         }
-        PM_TRY(pm_fragments_add_cells(f, pm_fragment_cells(from, item, width), item->n, width, item->weight, &numbers[i], err));
+        PM_TRY(numbers[i] == UINT32_MAX ? join_new(&j, &from->items[i], &numbers[i], err) : PM_OK);
         PM_TRY(i % LOOK ? PM_OK : pm_ticker_poll(ticker, 0, err));
     }
     return PM_OK;
 }
 
-/* A fragment's weight as a cell has it. */
-static pm_status weight_in_cell(pm_fragments *f, uint64_t weight, uint32_t *in_cell, pm_error *err) {
-    *in_cell = (uint32_t)weight;
-    if (weight < PM_BPE_HEAVY) {
-        return PM_OK;
-    }
-    PM_TRY(pm_grow((void **)&f->heavy, &f->cap_heavy, f->n_heavy + 1, sizeof *f->heavy, err));
-    *in_cell = PM_BPE_HEAVY | (uint32_t)f->n_heavy; /* fragments are below 2^30 */
-    f->heavy[f->n_heavy++] = weight;
-    return PM_OK;
-}
+/* ---------------------------------------------------------------- before and after merging ---- */
 
 static uint32_t value_at(const void *cells, size_t i, unsigned width) {
     uint32_t wide;
@@ -191,30 +243,70 @@ static uint32_t value_at(const void *cells, size_t i, unsigned width) {
     }
 }
 
-pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_ticker *ticker,
-                              pm_error *err) {
+typedef struct decoding {
+    pm_fragments *f;
+    unsigned width;
+    const uint32_t *symbols;
+    pm_ticker *ticker;
+    size_t cells[PARTS], heavy[PARTS]; /* where those of each part begin */
+} decoding;
+
+/* Finds out how many cells and heavy weights there are, and where those of the parts go. */
+static pm_status plan_decoding(decoding *d, pm_error *err) {
+    pm_fragments *f = d->f;
+    size_t n = 1, heavy = 0;
+    for (size_t part = 0; part < PARTS; part++) {
+        d->cells[part] = n;
+        d->heavy[part] = heavy;
+        for (size_t i = f->n * part / PARTS; i < f->n * (part + 1) / PARTS; i++) {
+            n += (size_t)f->items[i].n + 1;
+            heavy += f->items[i].weight >= PM_BPE_HEAVY;
+        }
+        PM_TRY(pm_ticker_poll(d->ticker, 0, err));
+    }
+    f->n_cells = n;
+    f->n_heavy = heavy;
+    PM_TRY(pm_grow((void **)&f->heavy, &f->cap_heavy, heavy, sizeof *f->heavy, err));
+    return pm_grow((void **)&f->cells, &f->cap_cells, n, sizeof *f->cells, err);
+}
+
+/* A fragment's weight as a cell has it. */
+static uint32_t weight_in_cell(pm_fragments *f, uint64_t weight, size_t *heavy) {
+    if (weight < PM_BPE_HEAVY) {
+        return (uint32_t)weight;
+    }
+    f->heavy[*heavy] = weight;
+    return PM_BPE_HEAVY | (uint32_t)(*heavy)++; /* fragments are below 2^30 */
+}
+
+static pm_status decode_part(void *ctx, unsigned thread, size_t part, pm_error *err) {
     const pm_bpe_cell border = {PM_BPE_BORDER, 0};
-    size_t n = 0;
-    f->n_heavy = 0;
-    pm_free(f->slots);
-    f->slots = NULL;
-    PM_TRY(pm_grow((void **)&f->cells, &f->cap_cells, f->sum + 1, sizeof *f->cells, err));
-    f->cells[n++] = border;
-    for (size_t i = 0; i < f->n; i++) {
+    decoding *d = ctx;
+    pm_fragments *f = d->f;
+    size_t n = d->cells[part], heavy = d->heavy[part], end = f->n * (part + 1) / PARTS;
+    for (size_t i = f->n * part / PARTS; i < end; i++) {
         pm_fragment *x = &f->items[i];
-        const void *cells = pm_fragment_cells(f, x, width);
+        const void *cells = pm_fragment_cells(f, x, d->width);
         size_t at = n;
-        uint32_t weight;
-        PM_TRY(weight_in_cell(f, x->weight, &weight, err));
+        uint32_t weight = weight_in_cell(f, x->weight, &heavy);
         for (size_t k = 0; k < x->n; k++) {
-            uint32_t value = value_at(cells, k, width);
-            f->cells[n++] = (pm_bpe_cell){value < 256 ? symbols[value] : value, weight};
-            PM_TRY(n % LOOK ? PM_OK : pm_ticker_poll(ticker, 0, err));
+            uint32_t value = value_at(cells, k, d->width);
+            f->cells[n++] = (pm_bpe_cell){value < 256 ? d->symbols[value] : value, weight};
+            PM_TRY(n % LOOK ? PM_OK : pm_ticker_poll(d->ticker, thread, err));
         }
         f->cells[n++] = border;
         x->at = at; /* in the place of the key */
         x->n_after = x->n;
     }
-    f->n_cells = n;
     return PM_OK;
+}
+
+pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, unsigned threads,
+                              pm_ticker *ticker, pm_error *err) {
+    decoding d = {.f = f, .width = width, .symbols = symbols, .ticker = ticker};
+    pm_free(f->slots);
+    f->slots = NULL;
+    PM_TRY(plan_decoding(&d, err));
+    f->cells[0] = (pm_bpe_cell){PM_BPE_BORDER, 0};
+    return pm_parallel_part(f->n < MANY ? 1 : threads, PARTS, decode_part, &d, ticker, err);
 }

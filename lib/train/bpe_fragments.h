@@ -59,11 +59,11 @@ pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n,
                                  uint32_t *number, pm_error *err);
 /* Adds all of `from`; numbers[i] is the place of its i-th. */
 pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers,
-                            pm_ticker *ticker, pm_error *err);
+                            unsigned threads, pm_ticker *ticker, pm_error *err);
 /* Fills `cells` for merging. `symbols` has the symbol of each cell's value below 256. Nothing can be looked up any
  * more. */
-pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, pm_ticker *ticker,
-                              pm_error *err);
+pm_status pm_fragments_decode(pm_fragments *f, unsigned width, const uint32_t *symbols, unsigned threads,
+                              pm_ticker *ticker, pm_error *err);
 /* After merging: gives back what symbols, which are fewer than cells, leave free; and all of it. */
 void pm_fragments_shrink(pm_fragments *f);
 void pm_fragments_free_cells(pm_fragments *f);

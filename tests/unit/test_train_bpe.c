@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "support.h"
 #include "train/bpe.h"
+#include "train/bpe_fragments.h"
 
 static pm_error err;
 
@@ -395,6 +396,66 @@ START_TEST(a_disk_that_fails_in_the_phases_is_an_error) {
         pm_bpe_vocab_release(&vocab);
     }
     ck_assert_int_gt(n, 20);
+}
+END_TEST
+
+/* Fragment k: of two to thirteen cells, so that some are longer than a key has room for, and each has k in it. Its weight in the first and in the second table. */
+static uint32_t cells_of_fragment(uint32_t k, uint16_t cells[13]) {
+    uint32_t n = 2 + k % 12;
+    for (uint32_t i = 0; i < n; i++) {
+        cells[i] = (uint16_t)(i ? 300 + (k * i) % 700 : k);
+    }
+    return n;
+}
+static uint64_t weight_of_fragment(uint32_t k, bool second) { return k % 7 ? 1 + k + 5 * (uint64_t)second : (UINT64_C(1) << 31) - 2 + k; }
+
+static void add_fragments(pm_fragments *f, uint32_t from, uint32_t to, bool second) {
+    uint16_t cells[13];
+    uint32_t number;
+    assert_ok(pm_fragments_begin(f, &err));
+    for (uint32_t k = from; k < to; k++) {
+        uint32_t n = cells_of_fragment(k, cells);
+        assert_ok(pm_fragments_add_cells(f, cells, n, 2, weight_of_fragment(k, second), &number, &err));
+        ck_assert_uint_eq(number, k - from);
+    }
+}
+
+START_TEST(tables_of_fragments_are_added_up) {
+    enum { OLD = 12000, SHARED = 5000, ALL = 20000 };
+    static uint32_t numbers[ALL], symbols[256];
+    for (uint32_t i = 0; i < 256; i++) {
+        symbols[i] = 255 - i;
+    }
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        pm_fragments f = {0}, from = {0};
+        pm_ticker ticker;
+        pm_ticker_init(&ticker, NULL, NULL, 0);
+        add_fragments(&f, 0, OLD, false);
+        add_fragments(&from, OLD - SHARED, ALL, true);
+        assert_ok(pm_fragments_join(&f, &from, 2, numbers, threads, &ticker, &err));
+        ck_assert_uint_eq(f.n, ALL);
+        for (uint32_t k = OLD - SHARED; k < ALL; k++) {
+            ck_assert_uint_eq(numbers[k - (OLD - SHARED)], k);
+        }
+        assert_ok(pm_fragments_decode(&f, 2, symbols, threads, &ticker, &err));
+        size_t at = 1;
+        ck_assert_uint_eq(f.cells[0].symbol, PM_BPE_BORDER);
+        for (uint32_t k = 0; k < ALL; k++) {
+            uint16_t cells[13];
+            uint32_t n = cells_of_fragment(k, cells);
+            uint64_t weight = (k < OLD ? weight_of_fragment(k, false) : 0) + (k >= OLD - SHARED ? weight_of_fragment(k, true) : 0);
+            ck_assert(f.items[k].weight == weight && f.items[k].n == n && f.items[k].at == at);
+            for (uint32_t i = 0; i < n; i++, at++) {
+                uint32_t w = f.cells[at].weight;
+                ck_assert_uint_eq(f.cells[at].symbol, cells[i] < 256 ? symbols[cells[i]] : cells[i]);
+                ck_assert_uint_eq(w < PM_BPE_HEAVY ? w : f.heavy[w - PM_BPE_HEAVY], weight);
+            }
+            ck_assert_uint_eq(f.cells[at++].symbol, PM_BPE_BORDER);
+        }
+        ck_assert_uint_eq(f.n_cells, at);
+        pm_fragments_release(&f);
+        pm_fragments_release(&from);
+    }
 }
 END_TEST
 
@@ -1007,6 +1068,7 @@ Suite *suite_train_bpe(void) {
     tcase_add_test(merges, counts_above_32_bits);
     tcase_add_test(merges, a_pair_that_spells_a_special_token_is_never_merged);
     tcase_add_test(merges, wide_cells_give_the_same_merges);
+    tcase_add_test(merges, tables_of_fragments_are_added_up);
     tcase_add_test(merges, a_chunk_that_is_full_to_its_end);
     tcase_add_test(merges, whole_words_come_back_wider);
     tcase_add_test(merges, bounds_of_memory_do_not_show);
