@@ -200,25 +200,25 @@ static size_t spell_number(uint64_t x, size_t digits, char *out) {
     return digits;
 }
 
+/* A part of the lexicon, drawn by this number: MAX_PART bytes are written, of which so many count. */
+static size_t spell_some_part(const maker *m, uint64_t random, char *out) {
+    uint32_t octave;
+    uint64_t rank = rank_of(&m->parts, random, &octave);
+    part own;
+    const part *p = &own;
+    if (rank < N_KNOWN)
+        p = &m->known[rank];
+    else
+        spell_part(m, rank, octave, &own);
+    memcpy(out, p->bytes, MAX_PART);
+    return p->length;
+}
+
 /* Latin letters in a Chinese text: syllables drawn evenly from a few thousand, cut to the length. */
 static size_t spell_latin(const maker *m, uint64_t *state, size_t length, bool upper, char *out) {
-    size_t n = 0;
-    while (n < length) {
-        uint32_t octave;
+    for (size_t n = 0; n < length;) {
         uint64_t random = next(state);
-        if (m->k == &zh) {
-            n += spell_syllable(random >> 54, out + n);
-            continue;
-        }
-        uint64_t rank = rank_of(&m->parts, random, &octave);
-        part own;
-        const part *p = &own;
-        if (rank < N_KNOWN)
-            p = &m->known[rank];
-        else
-            spell_part(m, rank, octave, &own);
-        memcpy(out + n, p->bytes, MAX_PART);
-        n += p->length;
+        n += m->k == &zh ? spell_syllable(random >> 54, out + n) : spell_some_part(m, random, out + n);
     }
     if (upper)
         out[0] = (char)(out[0] - 'a' + 'A');
@@ -227,19 +227,8 @@ static size_t spell_latin(const maker *m, uint64_t *state, size_t length, bool u
 
 /* Words of the lexicon up to so many characters. */
 static size_t spell_clause(const maker *m, uint64_t *state, size_t characters, char *out) {
-    size_t n = 0;
-    while (n < 3 * characters) {
-        uint32_t octave;
-        uint64_t rank = rank_of(&m->parts, next(state), &octave);
-        part own;
-        const part *p = &own;
-        if (rank < N_KNOWN)
-            p = &m->known[rank];
-        else
-            spell_part(m, rank, octave, &own);
-        memcpy(out + n, p->bytes, MAX_PART);
-        n += p->length;
-    }
+    for (size_t n = 0; n < 3 * characters;)
+        n += spell_some_part(m, next(state), out + n);
     return 3 * characters;
 }
 
