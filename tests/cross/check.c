@@ -15,6 +15,7 @@ typedef struct planned {
 } planned;
 
 struct TCase {
+    void (*set_up)(void), (*tear_down)(void); /* NULL: nothing */
     planned tests[MOST];
     int n;
 };
@@ -61,6 +62,11 @@ void tcase_set_timeout(TCase *tcase, double seconds) {
     (void)seconds;
 }
 
+void tcase_add_checked_fixture(TCase *tcase, void (*set_up)(void), void (*tear_down)(void)) {
+    tcase->set_up = set_up;
+    tcase->tear_down = tear_down;
+}
+
 void suite_add_tcase(Suite *suite, TCase *tcase) { suite->tcases[next(&suite->n)] = tcase; }
 
 void tcase_add_loop_test(TCase *tcase, const TTest *test, int begin, int end) {
@@ -87,13 +93,21 @@ void check_fail(const char *file, int line, const char *format, ...) {
     _exit(1);
 }
 
-static void run(SRunner *runner, const Suite *suite, const TTest *test, int i) {
+static void call(void (*fixture)(void)) {
+    if (fixture) {
+        fixture();
+    }
+}
+
+static void run(SRunner *runner, const Suite *suite, const TCase *tcase, const TTest *test, int i) {
     int status;
 
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        call(tcase->set_up);
         test->fn(i);
+        call(tcase->tear_down);
         fflush(NULL);
         _exit(0);
     }
@@ -112,7 +126,7 @@ void srunner_run_all(SRunner *runner, enum print_output output) {
             const TCase *tcase = suite->tcases[c];
             for (const planned *p = tcase->tests; p < tcase->tests + tcase->n; p++) {
                 for (int i = p->begin; i < p->end; i++) {
-                    run(runner, suite, p->test, i);
+                    run(runner, suite, tcase, p->test, i);
                 }
             }
         }

@@ -26,6 +26,7 @@ Suite *suite_create(const char *name);
 void suite_add_tcase(Suite *suite, TCase *tcase);
 TCase *tcase_create(const char *name);
 void tcase_set_timeout(TCase *tcase, double seconds); /* not kept: an emulator is slow */
+void tcase_add_checked_fixture(TCase *tcase, void (*set_up)(void), void (*tear_down)(void)); /* one a test case */
 void tcase_add_loop_test(TCase *tcase, const TTest *test, int begin, int end);
 #define tcase_add_test(tcase, test) tcase_add_loop_test(tcase, test, 0, 1)
 

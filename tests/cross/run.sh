@@ -9,7 +9,7 @@
 # Environment: PM_SOURCE the checkout, PM_SHARED the data folder, PM_LIBRARY this machine's library, CC, MAKE.
 set -eu
 
-suites="cpu classes scan starts log base transcode"
+suites="cpu classes scan starts log base transcode counts"
 source=${PM_SOURCE:-$(cd "$(dirname "$0")/../.." && pwd)}
 shared=${PM_SHARED:-$source/../shared}
 out=$(pwd)/cross-build
