@@ -445,6 +445,14 @@ if [ -s many.600.piecemill ] && [ -s many.1024.piecemill ]; then pass; else fail
 call 0 "" train -q -a bpe -v 1000 -p superbpe --split-scripts -o scripts.piecemill small_en.txt small_zh.txt
 call 0 "" train -q -a bpe -v 1000 -p superbpe -p scripts -o twice.piecemill small_en.txt small_zh.txt
 cmp -s scripts.piecemill twice.piecemill && pass || fail "--split-scripts is not -p scripts behind the pattern"
+call 2 "split_scripts" train -q -a bytepiece -v 1000 --split-scripts -o x.piecemill small_en.txt
+call 0 "" train -q -a bpe --level char --character-coverage 0.9 -v 3000 -o chars.piecemill small_en.txt small_zh.txt
+call 0 "" encode -m chars.piecemill small_zh.txt
+cp out chars.ids
+call 0 "" decode -m chars.piecemill chars.ids
+same out small_zh.txt "--level char"
+call 2 "expected byte or char" train -q -a bpe --level word -v 3000 -o x.piecemill small_en.txt
+call 2 "above 0, at most 1" train -q -a bpe --level char --character-coverage 2 -v 3000 -o x.piecemill small_en.txt
 call 0 "" train -q -a bpe -v 400 -p gpt2 --special '<|a|>' -o base.piecemill small_en.txt
 call 0 "" train -q -a bpe -v 700 -p gpt2 --special '<|a|>' -o whole.tiktoken small_en.txt
 call 0 "" train -q -a bpe -v 700 --extend base.piecemill -o extended.tiktoken small_en.txt
