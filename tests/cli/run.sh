@@ -116,7 +116,7 @@ call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --sample 10X few.
 call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --sample 1GBB few.txt
 call 2 "expected a number" train -a bpe -v 1000 -o x.piecemill --sample 1B few.txt
 call 2 "expected line, paragraph or document" train -a bpe -v 1000 --split word -o x.piecemill few.txt
-call 2 "the ending tells no format" train -a bpe -v 1000 -o x.model few.txt
+call 2 "the ending tells no format" train -a bpe -v 1000 -o x.vocab few.txt
 call 2 "not a format" train -a bpe -v 1000 --format zip -o x few.txt
 call 2 "is not there" train -a bpe -v 1000 -o nowhere/x.piecemill few.txt
 call 2 "is a folder" train -a bpe -v 1000 -o tmp --format native few.txt
