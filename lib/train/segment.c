@@ -99,7 +99,7 @@ FORCE_INLINE const uint8_t *find_here(const uint8_t *bucket, uint64_t key, const
     }
     unsigned at = (unsigned)__builtin_ctz(equal);
     const uint8_t *slot = bucket + slot_bytes * (at & (n - 1));
-    return (at < n) & (pm_ngram_slot_rank(slot, wide, 2) != 0) ? slot : NULL;
+    return ((at < n) & (pm_ngram_slot_rank(slot, wide, 2) != 0)) ? slot : NULL;
 }
 
 /* The record, or NULL, of one that is not in its first bucket. */
