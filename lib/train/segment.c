@@ -28,8 +28,8 @@
  * one step asks for (a prefetch) has come when the next takes it:
  *
  *     tile k + 3    the bucket of the longest n-gram is asked for
- *     tile k + 2    it is looked for there; places where it is not go on a list, without a branch; shorter ones are
- * asked for tile k        those on the list are looked for, then the steps of the Viterbi
+ *     tile k + 2    it is looked for there; where it is not goes on a list, without a branch, and shorter ones are asked for
+ *     tile k        those on the list are looked for; then the steps of the Viterbi
  *
  * It is mispredicted branches that cost here, not memory: with tables half full instead of three quarters, where a
  * search in vain seldom goes to a second bucket, a third of the time was saved.
