@@ -219,6 +219,9 @@ static inline pm_status take(pm_ngram_counter *c, feeder *f, uint64_t key, uint6
     if (weight >> bits) {
         PM_TRY(carry(c, to, key, weight >> bits, err));
         weight &= (UINT64_C(1) << bits) - 1;
+        if (!weight) { /* a word that counts nothing must not be there without its carry, which may be in the file by then */
+            return PM_OK;
+        }
     }
     f->batch[(size_t)to * BATCH + f->n[to]++] = key | weight;
     return f->n[to] == BATCH ? hand_over(c, f, to, err) : PM_OK;

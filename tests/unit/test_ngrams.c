@@ -17,7 +17,8 @@ static void random_corpus(corpus *c, uint64_t *state, size_t len, unsigned lette
     *c = (corpus){.n = 1 + random_word(state) % 8};
     for (size_t i = 0; i < c->n; i++) {
         pm_chunks *run = &c->runs[i];
-        run->weight = !weighted ? 1 : 1 + (uint32_t)(random_word(state) >> (44 + random_word(state) % 20));
+        const uint64_t shift = random_word(state) % 21, any = random_word(state) >> 44;
+        run->weight = !weighted ? 1 : i % 2 ? 1u << shift : 1 + (uint32_t)(any >> shift); /* powers of two leave no count beside the carry */
         while (run->len < len / c->n) {
             uint8_t chunk[60];
             size_t n = random_word(state) % sizeof chunk;
