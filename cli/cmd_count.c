@@ -7,9 +7,8 @@
 #include "common.h"
 
 enum {
-    OPT_SPLIT = CLI_LONG, OPT_FIELD, OPT_MAX_WINDOW, OPT_THREADS, OPT_MEMORY, OPT_TMPDIR, OPT_JSON, OPT_DOCUMENTS, OPT_MAX_COUNT_PER_DOCUMENT, OPT_SPLIT_SCRIPTS,
-    OPT_PIECES, OPT_NGRAM_ORDER, OPT_ISOLATE_DIGITS, OPT_MIN_COUNT, OPT_NO_ENSURE_UNICODE,
-    OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES
+    OPT_THREADS = CLI_LONG, OPT_MEMORY, OPT_TMPDIR, OPT_JSON, OPT_DOCUMENTS, OPT_MAX_COUNT_PER_DOCUMENT, OPT_SPLIT_SCRIPTS,
+    OPT_PIECES, OPT_NGRAM_ORDER, OPT_ISOLATE_DIGITS, OPT_MIN_COUNT, OPT_NO_ENSURE_UNICODE
 };
 
 static const cli_option count_options[] = {
@@ -24,13 +23,7 @@ static const cli_option count_options[] = {
     {OPT_ISOLATE_DIGITS, "isolate-digits", NULL, "bytepiece: each digit is a piece of its own"},
     {OPT_MIN_COUNT, "min-count", "N", "bytepiece, with --pieces: leave out n-grams that are seen less often [2]"},
     {OPT_NO_ENSURE_UNICODE, "no-ensure-unicode", NULL, "bytepiece, with --pieces: let pieces begin inside a character"},
-    {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},
-    {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
-    {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
-    {OPT_MIX, "mix", "FILE=N", "the documents of FILE count N times; may be repeated"},
-    {OPT_SAMPLE, "sample", "SHARE", "take 10% of the documents, or 20G bytes of text, by a hash of each"},
-    {OPT_SEED, "seed", "N", "of the sample: another one gives another sample [0]"},
-    {OPT_REMOVE_DUPLICATES, "remove-duplicates", NULL, "take equal documents once"},
+    CLI_SOURCES_ROWS,
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
     {OPT_MEMORY, "memory-limit", "SIZE", "use no more memory than this: 500M, 2G"},
     {OPT_MEMORY, "memory", "SIZE", NULL},
@@ -72,14 +65,10 @@ static const cli_usage merge_usage = {
 typedef struct count_call {
     const cli_usage *usage;
     pm_counts_options o;
-    pm_corpus_options corpus;
-    cli_mix mix;
+    cli_sources sources; /* merge: its files are the count files */
     cli_list patterns;
     const char *output;
     bool json, quiet, algorithm;
-    bool chosen; /* not all documents are taken once: the summary tells which */
-    char **files;
-    int n_files;
     pm_train_summary summary;
 } count_call;
 
@@ -106,17 +95,10 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_ISOLATE_DIGITS: call->o.isolate_digits = true; break;
     case OPT_MIN_COUNT: return cli_parse_size("min-count", value, UINT64_MAX - 1, &call->o.min_count);
     case OPT_NO_ENSURE_UNICODE: call->o.ensure_unicode = false; break;
-    case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
-    case OPT_FIELD: call->corpus.field = value; break;
-    case OPT_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &call->corpus.max_window);
-    case OPT_MIX: return cli_mix_add(&call->mix, value);
-    case OPT_SAMPLE: return cli_parse_sample(value, &call->corpus);
-    case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->corpus.seed);
-    case OPT_REMOVE_DUPLICATES: call->corpus.remove_duplicates = true; break;
     case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
     case OPT_MEMORY: return cli_parse_size("memory-limit", value, UINT64_MAX, &call->o.memory_limit);
     case OPT_TMPDIR: call->o.tmpdir = value; break;
-    default: return false;
+    default: return cli_sources_set(&call->sources, code, value);
     }
     return true;
 }
@@ -126,10 +108,9 @@ static int parse(count_call *call, int argc, char **argv) {
     if (code != CLI_OK) {
         return code;
     }
-    call->files = argv + optind;
-    call->n_files = argc - optind;
+    cli_sources_operands(&call->sources, argv + optind, argc - optind);
     bool merge = call->usage == &merge_usage;
-    const char *missing = !merge && !call->algorithm ? "-a bpe|bytepiece" : !call->output ? "-o FILE" : merge && !call->n_files ? "a count file" : NULL;
+    const char *missing = !merge && !call->algorithm ? "-a bpe|bytepiece" : !call->output ? "-o FILE" : merge && !call->sources.n_files ? "a count file" : NULL;
     if (missing) {
         cli_say("%s is missing; see `piecemill %s --help`", missing, call->usage->command);
         return CLI_USAGE;
@@ -137,9 +118,8 @@ static int parse(count_call *call, int argc, char **argv) {
     call->o.patterns = call->patterns.items;
     call->o.n_patterns = call->patterns.n;
     call->o.summary = &call->summary;
-    call->chosen = call->mix.n || call->corpus.sample_ppm || call->corpus.sample_bytes || call->corpus.remove_duplicates;
-    call->corpus.count_scripts = call->chosen;
-    return cli_check_output(call->output);
+    code = cli_check_output(call->output);
+    return code == CLI_OK && !merge ? cli_sources_check_output(&call->sources, call->output) : code;
 }
 
 /* ---------------------------------------------------------------- summary ---- */
@@ -169,7 +149,7 @@ static void say_summary(const count_call *call, const pm_corpus *corpus) {
     cli_format_count(words, s->words);
     cli_format_count(distinct, s->distinct);
     cli_say("%s: %s %s, %s distinct, of %s documents, %s", call->output, words, noun_of(call->output), distinct, documents, bytes);
-    if (call->chosen) {
+    if (call->sources.chosen) {
         cli_say_sources(corpus);
     }
 }
@@ -213,7 +193,7 @@ static int finish(const count_call *call, const pm_corpus *corpus, cli_progress 
 static int count(count_call *call, cli_progress *progress) {
     pm_corpus *corpus = NULL;
     pm_error err;
-    int code = cli_corpus_open_mixed(&corpus, &call->corpus, &call->mix, call->files, call->n_files);
+    int code = cli_sources_open(&corpus, &call->sources);
     if (code == CLI_OK) {
         pm_status status = pm_count(call->output, corpus, &call->o, &err);
         code = finish(call, corpus, progress, status, &err);
@@ -224,17 +204,17 @@ static int count(count_call *call, cli_progress *progress) {
 
 static int merge(count_call *call, cli_progress *progress) {
     pm_error err;
-    const char *const *files = (const char *const *)call->files;
-    int code = cli_counts_check(files, (size_t)call->n_files);
+    const char *const *files = (const char *const *)call->sources.files;
+    int code = cli_counts_check(files, (size_t)call->sources.n_files);
     if (code == CLI_OK) {
-        pm_status status = pm_counts_merge(call->output, files, (size_t)call->n_files, &call->o, &err);
+        pm_status status = pm_counts_merge(call->output, files, (size_t)call->sources.n_files, &call->o, &err);
         code = finish(call, NULL, progress, status, &err);
     }
     return code;
 }
 
 static int run(const cli_usage *usage, int (*work)(count_call *, cli_progress *), int argc, char **argv) {
-    count_call call = {.usage = usage, .o = PM_COUNTS_OPTIONS_INIT, .corpus = PM_CORPUS_OPTIONS_INIT};
+    count_call call = {.usage = usage, .o = PM_COUNTS_OPTIONS_INIT, .sources = CLI_SOURCES_INIT};
     int code = parse(&call, argc, argv);
     if (code == CLI_OK) {
         cli_progress progress;
@@ -245,7 +225,7 @@ static int run(const cli_usage *usage, int (*work)(count_call *, cli_progress *)
         code = work(&call, &progress);
         cli_signals_end();
     }
-    cli_mix_release(&call.mix);
+    cli_sources_release(&call.sources);
     free(call.patterns.items);
     return code == CLI_HELP ? CLI_OK : code;
 }

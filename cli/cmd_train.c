@@ -9,12 +9,11 @@
 #include "common.h"
 
 enum {
-    OPT_SPECIAL = CLI_LONG, OPT_MIN_COUNT, OPT_THREADS, OPT_MEMORY, OPT_SPLIT, OPT_FIELD, OPT_NGRAM_ORDER, OPT_MAX_PIECE_LENGTH,
-    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_CHECKPOINT, OPT_FORMAT, OPT_JSON, OPT_MAX_WINDOW,
+    OPT_SPECIAL = CLI_LONG, OPT_MIN_COUNT, OPT_THREADS, OPT_MEMORY, OPT_NGRAM_ORDER, OPT_MAX_PIECE_LENGTH,
+    OPT_NO_ENSURE_UNICODE, OPT_ISOLATE_DIGITS, OPT_LAYOUT, OPT_RESERVE, OPT_ROUND_TO, OPT_TMPDIR, OPT_CHECKPOINT, OPT_FORMAT, OPT_JSON,
     OPT_SPLIT_SCRIPTS,
     OPT_EXTEND, OPT_REQUIRED, OPT_EXCLUDED, OPT_MAX_WORDS, OPT_UTF8_BOUNDARIES,
     OPT_LEVEL, OPT_CHARACTER_COVERAGE,
-    OPT_MIX, OPT_SAMPLE, OPT_SEED, OPT_REMOVE_DUPLICATES,
     OPT_COUNTS, OPT_MIN_DOCUMENTS, OPT_MAX_COUNT_PER_DOCUMENT
 };
 
@@ -29,13 +28,7 @@ static const cli_option options[] = {
     {OPT_SPECIAL, "special", "TEXT", "a special token; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT", NULL},
     {OPT_MIN_COUNT, "min-count", "N", "leave out what is seen less often [bpe: 0, bytepiece: 2]"},
-    {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},
-    {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
-    {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
-    {OPT_MIX, "mix", "FILE=N", "the documents of FILE count N times; may be repeated"},
-    {OPT_SAMPLE, "sample", "SHARE", "take 10% of the documents, or 20G bytes of text, by a hash of each"},
-    {OPT_SEED, "seed", "N", "of the sample: another one gives another sample [0]"},
-    {OPT_REMOVE_DUPLICATES, "remove-duplicates", NULL, "take equal documents once"},
+    CLI_SOURCES_ROWS,
     {OPT_COUNTS, "counts", "FILE", "train from this count file (piecemill count; bytepiece: --pieces) instead of text; may be repeated"},
     {OPT_MIN_DOCUMENTS, "min-documents", "N", "leave out pre-tokens (bytepiece: pieces) that are in fewer documents"},
     {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "of a pre-token's (piece's) occurrences in a document count no more"},
@@ -74,8 +67,7 @@ static const cli_usage usage = {
 
 typedef struct train_call {
     pm_train_options o;
-    pm_corpus_options corpus;
-    cli_mix mix;
+    cli_sources sources;
     cli_list patterns, counts;
     cli_bytes required, excluded;
     const char *extend;
@@ -84,9 +76,6 @@ typedef struct train_call {
     const char *output;
     pm_format format;
     bool json, quiet, algorithm;
-    bool chosen; /* not all documents are taken once: the summary tells which */
-    char **files;
-    int n_files;
     pm_train_summary summary;
 } train_call;
 
@@ -157,13 +146,6 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_JSON: call->json = true; break;
     case OPT_FORMAT: return cli_parse_model_format(value, &call->format);
     case OPT_SPECIAL: return cli_add_special(&call->specials, &call->o.n_special_tokens, value, false);
-    case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
-    case OPT_FIELD: call->corpus.field = value; break;
-    case OPT_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &call->corpus.max_window);
-    case OPT_MIX: return cli_mix_add(&call->mix, value);
-    case OPT_SAMPLE: return cli_parse_sample(value, &call->corpus);
-    case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->corpus.seed);
-    case OPT_REMOVE_DUPLICATES: call->corpus.remove_duplicates = true; break;
     case OPT_LAYOUT: return set_layout(call, value);
     case OPT_LEVEL: return set_level(call, value);
     case OPT_CHARACTER_COVERAGE: return set_coverage(call, value);
@@ -187,7 +169,7 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_RESERVE: return cli_parse_number("reserve", value, UINT32_MAX, &call->o.reserve);
     case OPT_ROUND_TO: return cli_parse_number("round-to", value, UINT32_MAX, &call->o.round_to);
     case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
-    default: return false;
+    default: return cli_sources_set(&call->sources, code, value);
     }
     return true;
 }
@@ -202,10 +184,9 @@ static int parse(train_call *call, int argc, char **argv) {
         cli_say("%s is missing; see `piecemill train --help`", missing);
         return CLI_USAGE;
     }
-    call->files = argv + optind;
-    call->n_files = argc - optind;
-    if (call->counts.n && call->n_files) {
-        cli_say("%s: there are count files to train from (--counts), so no text is read", call->files[0]);
+    cli_sources_operands(&call->sources, argv + optind, argc - optind);
+    if (call->counts.n && call->sources.n_files) {
+        cli_say("%s: there are count files to train from (--counts), so no text is read", call->sources.files[0]);
         return CLI_USAGE;
     }
     call->o.vocab_sizes = call->sizes;
@@ -219,10 +200,8 @@ static int parse(train_call *call, int argc, char **argv) {
     call->o.excluded_pieces = call->excluded.items;
     call->o.n_excluded_pieces = call->excluded.n;
     call->o.summary = &call->summary;
-    call->chosen = call->mix.n || call->corpus.sample_ppm || call->corpus.sample_bytes || call->corpus.remove_duplicates;
-    call->corpus.count_scripts = call->chosen;
-    if (call->counts.n && call->chosen) {
-        cli_say("--mix, --sample and --remove-duplicates choose text, and there are count files to train from (--counts)");
+    if (call->counts.n && call->sources.option) {
+        cli_say("--%s is about text, and there are count files to train from (--counts)", call->sources.option);
         return CLI_USAGE;
     }
     return CLI_OK;
@@ -249,7 +228,8 @@ static int check_output(train_call *call) {
             return CLI_USAGE;
         }
     }
-    return cli_check_output(path);
+    int code = cli_check_output(path);
+    return code == CLI_OK ? cli_sources_check_output(&call->sources, path) : code;
 }
 
 /* The output's name; with several sizes "zh.piecemill" becomes "zh.8000.piecemill". To be freed. */
@@ -313,7 +293,7 @@ static void say_summary(const train_call *call, const pm_corpus *corpus, pm_toke
     cli_format_bytes(rate, s->seconds > 0 ? (double)s->bytes / s->seconds : 0);
     cli_say("%s %s documents, %s; %s distinct %s", call->counts.n ? "counted before:" : "read", documents, bytes, distinct,
             call->o.algorithm == PM_ALGORITHM_BPE ? "pre-tokens" : "pieces before pruning");
-    if (call->chosen) {
+    if (call->sources.chosen) {
         cli_say_sources(corpus);
     }
     if (s->lines_split) {
@@ -384,7 +364,7 @@ static int train(train_call *call, pm_corpus *corpus, pm_tokenizer **toks) {
 static int train_and_save(train_call *call, pm_tokenizer **toks) {
     pm_corpus *corpus = NULL;
     int code = call->counts.n ? cli_counts_check(call->counts.items, call->counts.n)
-                              : cli_corpus_open_mixed(&corpus, &call->corpus, &call->mix, call->files, call->n_files);
+                              : cli_sources_open(&corpus, &call->sources);
     if (code == CLI_OK) {
         code = train(call, corpus, toks);
     }
@@ -445,12 +425,12 @@ static int run(train_call *call, int argc, char **argv) {
 }
 
 int cmd_train(int argc, char **argv) {
-    train_call call = {.o = PM_TRAIN_OPTIONS_INIT, .corpus = PM_CORPUS_OPTIONS_INIT};
+    train_call call = {.o = PM_TRAIN_OPTIONS_INIT, .sources = CLI_SOURCES_INIT};
     int code = run(&call, argc, argv);
     free(call.patterns.items);
     free(call.required.items);
     free(call.excluded.items);
-    cli_mix_release(&call.mix);
+    cli_sources_release(&call.sources);
     free(call.counts.items);
     free(call.specials);
     free(call.sizes);

@@ -33,13 +33,13 @@ int cmd_merge(int argc, char **argv);
 
 /* A row of a command's table, which makes both the parser and the help. A row without name ends the table. */
 typedef struct cli_option {
-    int code; /* its letter, or a number from CLI_LONG on */
+    int code; /* its letter, or a number from CLI_LONG on; those from CLI_SHARED on mean the same in all commands */
     const char *name;
     const char *argument; /* NULL: it takes none */
     const char *help;     /* NULL: a second name of the row with this code */
 } cli_option;
 
-enum { CLI_LONG = 256, CLI_MOST_OPTIONS = 64 };
+enum { CLI_LONG = 256, CLI_SHARED = 512, CLI_MOST_OPTIONS = 64 };
 
 typedef struct cli_usage {
     const char *command, *operands, *about;
@@ -97,25 +97,40 @@ int cli_check_output(const char *path);
 
 /* ---- sources.c ---- */
 
-/* Files with weights. {0} is an empty one. */
-typedef struct cli_mixed {
-    char *path;
-    uint32_t weight;
-} cli_mixed;
-typedef struct cli_mix {
-    cli_mixed *items;
-    size_t n;
-} cli_mix;
-bool cli_mix_add(cli_mix *mix, const char *text); /* "FILE=N" behind --mix; false (printed): wrong, out of memory */
-void cli_mix_release(cli_mix *mix);
+/* What train and count read: files, some with weights, and how. */
+typedef struct cli_sources {
+    pm_corpus_options options;
+    struct cli_mixed *mixed; /* files with weights */
+    size_t n_mixed;
+    char **files; /* operands */
+    int n_files;
+    bool chosen;        /* not all documents are taken once: the summary tells which */
+    const char *option; /* the last one given of the rows below; NULL: none */
+} cli_sources;
+#define CLI_SOURCES_INIT {.options = PM_CORPUS_OPTIONS_INIT}
 
-/* "10%" or "20G" behind --sample; false: printed. */
-bool cli_parse_sample(const char *text, pm_corpus_options *out);
+/* Rows of a command's table, and what sets them: false as cli_options_read wants it. */
+enum { CLI_SPLIT = CLI_SHARED, CLI_FIELD, CLI_MAX_WINDOW, CLI_MIX, CLI_SAMPLE, CLI_SEED, CLI_REMOVE_DUPLICATES };
+#define CLI_SOURCES_ROWS                                                                                                                                       \
+    {CLI_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},                                                         \
+        {CLI_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},                                           \
+        {CLI_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},                                                          \
+        {CLI_MIX, "mix", "FILE=N", "the documents of FILE count N times; may be repeated"},                                                                    \
+        {CLI_SAMPLE, "sample", "SHARE", "take 10% of the documents, or 20G bytes of text, by a hash of each"},                                                 \
+        {CLI_SEED, "seed", "N", "of the sample: another one gives another sample [0]"},                                                                        \
+        {CLI_REMOVE_DUPLICATES, "remove-duplicates", NULL, "take equal documents once"}
+bool cli_sources_set(cli_sources *sources, int code, const char *value);
+/* After the options: the operands are the files. */
+void cli_sources_operands(cli_sources *sources, char **files, int n_files);
+/* A result that would replace one of the files it is made from is refused. */
+int cli_sources_check_output(const cli_sources *sources, const char *path);
+/* Opens them all; an operand has the weight that --mix names for it, and files that are no operands come behind those; without any, standard input. A wrong
+ * one has been printed, and *out is to be freed then too. */
+int cli_sources_open(pm_corpus **out, const cli_sources *sources);
+void cli_sources_release(cli_sources *sources);
 
 /* A corpus of the operands; without any, of standard input. A wrong one has been printed, and *out is to be freed then too. */
 int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files);
-/* The same with weights: an operand has the one that `mix` (may be NULL) names for it, and files that are no operands come behind those. */
-int cli_corpus_open_mixed(pm_corpus **out, const pm_corpus_options *options, const cli_mix *mix, char *const *files, int n_files);
 
 /* What was taken of each source and script, for people; cli_json_sources: "sources": [...], "scripts": {...} for programs. */
 void cli_say_sources(const pm_corpus *corpus);

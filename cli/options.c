@@ -289,6 +289,10 @@ int cli_counts_check(const char *const *files, size_t n) {
 int cli_check_output(const char *path) {
     struct stat info;
     const char *slash = strrchr(path, '/');
+    if (strcmp(path, "-") == 0) {
+        cli_say("-o -: a file that is written whole or not at all cannot go to standard output");
+        return CLI_USAGE;
+    }
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         cli_say("%s: is a folder, not a file", path);
         return CLI_USAGE;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common.h"
 
@@ -10,7 +11,13 @@ enum { MILLION = 1000000, MOST_SOURCES = 20, MOST_SCRIPTS = 8 };
 
 /* ---------------------------------------------------------------- arguments ---- */
 
-bool cli_parse_sample(const char *text, pm_corpus_options *out) {
+typedef struct cli_mixed {
+    char *path;
+    uint32_t weight;
+} cli_mixed;
+
+/* "10%" or "20G" behind --sample. */
+static bool parse_sample(const char *text, pm_corpus_options *out) {
     size_t len = strlen(text);
     out->sample_ppm = 0;
     out->sample_bytes = 0;
@@ -45,19 +52,20 @@ bool cli_parse_sample(const char *text, pm_corpus_options *out) {
     return true;
 }
 
-static bool add_mixed(cli_mix *mix, const char *name, size_t len, uint32_t weight) {
-    cli_mixed *grown = realloc(mix->items, (mix->n + 1) * sizeof *grown);
+static bool add_mixed(cli_sources *s, const char *name, size_t len, uint32_t weight) {
+    cli_mixed *grown = realloc(s->mixed, (s->n_mixed + 1) * sizeof *grown);
     char *copy = grown ? strndup(name, len) : NULL;
-    mix->items = grown ? grown : mix->items;
+    s->mixed = grown ? grown : s->mixed;
     if (!copy) {
         cli_no_memory();
         return false;
     }
-    grown[mix->n++] = (cli_mixed){copy, weight};
+    grown[s->n_mixed++] = (cli_mixed){copy, weight};
     return true;
 }
 
-bool cli_mix_add(cli_mix *mix, const char *text) {
+/* "FILE=N" behind --mix. */
+static bool parse_mix(cli_sources *s, const char *text) {
     const char *equals = strrchr(text, '=');
     uint32_t weight;
     if (!equals || equals == text) {
@@ -68,54 +76,96 @@ bool cli_mix_add(cli_mix *mix, const char *text) {
         return false;
     }
     size_t len = (size_t)(equals - text);
-    for (size_t i = 0; i < mix->n; i++) {
-        if (strlen(mix->items[i].path) == len && memcmp(mix->items[i].path, text, len) == 0) {
+    for (size_t i = 0; i < s->n_mixed; i++) {
+        if (strlen(s->mixed[i].path) == len && memcmp(s->mixed[i].path, text, len) == 0) {
             cli_say("--mix %s: the file has a weight already", text);
             return false;
         }
     }
-    return add_mixed(mix, text, len, weight);
+    return add_mixed(s, text, len, weight);
 }
 
-void cli_mix_release(cli_mix *mix) {
-    for (size_t i = 0; i < mix->n; i++) {
-        free(mix->items[i].path);
+bool cli_sources_set(cli_sources *s, int code, const char *value) {
+    static const char *const names[] = {"split", "field", "max-window", "mix", "sample", "seed", "remove-duplicates"};
+    s->option = code >= CLI_SPLIT && code <= CLI_REMOVE_DUPLICATES ? names[code - CLI_SPLIT] : s->option;
+    switch (code) {
+    case CLI_SPLIT: return cli_parse_split(value, &s->options.split);
+    case CLI_FIELD: s->options.field = value; return true;
+    case CLI_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &s->options.max_window);
+    case CLI_MIX: return parse_mix(s, value);
+    case CLI_SAMPLE: return parse_sample(value, &s->options);
+    case CLI_SEED: return cli_parse_size("seed", value, UINT64_MAX, &s->options.seed);
+    case CLI_REMOVE_DUPLICATES: s->options.remove_duplicates = true; return true;
+    default: return false;
     }
-    free(mix->items);
-    *mix = (cli_mix){0};
+}
+
+void cli_sources_operands(cli_sources *s, char **files, int n_files) {
+    s->files = files;
+    s->n_files = n_files;
+    s->chosen = s->n_mixed || s->options.sample_ppm || s->options.sample_bytes || s->options.remove_duplicates;
+    s->options.count_scripts = s->chosen;
+}
+
+void cli_sources_release(cli_sources *s) {
+    for (size_t i = 0; i < s->n_mixed; i++) {
+        free(s->mixed[i].path);
+    }
+    free(s->mixed);
+}
+
+static bool same_file(const struct stat *a, const char *path) {
+    struct stat b;
+    return stat(path, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
+
+int cli_sources_check_output(const cli_sources *s, const char *path) {
+    struct stat there;
+    bool same = false;
+    if (stat(path, &there) != 0 || !S_ISREG(there.st_mode)) {
+        return CLI_OK;
+    }
+    for (int i = 0; i < s->n_files; i++) {
+        same = same || same_file(&there, s->files[i]);
+    }
+    for (size_t i = 0; i < s->n_mixed; i++) {
+        same = same || same_file(&there, s->mixed[i].path);
+    }
+    if (same) {
+        cli_say("%s: the result would replace a file it is made from", path);
+    }
+    return same ? CLI_USAGE : CLI_OK;
 }
 
 /* ---------------------------------------------------------------- opening ---- */
 
-static pm_status add_sources(pm_corpus *corpus, const cli_mix *mix, char *const *files, int n_files, pm_error *err) {
+static pm_status add_files(pm_corpus *corpus, const cli_sources *s, pm_error *err) {
     pm_status status = PM_OK;
-    size_t n_mixed = mix ? mix->n : 0;
-    if (n_files == 0 && n_mixed == 0) {
+    if (s->n_files == 0 && s->n_mixed == 0) {
         return pm_corpus_add_file(corpus, "-", err);
     }
-    for (int i = 0; i < n_files && status == PM_OK; i++) {
+    for (int i = 0; i < s->n_files && status == PM_OK; i++) {
         uint32_t weight = 1;
-        for (size_t k = 0; k < n_mixed; k++) {
-            weight = strcmp(mix->items[k].path, files[i]) == 0 ? mix->items[k].weight : weight;
+        for (size_t k = 0; k < s->n_mixed; k++) {
+            weight = strcmp(s->mixed[k].path, s->files[i]) == 0 ? s->mixed[k].weight : weight;
         }
-        status = pm_corpus_add_file_weighted(corpus, files[i], weight, err);
+        status = pm_corpus_add_file_weighted(corpus, s->files[i], weight, err);
     }
-    for (size_t k = 0; k < n_mixed && status == PM_OK; k++) {
+    for (size_t k = 0; k < s->n_mixed && status == PM_OK; k++) {
         bool operand = false;
-        for (int i = 0; i < n_files; i++) {
-            operand = operand || strcmp(mix->items[k].path, files[i]) == 0;
+        for (int i = 0; i < s->n_files; i++) {
+            operand = operand || strcmp(s->mixed[k].path, s->files[i]) == 0;
         }
-        status = operand ? PM_OK : pm_corpus_add_file_weighted(corpus, mix->items[k].path, mix->items[k].weight, err);
+        status = operand ? PM_OK : pm_corpus_add_file_weighted(corpus, s->mixed[k].path, s->mixed[k].weight, err);
     }
     return status;
 }
 
-int cli_corpus_open_mixed(pm_corpus **out, const pm_corpus_options *options, const cli_mix *mix, char *const *files,
-                          int n_files) {
+int cli_sources_open(pm_corpus **out, const cli_sources *sources) {
     pm_error err;
-    pm_status status = pm_corpus_new(out, options, &err);
+    pm_status status = pm_corpus_new(out, &sources->options, &err);
     if (status == PM_OK) {
-        status = add_sources(*out, mix, files, n_files, &err);
+        status = add_files(*out, sources, &err);
     }
     if (status == PM_OK) {
         return CLI_OK;
@@ -125,7 +175,8 @@ int cli_corpus_open_mixed(pm_corpus **out, const pm_corpus_options *options, con
 }
 
 int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files) {
-    return cli_corpus_open_mixed(out, options, NULL, files, n_files);
+    cli_sources sources = {.options = *options, .files = (char **)files, .n_files = n_files};
+    return cli_sources_open(out, &sources);
 }
 
 /* ---------------------------------------------------------------- what was taken ---- */

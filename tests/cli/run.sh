@@ -445,7 +445,9 @@ if [ -s many.600.piecemill ] && [ -s many.1024.piecemill ]; then pass; else fail
 call 0 "" train -q -a bpe -v 1000 -p superbpe --split-scripts -o scripts.piecemill small_en.txt small_zh.txt
 call 0 "" train -q -a bpe -v 1000 -p superbpe -p scripts -o twice.piecemill small_en.txt small_zh.txt
 cmp -s scripts.piecemill twice.piecemill && pass || fail "--split-scripts is not -p scripts behind the pattern"
-call 2 "split_scripts" train -q -a bytepiece -v 1000 --split-scripts -o x.piecemill small_en.txt
+call 0 "" train -q -a bytepiece -v 1000 --split-scripts -o scripts_b.piecemill small_en.txt
+call 0 "" inspect scripts_b.piecemill
+holds out "scripts"
 call 0 "" train -q -a bpe --level char --character-coverage 0.9 -v 3000 -o chars.piecemill small_en.txt small_zh.txt
 call 0 "" encode -m chars.piecemill small_zh.txt
 cp out chars.ids
@@ -740,6 +742,14 @@ call 2 "expected bytepiece or bpe" count -a unigram -o x.counts a.txt
 call 2 "-o FILE is missing" count -a bpe a.txt
 call 2 "is not there" count -a bpe -o nowhere/x.counts a.txt
 call 2 "a count file is missing" merge -o x.counts
+# The text is not replaced by what is made from it, under any of its names.
+cp a.txt kept.txt
+ln -sf kept.txt kept.piecemill
+call 2 "kept.txt: the result would replace" count -q -a bpe -o kept.txt kept.txt
+call 2 "kept.txt: the result would replace" count -q -a bpe -o kept.txt --mix ./kept.txt=2
+call 2 "kept.piecemill: the result would replace" train -q -a bpe -v 300 -o kept.piecemill a.txt kept.txt
+cmp -s a.txt kept.txt && pass || fail "the corpus was replaced"
+call 2 "cannot go to standard output" count -q -a bpe -o - a.txt
 call 2 "-o FILE is missing" merge a.counts
 call 2 "pattern:1: a parenthesis" count -q -a bpe -p 'a(b' -o x.counts a.txt
 call 1 "missing.txt" count -q -a bpe -o x.counts missing.txt
@@ -769,6 +779,8 @@ call 1 "gpt2.counts: counted with other settings: pattern is 'gpt2' here and 'o2
 call 1 "gpt2.counts: counted with other settings: pattern is 'gpt2' here and 'cl100k_base' in this call" \
     train -q -a bpe -p cl100k_base -v 1000 --counts gpt2.counts -o x.piecemill
 call 1 "documents were not counted" train -q -a bpe -v 1000 --min-documents 2 --counts plain.counts -o x.piecemill
+call 2 "--split is about text" train -q -a bpe -v 1000 --counts one.counts --split document -o x.piecemill
+call 2 "--seed is about text" train -q -a bpe -v 1000 --counts one.counts --seed 3 -o x.piecemill
 call 2 "a.txt: there are count files to train from" train -q -a bpe -v 1000 --counts one.counts -o x.piecemill a.txt
 call 1 "one.counts: holds pre-tokens for BPE" train -q -a bytepiece -v 1000 --counts one.counts -o x.piecemill
 for part in a b; do
