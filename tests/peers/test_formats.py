@@ -95,6 +95,9 @@ def test_tokenizer_json_of_others(name, corpus):
     path = os.path.join(MODELS, name)
     tok, theirs = piecemill.Tokenizer.load(path), tokenizers.Tokenizer.from_file(path)
     docs = texts(corpus)[:40] + ["the abc 中 the<|end|>abab"]
+    if "characters" in name:  # control tokens are no text here, as in sentencepiece; tokenizers finds them in text (decision 0007)
+        docs = [doc for doc in docs if not any(control in doc for control in ("<unk>", "<s>", "</s>"))]
+    assert len(docs) >= 30
     for doc in docs:
         assert tok.encode(doc, allowed_special="all") == theirs.encode(doc).ids, doc[:200]
 

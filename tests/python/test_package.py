@@ -39,7 +39,7 @@ def test_sources_are_those_of_the_makefile():
 
 def test_headers_are_those_of_the_makefile():
     with open(os.path.join(ROOT, "Makefile.am"), encoding="utf-8") as file:
-        listed = set(re.findall(r"\b(?:lib|cli)/[\w/.]+\.h\b", file.read()))
+        listed = set(re.findall(r"\b(?:lib|cli)/[\w/.-]+\.h\b", file.read()))
     ours = {path for path in setup_module_of().headers() if not path.startswith("bindings/")}
     assert ours == listed
 
