@@ -9,8 +9,8 @@
 #include "common.h"
 
 enum {
-    OPT_SPLIT = CLI_LONG, OPT_FIELD, OPT_FORMAT, OPT_FROM, OPT_COUNT, OPT_THREADS, OPT_SPECIAL, OPT_ALLOWED, OPT_DISALLOWED, OPT_ADD_SPECIAL,
-    OPT_ALPHA, OPT_SEED, OPT_NBEST, OPT_NO_NORMALIZE, OPT_ANY_UNICODE, OPT_MAX_WINDOW
+    OPT_FORMAT = CLI_LONG, OPT_FROM, OPT_COUNT, OPT_THREADS, OPT_SPECIAL, OPT_ALLOWED, OPT_DISALLOWED, OPT_ADD_SPECIAL,
+    OPT_ALPHA, OPT_SEED, OPT_NBEST, OPT_NO_NORMALIZE, OPT_ANY_UNICODE
 };
 
 static const cli_option options[] = {
@@ -20,9 +20,9 @@ static const cli_option options[] = {
     {OPT_SPECIAL, "special", "TEXT[=ID]", "a special token that the file lacks; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},
     {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},
-    {OPT_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [document]"},
-    {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
-    {OPT_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
+    {CLI_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [document]"},
+    {CLI_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
+    {CLI_MAX_WINDOW, "max-window", "SIZE", "zstd: the largest window accepted, up to 2G [128M]"},
     {OPT_FORMAT, "format", "text|u32", "a line of ids a document, or raw little-endian 32-bit ids [text]"},
     {OPT_COUNT, "count", NULL, "print the number of ids of each document instead"},
     {OPT_ALLOWED, "allowed-special", "all|none|LIST", "special tokens that are matched in text (comma-separated; repeatable) [none]"},
@@ -50,13 +50,11 @@ static const cli_usage usage = {
 typedef struct encode_call {
     cli_model model;
     pm_encode_options o;
-    pm_corpus_options corpus;
+    cli_sources sources;
     cli_list allowed, disallowed;
     pm_bytes *lists[2];
     bool count, raw, quiet;
     unsigned nbest; /* 0: not asked for */
-    char **files;
-    int n_files;
     pm_tokenizer *tok;
     cli_out out;
     uint64_t documents, documents_with_special;
@@ -104,9 +102,6 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_FROM: return cli_parse_model_format(value, &call->model.format);
     case OPT_SPECIAL: return cli_add_special(&call->model.specials, &call->model.n_specials, value, true);
     case OPT_ANY_UNICODE: call->model.any_unicode = true; break;
-    case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
-    case OPT_FIELD: call->corpus.field = value; break;
-    case OPT_MAX_WINDOW: return cli_parse_size("max-window", value, UINT64_MAX, &call->corpus.max_window);
     case OPT_FORMAT: return set_format(call, value);
     case OPT_COUNT: call->count = true; break;
     case OPT_ALLOWED: return cli_list_add(&call->allowed, value);
@@ -117,7 +112,7 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_NBEST: return set_nbest(call, value);
     case OPT_NO_NORMALIZE: call->o.no_normalize = true; break;
     case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
-    default: return false;
+    default: return cli_sources_set(&call->sources, code, value);
     }
     return true;
 }
@@ -131,8 +126,7 @@ static int parse(encode_call *call, int argc, char **argv) {
         cli_say("--nbest goes with none of --count, --format u32 and --alpha");
         return CLI_USAGE;
     }
-    call->files = argv + optind;
-    call->n_files = argc - optind;
+    cli_sources_operands(&call->sources, argv + optind, argc - optind);
     return CLI_OK;
 }
 
@@ -369,7 +363,7 @@ static bool ends_with(const char *path, size_t *len, const char *ending) {
 static bool is_jsonl(const encode_call *call, const char *path) {
     size_t len = strlen(path);
     if (strcmp(path, "-") == 0) {
-        return call->corpus.field != NULL;
+        return call->sources.options.field != NULL;
     }
     if (!ends_with(path, &len, ".gz")) {
         (void)ends_with(path, &len, ".zst");
@@ -392,14 +386,14 @@ static void print_in_file(const encode_call *call, pm_error *err, const char *pa
 
 /* Reads the files again, one by one, to the document `index` of all. False: there was none. */
 static bool print_after_reading_again(const encode_call *call, pm_error *err, uint64_t index) {
-    for (int i = 0; i < call->n_files && strcmp(call->files[i], "-") != 0; i++) {
+    for (int i = 0; i < call->sources.n_files && strcmp(call->sources.files[i], "-") != 0; i++) {
         pm_corpus *corpus;
         const pm_bytes *docs;
         size_t n = 0;
         uint64_t before = 0, here = 0;
         bool found = false;
-        pm_status status = pm_corpus_new(&corpus, &call->corpus, NULL);
-        status = status == PM_OK ? pm_corpus_add_file(corpus, call->files[i], NULL) : status;
+        pm_status status = pm_corpus_new(&corpus, &call->sources.options, NULL);
+        status = status == PM_OK ? pm_corpus_add_file(corpus, call->sources.files[i], NULL) : status;
         while (status == PM_OK && !found && (status = pm_corpus_read(corpus, 0, &docs, &n, NULL)) == PM_OK && n > 0) {
             for (size_t k = 0; k < n && !(found = here == index); k++, here++) {
                 before += docs[k].len;
@@ -407,7 +401,7 @@ static bool print_after_reading_again(const encode_call *call, pm_error *err, ui
         }
         pm_corpus_free(corpus);
         if (found) {
-            print_in_file(call, err, call->files[i], here, before);
+            print_in_file(call, err, call->sources.files[i], here, before);
         }
         if (found || status != PM_OK) {
             return found;
@@ -425,11 +419,11 @@ static int encoding_failed(const encode_call *call, const pm_bytes *docs, size_t
     }
     size_t which = find_document(call, docs, n, err);
     uint64_t index = call->documents + which;
-    if (call->n_files <= 1) {
+    if (call->sources.n_files <= 1) {
         for (size_t i = 0; i < which && i < n; i++) {
             bytes += docs[i].len;
         }
-        print_in_file(call, err, call->n_files ? call->files[0] : "-", index, bytes);
+        print_in_file(call, err, call->sources.n_files ? call->sources.files[0] : "-", index, bytes);
     } else if (!print_after_reading_again(call, err, index)) {
         cli_print_error(err, NULL);
     }
@@ -486,7 +480,7 @@ static int encode_batches(encode_call *call, pm_corpus *corpus, cli_progress *pr
 static int encode(encode_call *call) {
     cli_progress progress;
     pm_corpus *corpus = NULL;
-    int code = cli_corpus_open(&corpus, &call->corpus, call->files, call->n_files);
+    int code = cli_sources_open(&corpus, &call->sources);
     if (code == CLI_OK) {
         cli_out_open(&call->out);
         cli_progress_begin(&progress, call->quiet || isatty(STDOUT_FILENO));
@@ -513,8 +507,8 @@ static void remark_missing_pattern(const encode_call *call) {
 }
 
 int cmd_encode(int argc, char **argv) {
-    encode_call call = {.o = PM_ENCODE_OPTIONS_INIT, .corpus = PM_CORPUS_OPTIONS_INIT};
-    call.corpus.split = PM_SPLIT_DOCUMENT;
+    encode_call call = {.o = PM_ENCODE_OPTIONS_INIT, .sources = CLI_SOURCES_INIT};
+    call.sources.options.split = PM_SPLIT_DOCUMENT;
     cli_signals_default();
     int code = parse(&call, argc, argv);
     if (code == CLI_OK) {

@@ -6,7 +6,7 @@
 
 #include "common.h"
 
-enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE, OPT_REPORT, OPT_COUNTS, OPT_SPLIT, OPT_FIELD, MOST = 10 };
+enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE, OPT_REPORT, OPT_COUNTS, MOST = 10 };
 
 static const cli_option options[] = {
     {OPT_JSON, "json", NULL, "for programs"},
@@ -17,8 +17,8 @@ static const cli_option options[] = {
     {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},
     {OPT_REPORT, "report", "N", "the N longest pieces, those in the fewest documents, those that mix scripts; counted in TEXT, if any"},
     {OPT_COUNTS, "counts", "FILE", "count for the report in a count file (piecemill count --documents) instead of TEXT"},
-    {OPT_SPLIT, "split", "HOW", "TEXT becomes documents by line, paragraph or document [line]"},
-    {OPT_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
+    {CLI_SPLIT, "split", "HOW", "TEXT becomes documents by line, paragraph or document [line]"},
+    {CLI_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
     {'q', "quiet", NULL, "no progress"},
     {0, NULL, NULL, NULL},
 };
@@ -277,12 +277,10 @@ static void print_json(cli_out *out, const facts *f) {
 
 typedef struct inspect_call {
     cli_model model;
-    pm_corpus_options corpus;
+    cli_sources sources;
     uint32_t report; /* rows of each list; 0: none */
     const char *counts;
     bool json, quiet;
-    char **files;
-    int n_files;
 } inspect_call;
 
 static bool set_option(void *ctx, int code, const char *value) {
@@ -295,10 +293,8 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_SPECIAL: return cli_add_special(&call->model.specials, &call->model.n_specials, value, true);
     case OPT_REPORT: return cli_parse_number("report", value, UINT32_MAX, &call->report);
     case OPT_COUNTS: call->counts = value; break;
-    case OPT_SPLIT: return cli_parse_split(value, &call->corpus.split);
-    case OPT_FIELD: call->corpus.field = value; break;
     case 'q': call->quiet = true; break;
-    default: return false;
+    default: return cli_sources_set(&call->sources, code, value);
     }
     return true;
 }
@@ -318,14 +314,13 @@ static int parse(inspect_call *call, int argc, char **argv) {
         return CLI_USAGE;
     }
     call->model.path = argv[optind];
-    call->files = argv + optind + 1;
-    call->n_files = n - 1;
+    cli_sources_operands(&call->sources, argv + optind + 1, n - 1);
     return CLI_OK;
 }
 
 static int report_pieces(const inspect_call *call, const pm_tokenizer *tok, cli_pieces **pieces) {
     pm_corpus *corpus = NULL;
-    int code = call->n_files ? cli_corpus_open(&corpus, &call->corpus, call->files, call->n_files) : CLI_OK;
+    int code = call->sources.n_files ? cli_sources_open(&corpus, &call->sources) : CLI_OK;
     if (code == CLI_OK) {
         code = cli_pieces_new(pieces, tok, call->report, corpus, call->counts, call->quiet);
     }
@@ -349,7 +344,7 @@ static int inspect(const inspect_call *call, const pm_tokenizer *tok) {
 }
 
 int cmd_inspect(int argc, char **argv) {
-    inspect_call call = {.corpus = PM_CORPUS_OPTIONS_INIT};
+    inspect_call call = {.sources = CLI_SOURCES_INIT};
     pm_tokenizer *tok = NULL;
     cli_signals_default();
     int code = parse(&call, argc, argv);

@@ -97,7 +97,7 @@ int cli_check_output(const char *path);
 
 /* ---- sources.c ---- */
 
-/* What train and count read: files, some with weights, and how. */
+/* What a command reads: files, some with weights, and how. */
 typedef struct cli_sources {
     pm_corpus_options options;
     struct cli_mixed *mixed; /* files with weights */
@@ -109,7 +109,7 @@ typedef struct cli_sources {
 } cli_sources;
 #define CLI_SOURCES_INIT {.options = PM_CORPUS_OPTIONS_INIT}
 
-/* Rows of a command's table, and what sets them: false as cli_options_read wants it. */
+/* What sets them, in any command: false as cli_options_read wants it. The rows of train and count. */
 enum { CLI_SPLIT = CLI_SHARED, CLI_FIELD, CLI_MAX_WINDOW, CLI_MIX, CLI_SAMPLE, CLI_SEED, CLI_REMOVE_DUPLICATES };
 #define CLI_SOURCES_ROWS                                                                                                                                       \
     {CLI_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},                                                         \
@@ -128,9 +128,6 @@ int cli_sources_check_output(const cli_sources *sources, const char *path);
  * one has been printed, and *out is to be freed then too. */
 int cli_sources_open(pm_corpus **out, const cli_sources *sources);
 void cli_sources_release(cli_sources *sources);
-
-/* A corpus of the operands; without any, of standard input. A wrong one has been printed, and *out is to be freed then too. */
-int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files);
 
 /* What was taken of each source and script, for people; cli_json_sources: "sources": [...], "scripts": {...} for programs. */
 void cli_say_sources(const pm_corpus *corpus);

@@ -174,11 +174,6 @@ int cli_sources_open(pm_corpus **out, const cli_sources *sources) {
     return status == PM_IO ? CLI_INPUT : cli_exit_code(status); /* a folder, no permission */
 }
 
-int cli_corpus_open(pm_corpus **out, const pm_corpus_options *options, char *const *files, int n_files) {
-    cli_sources sources = {.options = *options, .files = (char **)files, .n_files = n_files};
-    return cli_sources_open(out, &sources);
-}
-
 /* ---------------------------------------------------------------- what was taken ---- */
 
 static pm_source_report sum_sources(const pm_corpus *corpus, size_t *n) {

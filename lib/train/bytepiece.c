@@ -36,6 +36,7 @@
  *
  * Beyond bytepiece: a pattern; documents that weigh more than others; pieces that are in few documents, or are to stay or to go whatever their
  * count; a bound on what one document counts for. */
+#include "base/bytes.h"
 #include "encode/engine.h"
 #include "text/unicode.h"
 #include "train/checkpoint.h"
@@ -57,11 +58,7 @@ typedef struct trainer {
 
 /* ---------------------------------------------------------------- required and excluded pieces ---- */
 
-static int by_bytes(const void *left, const void *right) {
-    const pm_bytes *a = left, *b = right;
-    int order = memcmp(a->data, b->data, a->len < b->len ? a->len : b->len);
-    return order ? order : (a->len > b->len) - (a->len < b->len);
-}
+static int by_bytes(const void *left, const void *right) { return pm_bytes_compare(*(const pm_bytes *)left, *(const pm_bytes *)right); }
 
 static pm_status copy_pieces(pm_bytes **out, size_t *n_out, const pm_bytes *pieces, size_t n, pm_error *err) {
     pm_bytes *copy = *out = pm_alloc(n, sizeof *copy);
@@ -74,7 +71,7 @@ static pm_status copy_pieces(pm_bytes **out, size_t *n_out, const pm_bytes *piec
     }
     qsort(copy, n, sizeof *copy, by_bytes);
     for (size_t i = 0; i < n; i++) {
-        if (copy[i].len > 1 && (left == 0 || by_bytes(&copy[left - 1], &copy[i]) != 0)) {
+        if (copy[i].len > 1 && (left == 0 || !pm_bytes_equal(copy[left - 1], copy[i]))) {
             copy[left++] = copy[i];
         }
     }
@@ -85,10 +82,10 @@ static pm_status copy_pieces(pm_bytes **out, size_t *n_out, const pm_bytes *piec
 static pm_status check_pieces(const trainer *t, pm_error *err) {
     const pm_train_options *o = &t->job->o;
     for (size_t i = 0, k = 0; i < t->n_required; i++) {
-        while (k < t->n_excluded && by_bytes(&t->excluded[k], &t->required[i]) < 0) {
+        while (k < t->n_excluded && pm_bytes_compare(t->excluded[k], t->required[i]) < 0) {
             k++;
         }
-        if (k < t->n_excluded && by_bytes(&t->excluded[k], &t->required[i]) == 0) {
+        if (k < t->n_excluded && pm_bytes_equal(t->excluded[k], t->required[i])) {
             pm_bytes piece = t->required[i];
             return pm_fail(err, PM_INVALID_ARGUMENT, "the piece '%.*s' is required and excluded",
                            (int)(piece.len < 200 ? piece.len : 200), (const char *)piece.data);

@@ -55,6 +55,14 @@ const char *temporary_path(const char *name) {
     return path;
 }
 
+const char *numbered_path(const char *prefix, int i) {
+    static char paths[16][512];
+    char name[32];
+    snprintf(name, sizeof name, "%s-%d", prefix, i);
+    snprintf(paths[i], sizeof paths[i], "%s", temporary_path(name));
+    return paths[i];
+}
+
 const char *temporary_file(const char *name, const void *data, size_t len) {
     const char *path = temporary_path(name);
     FILE *f = fopen(path, "wb");

@@ -23,6 +23,8 @@ const char *source_path(const char *name);
 /* A fresh path in a folder that is removed at the end of the run, in a static buffer; and one with this content. */
 const char *temporary_path(const char *name);
 const char *temporary_file(const char *name, const void *data, size_t len);
+/* "PREFIX-I" there, each i below 16 in a buffer of its own. */
+const char *numbered_path(const char *prefix, int i);
 
 /* Whole file, to be freed with pm_buf_release; fails the test when it cannot be read. */
 pm_buf read_file(const char *path);

@@ -67,14 +67,7 @@ static pm_corpus *corpus_of(size_t first, size_t step) {
     return corpus;
 }
 
-/* temporary_path has one buffer. */
-static const char *path_of(int i) {
-    static char paths[16][512];
-    char name[32];
-    snprintf(name, sizeof name, "pieces-%d", i);
-    snprintf(paths[i], sizeof paths[i], "%s", temporary_path(name));
-    return paths[i];
-}
+static const char *path_of(int i) { return numbered_path("pieces", i); }
 
 /* ---------------------------------------------------------------- training ---- */
 

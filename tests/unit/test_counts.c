@@ -147,14 +147,7 @@ static bool equal_files(const char *a, const char *b) {
     return equal;
 }
 
-/* temporary_path has one buffer. */
-static const char *path_of(int i) {
-    static char paths[16][512];
-    char name[32];
-    snprintf(name, sizeof name, "counts-%d", i);
-    snprintf(paths[i], sizeof paths[i], "%s", temporary_path(name));
-    return paths[i];
-}
+static const char *path_of(int i) { return numbered_path("counts", i); }
 
 /* ---------------------------------------------------------------- sorting ---- */
 

@@ -102,6 +102,18 @@ static void assert_equal_lists(const list *a, const list *b) {
     }
 }
 
+/* What a counter with these settings makes of the corpus. */
+static void check_counts(const corpus *c, unsigned order, const pm_count_work *work, const list *want) {
+    pm_error err = {0};
+    pm_ngram_counter *counter;
+    list got = {0};
+    assert_ok(feed(&counter, c, order, work, &err));
+    assert_ok(pm_ngram_counter_stream(counter, work, append, &got, &err));
+    assert_equal_lists(want, &got);
+    pm_ngram_counter_free(counter);
+    pm_free(got.items);
+}
+
 /* ---- tests ---- */
 
 START_TEST(counts_equal_those_of_a_sorted_list) {
@@ -109,20 +121,13 @@ START_TEST(counts_equal_those_of_a_sorted_list) {
     uint64_t state = order;
     for (int round = 0; round < 8; round++) {
         static const unsigned letters[] = {2, 256, 20, 3};
-        pm_error err = {0};
         corpus c;
         random_corpus(&c, &state, round < 4 ? 2000 : 20000, letters[round % 4], round % 2);
         list want = plain_count(&c, order);
         for (unsigned threads = 1; threads < 4; threads += 2) {
             for (int limited = 0; limited < 2; limited++) {
                 const pm_count_work work = {.threads = threads, .memory = limited ? 0 : UINT64_MAX};
-                pm_ngram_counter *counter;
-                list got = {0};
-                assert_ok(feed(&counter, &c, order, &work, &err));
-                assert_ok(pm_ngram_counter_stream(counter, &work, append, &got, &err));
-                assert_equal_lists(&want, &got);
-                pm_ngram_counter_free(counter);
-                pm_free(got.items);
+                check_counts(&c, order, &work, &want);
             }
         }
         pm_free(want.items);
@@ -133,19 +138,12 @@ END_TEST
 
 /* So many runs of a shard that they are united, more than once. */
 START_TEST(many_runs_are_united) {
-    pm_error err = {0};
     const pm_count_work work = {.threads = 1};
-    pm_ngram_counter *counter;
     corpus c;
-    list got = {0};
     uint64_t state = 9;
     random_corpus(&c, &state, MAX_LEN, 2, false);
     list want = plain_count(&c, 6);
-    assert_ok(feed(&counter, &c, 6, &work, &err));
-    assert_ok(pm_ngram_counter_stream(counter, &work, append, &got, &err));
-    assert_equal_lists(&want, &got);
-    pm_ngram_counter_free(counter);
-    pm_free(got.items);
+    check_counts(&c, 6, &work, &want);
     pm_free(want.items);
     corpus_release(&c);
 }
