@@ -133,7 +133,10 @@ PM_API void pm_text_scripts(pm_bytes text, uint64_t bytes[PM_SCRIPTS_MAX]);
 
 typedef enum pm_algorithm {
     PM_ALGORITHM_BYTEPIECE = 1, /* unigram over bytes, trained from n-gram counts (Su Jianlin's BytePiece) */
-    PM_ALGORITHM_BPE = 2        /* byte-level byte-pair encoding */
+    PM_ALGORITHM_BPE = 2,       /* byte-pair encoding, over bytes or characters */
+    PM_ALGORITHM_UNIGRAM = 3,   /* the best segmentation by pieces' scores (sentencepiece, Hugging Face); loaded only, as the next two */
+    PM_ALGORITHM_WORDPIECE = 4, /* the longest pieces from the left (BERT) */
+    PM_ALGORITHM_WORDLEVEL = 5  /* whole words */
 } pm_algorithm;
 
 typedef enum pm_format {

@@ -185,6 +185,12 @@ void pm_model_release(pm_model *model) {
     pm_free(model->counts);
     pm_free(model->pieces);
     pm_free(model->merges);
+    pm_free(model->normalizer.items);
+    pm_free(model->pre_tokenizer.items);
+    pm_free(model->post_processor.items);
+    pm_free(model->decoder.items);
+    pm_free(model->added);
+    pm_free(model->scores);
     pm_splitter_free(model->splitter);
     pm_buf_release(&model->settings);
     pm_arena_release(&model->arena);

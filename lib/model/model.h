@@ -7,13 +7,27 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "model/steps.h"
 #include "pretok/split.h"
 
 typedef struct pm_merge {
     pm_id left, right, result;
 } pm_merge;
 
-/* What a tokenizer is made of. {0} is an empty one; pm_model_release frees what it holds. */
+/* What an id is beside its kind: added_tokens of tokenizer.json. */
+enum {
+    PM_ADDED = 1,             /* found in text before the model sees it: a special token when it is allowed, any other always */
+    PM_ADDED_SINGLE_WORD = 2, /* only between characters that are no letters or digits */
+    PM_ADDED_LSTRIP = 4,      /* takes the white space before it along */
+    PM_ADDED_RSTRIP = 8,      /* and behind it */
+    PM_ADDED_NORMALIZED = 16  /* found in normalized text */
+};
+
+/* What a tokenizer is made of. {0} is an empty one; pm_model_release frees what it holds.
+ *
+ * There are two sorts. A plain one is what the fast encoders do: BytePiece, or BPE over bytes or characters behind a splitter; its steps are
+ * empty but for post_processor. A general one (`general`) is a pipeline of steps around any algorithm, and its pieces are texts as its file
+ * writes them ("\xC4\xA0the", "##ing", "\xE2\x96\x81the"); a reader fills it when the plain sort cannot say the same. */
 typedef struct pm_model {
     pm_algorithm algorithm;
 
@@ -36,6 +50,16 @@ typedef struct pm_model {
     bool normalize;        /* BytePiece: NFC before anything else; with characters: U+2581 to a blank, and the prefix */
     bool isolate_digits;   /* recorded from training, for information: bytepiece's encoder does not isolate digits */
     pm_buf settings;       /* "key=value\n" lines, NUL-terminated when not empty */
+
+    bool general;
+    pm_steps normalizer, pre_tokenizer, post_processor, decoder;
+    uint8_t *added;             /* PM_ADDED... of each id, or NULL: special tokens as PM_ADDED, no others */
+    double *scores;             /* Unigram: log-probability of each id */
+    pm_id unknown;              /* the id of what is not in the vocabulary, if has_unknown */
+    bool has_unknown, fuse_unknown, byte_fallback;
+    pm_bytes prefix, suffix;    /* continuing_subword_prefix, end_of_word_suffix */
+    uint32_t max_word;          /* WordPiece: characters of the longest word that is looked at */
+    double dropout;             /* BPE: 0 none; carried, and used where the caller asks for sampling */
 
     pm_arena arena; /* the pieces' bytes */
     pm_file file;   /* a mapped file that they may lie in instead */
