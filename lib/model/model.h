@@ -20,7 +20,9 @@ enum {
     PM_ADDED_SINGLE_WORD = 2, /* only between characters that are no letters or digits */
     PM_ADDED_LSTRIP = 4,      /* takes the white space before it along */
     PM_ADDED_RSTRIP = 8,      /* and behind it */
-    PM_ADDED_NORMALIZED = 16  /* found in normalized text */
+    PM_ADDED_NORMALIZED = 16, /* found in normalized text */
+    PM_ADDED_ALONE = 32,      /* not in the vocabulary of the algorithm, which never gives it: an id that only added_tokens has */
+    PM_UNUSED = 64            /* sentencepiece's UNUSED: a step of merging, never given out */
 };
 
 /* What a tokenizer is made of. {0} is an empty one; pm_model_release frees what it holds.
@@ -54,8 +56,8 @@ typedef struct pm_model {
     bool general;
     pm_steps normalizer, pre_tokenizer, post_processor, decoder;
     uint8_t *added;             /* PM_ADDED... of each id, or NULL: special tokens as PM_ADDED, no others */
-    double *scores;             /* Unigram: log-probability of each id */
-    pm_id unknown;              /* the id of what is not in the vocabulary, if has_unknown */
+    double *scores;             /* Unigram: log-probability of each id; sentencepiece's BPE: the highest is merged first */
+    pm_id unknown;              /* the id of what is not in the vocabulary, if has_unknown; PM_ID_NONE: it has a name but no id, and is an error when needed */
     bool has_unknown, fuse_unknown, byte_fallback;
     pm_bytes prefix, suffix;    /* continuing_subword_prefix, end_of_word_suffix */
     uint32_t max_word;          /* WordPiece: characters of the longest word that is looked at */
