@@ -208,7 +208,8 @@ static pm_status format_member(member *m, const pm_model *model, pm_id id, const
     return pm_buf_printf(&m->line, err, ",\n        %llu\n    ]", (unsigned long long)model->counts[id]);
 }
 
-static pm_status write_bytepiece(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+static pm_status write_bytepiece(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+    (void)how;
     PM_TRY(check_writable(tok, err));
     member m = {{0}, {0}};
     const char *before = "{\n";

@@ -1,6 +1,8 @@
 /* format.c - loading and saving a tokenizer: which format it is, and what is the same for all of them. */
 #include "format/format.h"
 
+#include <stdio.h>
+
 #include "encode/engine.h"
 
 static const pm_format_ops *const formats[] = {&pm_format_native, &pm_format_tiktoken, &pm_format_hf,
@@ -181,22 +183,62 @@ static pm_status format_of_path(const pm_format_ops **out, const char *path, pm_
                         known_formats);
 }
 
-pm_status pm_tokenizer_save(const pm_tokenizer *tok, const char *path, pm_format format, pm_error *err) {
-    const pm_format_ops *ops = find_format(format);
-    pm_writer w;
-    if (err) {
-        err->file[0] = '\0';
+/* A caller's struct may be an older, shorter one. */
+static pm_status take_save_options(pm_save_options *out, const pm_save_options *options, pm_error *err) {
+    *out = (pm_save_options)PM_SAVE_OPTIONS_INIT;
+    if (!options) {
+        return PM_OK;
     }
-    if (format == PM_FORMAT_AUTO) {
+    if (options->size < sizeof options->size || options->size > sizeof *out) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "pm_save_options has size %zu: initialise it with PM_SAVE_OPTIONS_INIT", options->size);
+    }
+    memcpy(out, options, options->size);
+    return out->flags & ~(unsigned)PM_SAVE_LOSSY ? pm_fail(err, PM_INVALID_ARGUMENT, "flags 0x%X are not all known", out->flags) : PM_OK;
+}
+
+pm_status pm_lose(const pm_save_options *how, pm_error *err, const char *format, ...) {
+    char sentence[sizeof err->message];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    if (!(how->flags & PM_SAVE_LOSSY)) {
+        return pm_fail(err, PM_UNSUPPORTED, "%s", sentence);
+    }
+    if (how->lost) {
+        how->lost(how->lost_user, sentence);
+    }
+    return PM_OK;
+}
+
+static pm_status save(const pm_tokenizer *tok, const char *path, const pm_save_options *how, pm_error *err) {
+    const pm_format_ops *ops = find_format(how->format);
+    pm_writer w;
+    if (how->format == PM_FORMAT_AUTO) {
         PM_TRY(format_of_path(&ops, path, err));
     }
     if (!ops || !ops->write) {
-        return pm_fail(err, PM_INVALID_ARGUMENT, "format %d cannot be written (known formats: %s)", (int)format,
+        return pm_fail(err, PM_INVALID_ARGUMENT, "format %d cannot be written (known formats: %s)", (int)how->format,
                        known_formats);
     }
     pm_status status = pm_writer_open(&w, path, err);
     if (status == PM_OK) {
-        status = ops->write(tok, &w, err);
+        status = ops->write(tok, &w, how, err);
     }
     return pm_error_in_file(err, pm_writer_close(&w, status, err), path);
+}
+
+pm_status pm_tokenizer_save_with(const pm_tokenizer *tok, const char *path, const pm_save_options *options, pm_error *err) {
+    pm_save_options how;
+    if (err) {
+        err->file[0] = '\0';
+    }
+    PM_TRY(take_save_options(&how, options, err));
+    return save(tok, path, &how, err);
+}
+
+pm_status pm_tokenizer_save(const pm_tokenizer *tok, const char *path, pm_format format, pm_error *err) {
+    pm_save_options options = PM_SAVE_OPTIONS_INIT;
+    options.format = format;
+    return pm_tokenizer_save_with(tok, path, &options, err);
 }

@@ -270,7 +270,8 @@ static pm_status check_writable(const pm_tokenizer *tok, pm_buf *scratch, pm_err
     return PM_OK;
 }
 
-static pm_status write_hf(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+static pm_status write_hf(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+    (void)how;
     output o = {.w = w};
     pm_status status = check_writable(tok, &o.scratch, err);
     if (status == PM_OK) {

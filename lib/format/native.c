@@ -522,7 +522,8 @@ static pm_status make_image(image *m, const pm_model *model, pm_error *err) {
     return PM_OK;
 }
 
-static pm_status write_native(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+static pm_status write_native(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+    (void)how;
     image m = {0};
     pm_status status = make_image(&m, &tok->model, err);
     if (status == PM_OK) {

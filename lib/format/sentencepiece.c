@@ -438,7 +438,8 @@ static pm_status write_parts(pm_writer *w, pm_buf *bytes, pm_buf *text, const pm
     return write_normalizer(w, bytes, model, err);
 }
 
-static pm_status write_sentencepiece(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+static pm_status write_sentencepiece(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+    (void)how;
     pm_buf bytes = {0}, text = {0};
     PM_TRY(check_writable(tok, err));
     pm_status status = write_parts(w, &bytes, &text, tok, err);
@@ -456,7 +457,8 @@ static pm_status read_sentencepiece(pm_model *model, pm_file *file, const pm_loa
     return pm_fail(err, PM_UNSUPPORTED, "this build reads no .model files: libprotobuf-c was not compiled in");
 }
 
-static pm_status write_sentencepiece(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+static pm_status write_sentencepiece(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+    (void)how;
     (void)tok;
     (void)w;
     return pm_fail(err, PM_UNSUPPORTED, "this build writes no .model files: libprotobuf-c was not compiled in");

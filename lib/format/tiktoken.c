@@ -214,7 +214,8 @@ static pm_status check_writable(const pm_tokenizer *tok, pm_error *err) {
     return status;
 }
 
-static pm_status write_tiktoken(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+static pm_status write_tiktoken(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+    (void)how;
     PM_TRY(check_writable(tok, err));
     pm_buf text = {0};
     pm_status status = PM_OK;

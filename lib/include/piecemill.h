@@ -145,10 +145,16 @@ typedef enum pm_format {
     PM_FORMAT_TIKTOKEN = 2,  /* .tiktoken: base64 of the bytes, a space, the rank */
     PM_FORMAT_HF = 3,        /* tokenizer.json of Hugging Face tokenizers */
     PM_FORMAT_BYTEPIECE = 4, /* JSON of bytepiece 0.6.3 */
-    PM_FORMAT_SENTENCEPIECE = 5 /* .model of sentencepiece: BPE with byte fallback, without normalization */
+    PM_FORMAT_SENTENCEPIECE = 5, /* .model of sentencepiece: BPE with byte fallback, without normalization */
+    PM_FORMAT_HF_VOCAB = 6,  /* vocab.json and merges.txt, which lies beside it */
+    PM_FORMAT_BERT = 7,      /* vocab.txt of BERT: a piece a line */
+    PM_FORMAT_TEKKEN = 8,    /* tekken.json of Mistral; read only */
+    PM_FORMAT_LLAMA2C = 9,   /* tokenizer.bin of llama2.c */
+    PM_FORMAT_GGUF = 10      /* .gguf, the file of llama.cpp: what its metadata say of a vocabulary; written without tensors */
 } pm_format;
 
-/* "native", "tiktoken", "hf", "bytepiece", "sentencepiece" <-> the enumeration. pm_format_from_name gives false for an unknown name. */
+/* "native", "tiktoken", "hf", "bytepiece", "sentencepiece", "hf-vocab", "bert", "tekken", "llama2c", "gguf" <-> the enumeration. pm_format_from_name gives false
+ * for an unknown name. */
 PM_API const char *pm_format_name(pm_format format);
 PM_API bool pm_format_from_name(const char *name, pm_format *format);
 
@@ -429,6 +435,22 @@ PM_API pm_status pm_tokenizer_load(pm_tokenizer **out, const char *path, const p
 /* Writes a tokenizer beside `path` and renames it there, so that a killed run leaves the old file or none. Errors:
  * PM_INVALID_ARGUMENT (format AUTO and an unknown ending), PM_UNSUPPORTED (the format cannot carry this tokenizer), PM_IO, PM_NO_MEMORY. */
 PM_API pm_status pm_tokenizer_save(const pm_tokenizer *tok, const char *path, pm_format format, pm_error *err);
+
+/* pm_tokenizer_save writes only what gives the same ids for every text. With PM_SAVE_LOSSY a format writes what it can, where its writer knows how to go on, and
+ * tells what was lost: one sentence without full stop each, on the calling thread. */
+enum { PM_SAVE_LOSSY = 1 };
+typedef void (*pm_lost_fn)(void *user, const char *what);
+typedef struct pm_save_options {
+    size_t size;
+    pm_format format;
+    unsigned flags;
+    pm_lost_fn lost; /* may be NULL */
+    void *lost_user;
+} pm_save_options;
+#define PM_SAVE_OPTIONS_INIT { sizeof(pm_save_options), PM_FORMAT_AUTO, 0, NULL, NULL }
+
+/* As pm_tokenizer_save, with options; NULL: none. Errors: also PM_INVALID_ARGUMENT (flags that are not known). */
+PM_API pm_status pm_tokenizer_save_with(const pm_tokenizer *tok, const char *path, const pm_save_options *options, pm_error *err);
 
 PM_API void pm_tokenizer_free(pm_tokenizer *tok);
 

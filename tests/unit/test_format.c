@@ -525,6 +525,24 @@ START_TEST(what_a_format_cannot_carry_is_refused) {
 }
 END_TEST
 
+START_TEST(save_options_are_checked) {
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    assert_ok(load(&tok, model_path("good-bytepiece.piecemill"), PM_FORMAT_AUTO, 0, &err));
+    pm_save_options o = PM_SAVE_OPTIONS_INIT;
+    o.size = 4;
+    ck_assert_int_eq(pm_tokenizer_save_with(tok, temporary_path("a.piecemill"), &o, &err), PM_INVALID_ARGUMENT);
+    o = (pm_save_options)PM_SAVE_OPTIONS_INIT;
+    o.flags = 0x80;
+    ck_assert_int_eq(pm_tokenizer_save_with(tok, temporary_path("a.piecemill"), &o, &err), PM_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(err.message, "0x80"));
+    o.flags = PM_SAVE_LOSSY; /* nothing is lost */
+    assert_ok(pm_tokenizer_save_with(tok, temporary_path("a.piecemill"), &o, &err));
+    assert_ok(pm_tokenizer_save_with(tok, temporary_path("b.piecemill"), NULL, &err));
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- real vocabularies ---- */
 
 START_TEST(real_vocabularies_go_through_every_format) {
@@ -580,6 +598,7 @@ Suite *suite_format(void) {
     tcase_add_test(tc, another_unicode_version_can_be_allowed);
     tcase_add_test(tc, special_tokens_are_added_to_those_of_the_file);
     tcase_add_test(tc, what_a_format_cannot_carry_is_refused);
+    tcase_add_test(tc, save_options_are_checked);
     tcase_add_loop_test(tc, real_vocabularies_go_through_every_format, 0, 3);
     suite_add_tcase(suite, tc);
     return suite;
