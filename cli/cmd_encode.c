@@ -10,7 +10,7 @@
 
 enum {
     OPT_FORMAT = CLI_LONG, OPT_FROM, OPT_COUNT, OPT_THREADS, OPT_SPECIAL, OPT_ALLOWED, OPT_DISALLOWED, OPT_ADD_SPECIAL,
-    OPT_ALPHA, OPT_SEED, OPT_NBEST, OPT_NO_NORMALIZE, OPT_ANY_UNICODE
+    OPT_ALPHA, OPT_SEED, OPT_NBEST, OPT_MARGINALS, OPT_NO_NORMALIZE, OPT_ANY_UNICODE
 };
 
 static const cli_option options[] = {
@@ -31,6 +31,7 @@ static const cli_option options[] = {
     {OPT_ALPHA, "alpha", "A", "bytepiece: draw segmentations, log-probabilities times A, instead of the best one"},
     {OPT_SEED, "seed", "N", "for --alpha [0]"},
     {OPT_NBEST, "nbest", "N", "bytepiece: the N best segmentations: lines of document, score (log-probability) and ids, with tabs between"},
+    {OPT_MARGINALS, "marginals", NULL, "bytepiece: for each possible piece its probability, also with --alpha: document, begin, end, id, probability"},
     {OPT_NO_NORMALIZE, "no-normalize", NULL, "bytepiece: leave the text as it is instead of NFC"},
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
     {'q', "quiet", NULL, "no progress and no remarks"},
@@ -53,7 +54,7 @@ typedef struct encode_call {
     cli_sources sources;
     cli_list allowed, disallowed;
     pm_bytes *lists[2];
-    bool count, raw, quiet;
+    bool count, raw, quiet, marginals;
     unsigned nbest; /* 0: not asked for */
     pm_tokenizer *tok;
     cli_out out;
@@ -110,6 +111,7 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_ALPHA: return set_alpha(call, value);
     case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->o.seed);
     case OPT_NBEST: return set_nbest(call, value);
+    case OPT_MARGINALS: call->marginals = true; break;
     case OPT_NO_NORMALIZE: call->o.no_normalize = true; break;
     case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
     default: return cli_sources_set(&call->sources, code, value);
@@ -124,6 +126,10 @@ static int parse(encode_call *call, int argc, char **argv) {
     }
     if (call->nbest && (call->count || call->raw || call->o.alpha >= 0)) {
         cli_say("--nbest goes with none of --count, --format u32 and --alpha");
+        return CLI_USAGE;
+    }
+    if (call->marginals && (call->count || call->raw || call->nbest)) {
+        cli_say("--marginals goes with none of --count, --format u32 and --nbest");
         return CLI_USAGE;
     }
     cli_sources_operands(&call->sources, argv + optind, argc - optind);
@@ -289,7 +295,7 @@ static void write_batch(encode_call *call, const pm_batch *batch) {
     }
 }
 
-/* ---------------------------------------------------------------- n-best ---- */
+/* ---------------------------------------------------------------- n-best, marginals ---- */
 
 static void write_alternatives(encode_call *call, uint64_t document, const pm_batch *best, const double *scores) {
     for (size_t i = 0; i < best->n_docs && !call->out.failed; i++) {
@@ -300,11 +306,42 @@ static void write_alternatives(encode_call *call, uint64_t document, const pm_ba
     }
 }
 
-/* Writes the n best segmentations of each document; a failure is that of pm_encode_nbest. */
-static pm_status write_nbest(encode_call *call, const pm_bytes *docs, size_t n, pm_error *err) {
+static void write_marginals(encode_call *call, uint64_t document, const pm_marginals *marginals) {
+    for (size_t i = 0; i < marginals->n && !call->out.failed; i++) {
+        const pm_marginal *m = &marginals->items[i];
+        char line[128];
+        int len = snprintf(line, sizeof line, "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu32 "\t%.10g\n", document, m->begin, m->end, m->id,
+                           m->probability);
+        cli_out_write(&call->out, line, (size_t)len);
+    }
+}
+
+/* One document by itself, as its number says; scores: room for the n best. */
+static pm_status write_document(encode_call *call, pm_encoder *encoder, pm_text text, uint64_t number, const pm_encode_options *o, double *scores,
+                                pm_error *err) {
+    if (call->marginals) {
+        pm_marginals marginals;
+        pm_status status = pm_encode_marginals(encoder, text, o, &marginals, err);
+        if (status == PM_OK) {
+            write_marginals(call, number, &marginals);
+            pm_marginals_release(&marginals);
+        }
+        return status;
+    }
+    pm_batch best;
+    pm_status status = pm_encode_nbest(encoder, text, call->nbest, o, &best, scores, err);
+    if (status == PM_OK) {
+        write_alternatives(call, number, &best, scores);
+        pm_batch_release(&best);
+    }
+    return status;
+}
+
+/* Writes the n best segmentations of each document, or its marginals; a failure is that of the library. */
+static pm_status write_each(encode_call *call, const pm_bytes *docs, size_t n, pm_error *err) {
     pm_encode_options o = call->o;
     pm_encoder *encoder = NULL;
-    double *scores = malloc(call->nbest * sizeof *scores);
+    double *scores = malloc((call->nbest + 1) * sizeof *scores);
     if (o.disallowed == PM_SPECIAL_DEFAULT) {
         o.disallowed = PM_SPECIAL_NONE; /* as in a batch */
     }
@@ -315,12 +352,7 @@ static pm_status write_nbest(encode_call *call, const pm_bytes *docs, size_t n, 
     pm_status status = pm_encoder_new(&encoder, call->tok, err);
     for (size_t i = 0; i < n && status == PM_OK && !call->out.failed; i++) {
         pm_text text = {docs[i].data, docs[i].len, PM_TEXT_UTF8};
-        pm_batch best;
-        status = pm_encode_nbest(encoder, text, call->nbest, &o, &best, scores, err);
-        if (status == PM_OK) {
-            write_alternatives(call, call->documents + i + 1, &best, scores);
-            pm_batch_release(&best);
-        }
+        status = write_document(call, encoder, text, call->documents + i + 1, &o, scores, err);
     }
     pm_encoder_free(encoder);
     free(scores);
@@ -435,8 +467,8 @@ static int encoding_failed(const encode_call *call, const pm_bytes *docs, size_t
 static pm_status encode_documents(encode_call *call, const pm_bytes *docs, size_t n, pm_error *err) {
     pm_encode_options o = call->o;
     pm_batch batch;
-    if (call->nbest) {
-        return write_nbest(call, docs, n, err);
+    if (call->nbest || call->marginals) {
+        return write_each(call, docs, n, err);
     }
     o.document = call->documents;
     pm_status status = pm_encode_batch(call->tok, docs, n, &o, &batch, err);

@@ -678,6 +678,16 @@ call 2 "expected 1 or more" encode -m zh.piecemill --nbest 0 few.txt
 call 2 "goes with none of" encode -m zh.piecemill --nbest 2 --count few.txt
 call 2 "goes with none of" encode -m zh.piecemill --nbest 2 --alpha 0.1 few.txt
 call 2 "BPE" encode --nbest 2 -m tokenizer.json few.txt
+head -n 2 small_zh.txt | tail -n 1 > fix.txt
+call 0 "" encode --marginals -m zh.piecemill fix.txt
+awk -F '\t' 'NF != 5 || $1 != 1 || $2 >= $3 || $5 < 0 || $5 > 1 { exit 1 } { for (i = $2; i < $3; i++) sum[i] += $5; n = i }
+    END { for (i = 0; i < n; i++) if (sum[i] < 0.999999 || sum[i] > 1.000001) exit 1 }' out || fail "marginals of a byte do not sum to 1"
+mv out ones
+call 0 "" encode --marginals --alpha 0.1 -m zh.piecemill fix.txt
+if cmp -s out ones; then fail "alpha does not change marginals"; else pass; fi
+call 2 "goes with none of" encode -m zh.piecemill --marginals --nbest 2 few.txt
+call 2 "goes with none of" encode -m zh.piecemill --marginals --format u32 few.txt
+call 2 "BPE" encode --marginals -m tokenizer.json few.txt
 
 # ---------------------------------------------------------------- examples of the manual and of --help, in a folder with zh.txt and en.txt
 
