@@ -2,7 +2,6 @@
 #include "format/reader.h"
 
 #include "base/hash.h"
-#include "text/utf8.h"
 
 /* ---------------------------------------------------------------- base64 ---- */
 
@@ -85,46 +84,6 @@ bool pm_base64_decode(pm_buf *out, const uint8_t *text, size_t len, size_t *wron
             return false;
         }
         out->len += n - 1;
-    }
-    return true;
-}
-
-/* ---------------------------------------------------------------- byte-level ---- */
-
-/* 188 bytes stand for themselves, in the order of pm_byte_order; the others, behind them, are U+0100 and following. */
-enum { VISIBLE = 188, FIRST = 0x100 };
-
-static bool is_visible(uint32_t b) { return (b >= 33 && b <= 126) || (b >= 161 && b <= 255 && b != 173); }
-
-/* The rank of a byte that is not visible among those: 0-32, then 127-160, then 173. */
-static uint32_t hidden_rank(uint32_t b) { return b <= 32 ? b : b <= 160 ? b - 127 + 33 : 67; }
-
-pm_status pm_byte_level_append(pm_buf *out, pm_bytes bytes, pm_error *err) {
-    if (bytes.len > SIZE_MAX / 4) {
-        return pm_fail_memory(err);
-    }
-    PM_TRY(pm_buf_reserve(out, bytes.len * 4, err));
-    for (size_t i = 0; i < bytes.len; i++) {
-        uint32_t b = bytes.data[i];
-        out->len += pm_utf8_write(is_visible(b) ? b : FIRST + hidden_rank(b), out->data + out->len);
-    }
-    return PM_OK;
-}
-
-bool pm_byte_level_decode(pm_buf *out, pm_bytes text) {
-    size_t start = out->len;
-    for (size_t i = 0; i < text.len;) {
-        unsigned len;
-        uint32_t cp = pm_utf8_read(text.data + i, text.data + text.len, &len);
-        if (cp >= FIRST && cp < FIRST + 256 - VISIBLE) {
-            out->data[out->len++] = pm_byte_order[VISIBLE + cp - FIRST];
-        } else if (cp < FIRST && is_visible(cp)) {
-            out->data[out->len++] = (uint8_t)cp;
-        } else {
-            out->len = start;
-            return false;
-        }
-        i += len;
     }
     return true;
 }

@@ -1,9 +1,9 @@
-/* reader.h - what the readers of text formats share: base64, byte-level characters, and a look-up of the pieces read so
- * far. */
+/* reader.h - what the readers of text formats share: base64, and a look-up of the pieces read so far. */
 #ifndef PM_FORMAT_READER_H
 #define PM_FORMAT_READER_H
 
 #include "model/model.h"
+#include "text/byte_level.h"
 
 /* ---- base64 (RFC 4648, section 4) ---- */
 
@@ -13,14 +13,6 @@ pm_status pm_base64_append(pm_buf *out, pm_bytes bytes, pm_error *err);
  * it is not that, and *wrong is the position; out keeps its length. Room must have been reserved: 3 bytes for each 4
  * characters. */
 bool pm_base64_decode(pm_buf *out, const uint8_t *text, size_t len, size_t *wrong);
-
-/* ---- byte-level characters: how tokenizer.json writes a byte as a character that can be seen ---- */
-
-/* Appends one character (UTF-8) for each byte. */
-pm_status pm_byte_level_append(pm_buf *out, pm_bytes bytes, pm_error *err);
-/* Appends one byte for each character; false, and out keeps its length: some character stands for no byte. Room for
- * text.len bytes must have been reserved. */
-bool pm_byte_level_decode(pm_buf *out, pm_bytes text);
 
 /* ---- pieces by their bytes, while a model is being filled ---- */
 

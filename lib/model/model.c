@@ -58,10 +58,20 @@ static pm_status grow_ids(pm_model *model, size_t need, pm_error *err) {
     model->counts = counts ? counts : model->counts;
     pm_bytes *pieces = counts ? pm_realloc(model->pieces, cap, sizeof *pieces) : NULL;
     model->pieces = pieces ? pieces : model->pieces;
-    if (!pieces) {
+    uint8_t *added = pieces && model->added ? pm_realloc(model->added, cap, sizeof *added) : model->added;
+    model->added = added ? added : model->added;
+    double *scores = pieces && model->scores ? pm_realloc(model->scores, cap, sizeof *scores) : model->scores;
+    model->scores = scores ? scores : model->scores;
+    if (!pieces || (model->added && !added) || (model->scores && !scores)) {
         return pm_fail_memory(err);
     }
     for (size_t i = model->cap; i < cap; i++) {
+        if (added) {
+            added[i] = 0;
+        }
+        if (scores) {
+            scores[i] = 0;
+        }
         kinds[i] = PM_KIND_HOLE;
         counts[i] = 0;
         pieces[i] = (pm_bytes){NULL, 0};
@@ -91,6 +101,28 @@ pm_status pm_model_set(pm_model *model, pm_id id, pm_kind kind, pm_bytes bytes, 
     if (id >= model->vocab_size) {
         model->vocab_size = id + 1;
     }
+    return PM_OK;
+}
+
+pm_status pm_model_set_added(pm_model *model, pm_id id, uint8_t flags, pm_error *err) {
+    if (!model->added) {
+        model->added = pm_calloc(model->cap, sizeof *model->added);
+    }
+    if (!model->added) {
+        return pm_fail_memory(err);
+    }
+    model->added[id] = flags;
+    return PM_OK;
+}
+
+pm_status pm_model_set_score(pm_model *model, pm_id id, double score, pm_error *err) {
+    if (!model->scores) {
+        model->scores = pm_calloc(model->cap, sizeof *model->scores);
+    }
+    if (!model->scores) {
+        return pm_fail_memory(err);
+    }
+    model->scores[id] = score;
     return PM_OK;
 }
 

@@ -70,6 +70,10 @@ typedef struct pm_model {
 /* Gives id a meaning; ids in between that were never set are holes. The bytes are copied, or borrowed when `borrowed` (they
  * lie in model->file). Errors: PM_INVALID_ARGUMENT (the id is taken, or PM_ID_NONE), PM_NO_MEMORY. */
 pm_status pm_model_set(pm_model *model, pm_id id, pm_kind kind, pm_bytes bytes, uint64_t count, bool borrowed, pm_error *err);
+/* What an id that was set is besides (PM_ADDED...), and its score. `added` and `scores` are made here, with room for every id, and grow with the ids. Errors:
+ * PM_NO_MEMORY. */
+pm_status pm_model_set_added(pm_model *model, pm_id id, uint8_t flags, pm_error *err);
+pm_status pm_model_set_score(pm_model *model, pm_id id, double score, pm_error *err);
 pm_status pm_model_add_merge(pm_model *model, pm_id left, pm_id right, pm_id result, pm_error *err);
 /* Adds a caller's special tokens: at their ids; those with PM_ID_NONE at the first reserved slot, else behind the last id. A text that
  * is a special token already must have the same id. Errors: PM_INVALID_ARGUMENT (empty, twice, id taken). */
@@ -105,11 +109,15 @@ struct pm_tokenizer {
 };
 
 /* Checks a model, takes it over (it is empty afterwards, on failure too) and makes the tables above; without an engine. Checks: no two pieces with
- * equal bytes, merges in range with result == left + right, BPE: each of the 256 bytes is a piece; no special token equal to another.
+ * equal bytes, merges in range with result == left + right, BPE: each of the 256 bytes is a piece; no special token equal to another. General models need not have
+ * every byte, and the right part of their merges loses its prefix.
  * Errors: PM_BAD_FORMAT with a sentence, PM_NO_MEMORY. Use pm_tokenizer_make (encode/engine.h). */
 pm_status pm_tokenizer_from_model(pm_tokenizer **out, pm_model *model, pm_error *err);
 
-/* The id of a piece (not a special token), or PM_ID_NONE. */
+/* Is an id one that only added_tokens has? */
+static inline bool pm_model_is_alone(const pm_model *model, pm_id id) { return model->added && (model->added[id] & PM_ADDED_ALONE); }
+
+/* The id of a piece that the algorithm has (not a special token, nor one that is only added), or PM_ID_NONE. */
 pm_id pm_tokenizer_find_piece(const pm_tokenizer *tok, const uint8_t *data, size_t len);
 
 /* The names that control tokens have where a text begins as characters (sentencepiece, Gemma): "<unk>", ... */

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "model/model.h"
+#include "text/byte_level.h"
 #include "text/characters.h"
 #include "text/utf8.h"
 
@@ -36,7 +37,7 @@ pm_id pm_tokenizer_find_piece(const pm_tokenizer *tok, const uint8_t *data, size
 
 static pm_status take_byte(pm_tokenizer *tok, pm_id id, pm_error *err) {
     pm_bytes byte = tok->model.pieces[id];
-    if (!tok->model.characters || byte.len != 1) {
+    if (!(tok->model.characters || tok->model.general) || byte.len != 1) {
         return pm_fail(err, PM_BAD_FORMAT, "id %u is a byte token, but this model has none, or it is no single byte", id);
     }
     pm_id *slot = &tok->byte_id[byte.data[0]];
@@ -64,7 +65,7 @@ static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
         if (tok->model.kinds[id] == PM_KIND_BYTE) {
             PM_TRY(take_byte(tok, id, err));
         }
-        if (tok->model.kinds[id] != PM_KIND_PIECE) {
+        if (tok->model.kinds[id] != PM_KIND_PIECE || pm_model_is_alone(&tok->model, id) || (tok->model.general && piece.len == 0)) {
             continue;
         }
         if (piece.len == 0) {
@@ -76,7 +77,7 @@ static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
             return pm_fail(err, PM_BAD_FORMAT, "pieces %u and %u have the same bytes", slot->id, id);
         }
         *slot = (pm_vocab_slot){high, id};
-        if (piece.len == 1 && !tok->model.characters) {
+        if (piece.len == 1 && !tok->model.characters && !tok->model.general) {
             tok->byte_id[piece.data[0]] = id;
         }
     }
@@ -122,25 +123,43 @@ static pm_status collect_specials(pm_tokenizer *tok, pm_error *err) {
     return PM_OK;
 }
 
-static bool is_piece(const pm_tokenizer *tok, pm_id id) {
-    return id < tok->vocab_size && tok->model.kinds[id] == PM_KIND_PIECE;
+/* What merges join: pieces; in a general model any entry, since its special tokens may be entries too. */
+static bool is_part(const pm_tokenizer *tok, pm_id id) {
+    return id < tok->vocab_size && (tok->model.general ? tok->model.kinds[id] != PM_KIND_HOLE : tok->model.kinds[id] == PM_KIND_PIECE);
 }
 
 static bool joins(const pm_model *model, const pm_merge *m) {
     pm_bytes a = model->pieces[m->left], b = model->pieces[m->right], c = model->pieces[m->result];
-    return a.len + b.len == c.len && memcmp(a.data, c.data, a.len) == 0 && memcmp(b.data, c.data + a.len, b.len) == 0;
+    size_t cut = model->prefix.len; /* of what continues a word */
+    if (b.len < cut) {
+        return false;
+    }
+    return a.len + b.len - cut == c.len && (a.len == 0 || memcmp(a.data, c.data, a.len) == 0) &&
+           (b.len == cut || memcmp(b.data + cut, c.data + a.len, b.len - cut) == 0);
 }
 
 static pm_status check_merges(const pm_tokenizer *tok, pm_error *err) {
     const pm_model *model = &tok->model;
     for (size_t i = 0; i < model->n_merges; i++) {
         const pm_merge *m = &model->merges[i];
-        if (!is_piece(tok, m->left) || !is_piece(tok, m->right) || !is_piece(tok, m->result)) {
+        if (!is_part(tok, m->left) || !is_part(tok, m->right) || !is_part(tok, m->result)) {
             return pm_fail(err, PM_BAD_FORMAT, "merge %zu names an id that is not a piece", i);
         }
         if (!joins(model, m)) {
             return pm_fail(err, PM_BAD_FORMAT, "merge %zu does not give the bytes of piece %u", i, m->result);
         }
+    }
+    return PM_OK;
+}
+
+/* What only general models have. */
+static pm_status check_general(const pm_tokenizer *tok, pm_error *err) {
+    const pm_model *model = &tok->model;
+    if (model->has_unknown && model->unknown != PM_ID_NONE && (model->unknown >= tok->vocab_size || model->kinds[model->unknown] == PM_KIND_HOLE)) {
+        return pm_fail(err, PM_BAD_FORMAT, "the unknown token's id %u is not in the vocabulary", model->unknown);
+    }
+    if (model->algorithm == PM_ALGORITHM_UNIGRAM && !model->scores && tok->vocab_size) {
+        return pm_fail(err, PM_BAD_FORMAT, "the pieces have no scores");
     }
     return PM_OK;
 }
@@ -183,8 +202,12 @@ static pm_status complete(pm_tokenizer *tok, pm_error *err) {
     }
     PM_TRY(fill_slots(tok, err));
     PM_TRY(collect_specials(tok, err));
-    PM_TRY(check_bytes(tok, err));
-    PM_TRY(check_characters(tok, err));
+    if (tok->model.general) {
+        PM_TRY(check_general(tok, err));
+    } else {
+        PM_TRY(check_bytes(tok, err));
+        PM_TRY(check_characters(tok, err));
+    }
     return check_merges(tok, err);
 }
 
@@ -226,7 +249,45 @@ pm_algorithm pm_tokenizer_algorithm(const pm_tokenizer *tok) { return tok->model
 
 uint32_t pm_tokenizer_vocab_size(const pm_tokenizer *tok) { return tok->vocab_size; }
 
-bool pm_tokenizer_lossless(const pm_tokenizer *tok) { return !tok->model.normalize && !tok->model.add_prefix; }
+/* Every byte becomes a character and stays where it is, and the decoder makes bytes of characters again. */
+static bool is_byte_level(const pm_model *model) {
+    const pm_steps *steps = &model->pre_tokenizer;
+    bool bytes = false;
+    for (size_t i = 0; i < steps->n; i++) {
+        const pm_step *step = &steps->items[i];
+        bool splits = step->type == PM_STEP_SPLIT && step->n != PM_BEHAVIOR_REMOVED;
+        bool last = step->type == PM_STEP_BYTE_LEVEL && !(step->flags & PM_STEP_PREFIX_SPACE) && i + 1 == steps->n;
+        if (!splits && !last) {
+            return false;
+        }
+        bytes = last;
+    }
+    return bytes && model->normalizer.n == 0 && model->decoder.n == 1 && model->decoder.items[0].type == PM_STEP_BYTE_LEVEL;
+}
+
+/* Byte-level BPE that has every byte loses nothing, unless its added tokens take blanks along. */
+static bool general_is_lossless(const pm_tokenizer *tok) {
+    if (tok->model.algorithm != PM_ALGORITHM_BPE || tok->model.prefix.len || tok->model.suffix.len || !is_byte_level(&tok->model)) {
+        return false;
+    }
+    for (uint32_t b = 0; b < 256; b++) {
+        uint8_t character[4];
+        unsigned len = pm_utf8_write(pm_byte_character((uint8_t)b), character);
+        if (pm_tokenizer_find_piece(tok, character, len) == PM_ID_NONE) {
+            return false;
+        }
+    }
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        if (tok->model.added && (tok->model.added[id] & (PM_ADDED_LSTRIP | PM_ADDED_RSTRIP))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool pm_tokenizer_lossless(const pm_tokenizer *tok) {
+    return tok->model.general ? general_is_lossless(tok) : !tok->model.normalize && !tok->model.add_prefix;
+}
 
 pm_kind pm_tokenizer_kind(const pm_tokenizer *tok, pm_id id) {
     return id < tok->vocab_size ? (pm_kind)tok->model.kinds[id] : PM_KIND_HOLE;
@@ -240,7 +301,7 @@ pm_id pm_tokenizer_find(const pm_tokenizer *tok, pm_bytes piece) {
     pm_id id = piece.len ? pm_tokenizer_find_piece(tok, piece.data, piece.len) : PM_ID_NONE;
     id = id == PM_ID_NONE && piece.len == 1 ? tok->byte_id[piece.data[0]] : id;
     for (pm_id i = 0; id == PM_ID_NONE && piece.len && i < tok->vocab_size; i++) {
-        bool named = tok->model.kinds[i] == PM_KIND_SPECIAL || tok->model.kinds[i] == PM_KIND_CONTROL;
+        bool named = tok->model.kinds[i] == PM_KIND_SPECIAL || tok->model.kinds[i] == PM_KIND_CONTROL || pm_model_is_alone(&tok->model, i);
         if (named && pm_bytes_equal(tok->model.pieces[i], piece)) {
             id = i;
         }
