@@ -288,3 +288,9 @@ pm_status pm_scratch_file_reserve(pm_scratch_file *f, uint64_t bytes, uint64_t *
     pthread_mutex_unlock(&f->lock);
     return status;
 }
+
+void pm_scratch_file_clear(pm_scratch_file *f) {
+    pthread_mutex_lock(&f->lock);
+    f->len = 0;
+    pthread_mutex_unlock(&f->lock);
+}

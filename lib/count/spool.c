@@ -77,6 +77,7 @@ void pm_spool_free(pm_spool *s) {
 
 size_t pm_spool_size(const pm_spool *s) { return s->n; }
 uint64_t pm_spool_section(const pm_spool *s, size_t i) { return s->runs[i].chunks.section; }
+uint64_t pm_spool_bytes(const pm_spool *s, size_t i) { return s->runs[i].chunks.len; }
 
 /* ---------------------------------------------------------------- putting ---- */
 

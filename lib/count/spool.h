@@ -36,6 +36,7 @@ void pm_spool_free(pm_spool *spool);
 pm_status pm_spool_put(pm_spool *spool, pm_chunks *c, pm_error *err);
 size_t pm_spool_size(const pm_spool *spool);                /* runs */
 uint64_t pm_spool_section(const pm_spool *spool, size_t i); /* of run i, while none is put */
+uint64_t pm_spool_bytes(const pm_spool *spool, size_t i);   /* of text, likewise */
 /* Run i, to be read until the next call with the same *buffer, which is where one from the file goes. Any thread. */
 pm_status pm_spool_get(pm_spool *spool, size_t i, pm_chunks *buffer, const pm_chunks **run, pm_error *err);
 /* Gives run i back, once, into *c (whose memory is used or freed). Any thread. */

@@ -176,7 +176,7 @@ static pm_status cut_runs(pm_passes *p, const size_t *runs, size_t n, pm_store *
     pm_word_tables tables = {0};
     pm_status status = pm_word_tables_init(&tables, store, &options, &p->job->ticker, err);
     if (status == PM_OK) {
-        status = pm_segment_spool(p->model, p->spool, runs, n, job->o.ensure_unicode, &work, take_spans, &tables, err);
+        status = pm_segment_spool(p->model, p->spool, runs, n, job->o.ensure_unicode, PM_SEGMENT_WINDOW, &work, take_spans, &tables, err);
     }
     p->pieces = (pm_word_counts){0};
     if (status == PM_OK) {
