@@ -12,6 +12,7 @@ static const cli_command commands[] = {
     {"decode", "turn ids into text", cmd_decode},
     {"count", "count the words of text, for training elsewhere or later", cmd_count},
     {"merge", "add up files that count made", cmd_merge},
+    {"convert", "write a tokenizer in another format", cmd_convert},
     {"inspect", "tell what a tokenizer file holds", cmd_inspect},
 };
 

@@ -10,7 +10,7 @@ enum { OPT_JSON = CLI_LONG, OPT_FROM, OPT_SPECIAL, OPT_ANY_UNICODE, OPT_REPORT, 
 
 static const cli_option options[] = {
     {OPT_JSON, "json", NULL, "for programs"},
-    {OPT_FROM, "from", "FORMAT", "the file's format, where the content does not tell: native, tiktoken, hf, bytepiece, sentencepiece"},
+    {OPT_FROM, "from", "FORMAT", "the file's format, where the content does not tell: native, tiktoken, hf, hf-vocab, bert, sentencepiece, bytepiece, tekken, llama2c, gguf"},
     {'p', "pattern", "PATTERN", "what to split by, where the file lacks it (.tiktoken)"},
     {OPT_SPECIAL, "special", "TEXT[=ID]", "a special token that the file lacks; may be repeated"},
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},

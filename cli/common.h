@@ -26,6 +26,7 @@ int cmd_train(int argc, char **argv);
 int cmd_encode(int argc, char **argv);
 int cmd_decode(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
 int cmd_count(int argc, char **argv);
 int cmd_merge(int argc, char **argv);
 

@@ -203,7 +203,7 @@ pm_status pm_lose(const pm_save_options *how, pm_error *err, const char *format,
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
     if (!(how->flags & PM_SAVE_LOSSY)) {
-        return pm_fail(err, PM_UNSUPPORTED, "%s", sentence);
+        return pm_fail(err, PM_UNSUPPORTED, "%s (a lossy conversion goes on without)", sentence);
     }
     if (how->lost) {
         how->lost(how->lost_user, sentence);

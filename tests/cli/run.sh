@@ -76,7 +76,7 @@ call 2 "is not a command" fly
 call 0 "" --help
 call 0 "" --version
 holds out "piecemill 0."
-for each in train count merge encode decode inspect; do
+for each in train count merge encode decode convert inspect; do
     call 0 "" $each --help
     holds out "usage: piecemill $each"
     call 0 "" $each -h
@@ -689,6 +689,31 @@ call 2 "goes with none of" encode -m zh.piecemill --marginals --nbest 2 few.txt
 call 2 "goes with none of" encode -m zh.piecemill --marginals --format u32 few.txt
 call 2 "BPE" encode --marginals -m tokenizer.json few.txt
 
+# ---------------------------------------------------------------- convert
+
+call 2 "convert takes two files" convert
+call 2 "convert takes two files" convert zh.piecemill
+call 2 "standard output" convert zh.piecemill -
+call 2 "is not a format" convert --to word zh.piecemill converted
+call 2 "the ending names no format" convert zh.piecemill converted
+lacks converted
+call 1 "missing.piecemill" convert missing.piecemill converted.piecemill
+call 2 "replace a file it is made from" convert zh.piecemill small_zh.txt small_zh.txt
+call 2 "tiktoken files hold BPE" convert zh.piecemill converted.tiktoken
+lacks converted
+call 2 "cannot create" convert tokenizer.json "$work/not/there.piecemill"
+call 0 "" convert tokenizer.json converted.piecemill
+call 0 "" convert converted.piecemill back.tokenizer.json
+same tokenizer.json back.tokenizer.json "to the native format and back"
+call 0 "" convert --to tiktoken tokenizer.json converted.ranks
+call 0 "0 of " convert tokenizer.json converted.tiktoken small_en.txt
+call 0 "" convert -q --json tokenizer.json converted.piecemill small_en.txt few.txt
+holds out '"lost": [], "documents": '
+holds out '"differ": 0, "tokens": ['
+holds out '"first": null}'
+call 0 "other ids" convert --from hf --to native tokenizer.json converted.two few.txt
+call 1 "missing.txt" convert tokenizer.json converted.piecemill missing.txt
+
 # ---------------------------------------------------------------- examples of the manual and of --help, in a folder with zh.txt and en.txt
 
 example() {
@@ -704,7 +729,7 @@ while read -r line; do
 done < lines
 n=$(wc -l < lines)
 if [ "$n" -ge 8 ]; then pass; else fail "only $n examples in the manual"; fi
-for each in train count merge encode decode inspect; do
+for each in train count merge encode decode convert inspect; do
     piecemill $each --help | sed -n '/^examples:/,$ s/^  //p' > lines
     while read -r line; do
         example "$line"

@@ -277,6 +277,15 @@ def test_marginals(bp, tok):
             wrong()
 
 
+def test_save_tells_what_is_lost(tok, bp, tmp_path):
+    assert tok.save(tmp_path / "a.piecemill", lossy=False) is None
+    assert tok.save(tmp_path / "a.piecemill", lossy=True) == []
+    with pytest.raises(piecemill.UnsupportedError):
+        bp.save(tmp_path / "a.tiktoken", lossy=True)  # nothing of it could be kept
+    with pytest.raises(TypeError):
+        tok.save(tmp_path / "a.piecemill", None, True)
+
+
 @pytest.mark.parametrize("ending", ["t.piecemill", "t.tiktoken", "tokenizer.json"])
 def test_save_and_load_bpe(tok, tmp_path, ending):
     if ending == "tokenizer.json" and "yajl" not in piecemill.features:

@@ -50,7 +50,7 @@ static int parse_format(pmpy_state *state, PyObject *value, pm_format *format) {
     pmpy_strings_release(&name);
     if (!known) {
         pmpy_raise_status(state, PM_INVALID_ARGUMENT, PM_NO_OFFSET,
-                          "unknown format; the formats are native, tiktoken, hf, bytepiece and sentencepiece");
+                          "unknown format; the formats are native, tiktoken, hf, hf-vocab, bert, sentencepiece, bytepiece, tekken, llama2c and gguf");
         return -1;
     }
     return 0;
@@ -96,7 +96,8 @@ PyDoc_STRVAR(
     load_doc,
     "load($type, path, /, pattern=None, special_tokens=None, format=None, *, any_unicode=False)\n--\n\n"
     "Loads a tokenizer from a file.\n\n"
-    "path: str or os.PathLike. format: 'native', 'tiktoken', 'hf', 'bytepiece' or 'sentencepiece'; None looks at the content.\n"
+    "path: str or os.PathLike. format: 'native', 'tiktoken', 'hf', 'hf-vocab', 'bert', 'sentencepiece', 'bytepiece', 'tekken', 'llama2c'\n"
+    "or 'gguf'; None looks at the content.\n"
     "pattern and special_tokens are for formats that lack them (.tiktoken): pattern is a name ('o200k_base'),\n"
     "a regex or a list of regexes applied in turn; special_tokens a dict of str to id, or a collection of str that\n"
     "get the next free ids. They are added to what the file has.\n"
@@ -130,35 +131,75 @@ static PyObject *tokenizer_load(PyObject *class, PyObject *const *args, Py_ssize
 }
 
 PyDoc_STRVAR(save_doc,
-             "save($self, path, /, format=None)\n--\n\n"
-             "Writes the tokenizer to a file, which appears whole or not at all.\n\n"
-             "format: 'native', 'tiktoken', 'hf', 'bytepiece' or 'sentencepiece'; None goes by the ending: .piecemill, .tiktoken,\n"
-             "tokenizer.json, .model. Any other ending needs the format.\n\n"
+             "save($self, path, /, format=None, *, lossy=False)\n--\n\n"
+             "Writes the tokenizer to a file, which appears whole or not at all. Only what gives the same ids for every text is written.\n\n"
+             "format: 'native', 'tiktoken', 'hf', 'hf-vocab', 'bert', 'sentencepiece', 'bytepiece', 'llama2c' or 'gguf'; None goes by the ending:\n"
+             ".piecemill, .tiktoken, tokenizer.json, .model, .gguf. Any other ending needs the format.\n"
+             "lossy: go on where the format cannot hold all, as far as its writer knows how; a list of sentences that say what was lost is\n"
+             "returned then, else None.\n\n"
              "Raises InvalidArgumentError, UnsupportedError (the format cannot carry this tokenizer), FileError.\n\n"
              ">>> import os, tempfile\n"
-             ">>> tok.save(os.path.join(tempfile.mkdtemp(), 'tokenizer.json'))\n");
+             ">>> tok.save(os.path.join(tempfile.mkdtemp(), 'tokenizer.json'))\n"
+             ">>> tok.save(os.path.join(tempfile.mkdtemp(), 'tokenizer.json'), lossy=True)\n"
+             "[]\n");
+
+/* Sentences that tell what is lost, gathered without the GIL: joined by NUL bytes. */
+typedef struct sentences {
+    char *text;
+    size_t len;
+    bool failed;
+} sentences;
+
+static void keep_sentence(void *user, const char *what) {
+    sentences *s = user;
+    size_t n = strlen(what) + 1;
+    char *grown = s->failed ? NULL : PyMem_RawRealloc(s->text, s->len + n);
+    s->failed = !grown;
+    if (grown) {
+        s->text = grown;
+        memcpy(grown + s->len, what, n);
+        s->len += n;
+    }
+}
+
+static PyObject *sentences_list(const sentences *s) {
+    PyObject *list = s->failed ? PyErr_NoMemory() : PyList_New(0);
+    for (size_t at = 0; list && at < s->len; at += strlen(s->text + at) + 1) {
+        PyObject *text = PyUnicode_DecodeUTF8(s->text + at, (Py_ssize_t)strlen(s->text + at), "replace");
+        if (!text || PyList_Append(list, text) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(text);
+    }
+    return list;
+}
 
 static PyObject *tokenizer_save(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
-    static const char *const names[] = {"path", "format"};
+    static const char *const names[] = {"path", "format", "lossy"};
     pmpy_tokenizer *self = (pmpy_tokenizer *)op;
     pmpy_state *state = pmpy_state_of(op);
-    PyObject *values[2], *path = NULL;
-    pm_format format;
-    if (pmpy_arguments("save", args, n_args, keywords, names, 2, 2, 1, values) < 0 ||
-        !PyUnicode_FSConverter(values[0], &path)) {
+    PyObject *values[3], *path = NULL;
+    pm_save_options o = PM_SAVE_OPTIONS_INIT;
+    sentences lost = {0};
+    if (pmpy_arguments("save", args, n_args, keywords, names, 3, 2, 1, values) < 0 || parse_format(state, values[1], &o.format) < 0) {
         return NULL;
     }
-    if (parse_format(state, values[1], &format) < 0) {
-        Py_DECREF(path);
+    int lossy = values[2] ? PyObject_IsTrue(values[2]) : 0;
+    if (lossy < 0 || !PyUnicode_FSConverter(values[0], &path)) {
         return NULL;
     }
+    o.flags = lossy ? PM_SAVE_LOSSY : 0;
+    o.lost = keep_sentence;
+    o.lost_user = &lost;
     pm_error err = {0};
     const char *name = PyBytes_AsString(path);
     PyThreadState *thread = PyEval_SaveThread();
-    pm_status status = pm_tokenizer_save(self->tok, name, format, &err);
+    pm_status status = pm_tokenizer_save_with(self->tok, name, &o, &err);
     PyEval_RestoreThread(thread);
     Py_DECREF(path);
-    return status == PM_OK ? Py_NewRef(Py_None) : pmpy_raise(state, &err);
+    PyObject *result = status != PM_OK ? pmpy_raise(state, &err) : lossy ? sentences_list(&lost) : Py_NewRef(Py_None);
+    PyMem_RawFree(lost.text);
+    return result;
 }
 
 /* ---- the vocabulary ---- */
