@@ -3,7 +3,7 @@
  * Readers of formats write steps down as they find them; writers write them out again; the native format and the tokenizer's identity take
  * any list as it stands. What a step does is known where it is done, and nowhere else:
  *
- *     normalizer      text/normalizer.c          text -> text
+ *     normalizer      encode/normalizer.c        text -> text
  *     pre_tokenizer   pretok/pretokenizer.c      text -> pre-tokens
  *     post_processor  encode/template.c          ids -> ids with those that stand around them
  *     decoder         encode/decoder.c           pieces -> text
