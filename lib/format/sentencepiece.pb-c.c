@@ -277,6 +277,7 @@ const ProtobufCEnumDescriptor sp__trainer_spec__model_type__descriptor =
   sp__trainer_spec__model_type__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
+uint8_t sp__trainer_spec__unk_surface__default_value_data[] = " \342\201\207 ";
 uint8_t sp__trainer_spec__bos_piece__default_value_data[] = "<s>";
 uint8_t sp__trainer_spec__eos_piece__default_value_data[] = "</s>";
 static const Sp__TrainerSpec__ModelType sp__trainer_spec__model_type__default_value = SP__TRAINER_SPEC__MODEL_TYPE__UNIGRAM;
@@ -289,9 +290,10 @@ static const int32_t sp__trainer_spec__unk_id__default_value = 0;
 static const int32_t sp__trainer_spec__bos_id__default_value = 1;
 static const int32_t sp__trainer_spec__eos_id__default_value = 2;
 static const int32_t sp__trainer_spec__pad_id__default_value = -1;
+static const ProtobufCBinaryData sp__trainer_spec__unk_surface__default_value = { 5, sp__trainer_spec__unk_surface__default_value_data };
 static const ProtobufCBinaryData sp__trainer_spec__bos_piece__default_value = { 3, sp__trainer_spec__bos_piece__default_value_data };
 static const ProtobufCBinaryData sp__trainer_spec__eos_piece__default_value = { 4, sp__trainer_spec__eos_piece__default_value_data };
-static const ProtobufCFieldDescriptor sp__trainer_spec__field_descriptors[13] =
+static const ProtobufCFieldDescriptor sp__trainer_spec__field_descriptors[14] =
 {
   {
     "model_type",
@@ -426,6 +428,18 @@ static const ProtobufCFieldDescriptor sp__trainer_spec__field_descriptors[13] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "unk_surface",
+    44,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Sp__TrainerSpec, has_unk_surface),
+    offsetof(Sp__TrainerSpec, unk_surface),
+    NULL,
+    &sp__trainer_spec__unk_surface__default_value,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "bos_piece",
     46,
     PROTOBUF_C_LABEL_OPTIONAL,
@@ -452,17 +466,18 @@ static const ProtobufCFieldDescriptor sp__trainer_spec__field_descriptors[13] =
 };
 static const unsigned sp__trainer_spec__field_indices_by_name[] = {
   8,   /* field[8] = bos_id */
-  11,   /* field[11] = bos_piece */
+  12,   /* field[12] = bos_piece */
   6,   /* field[6] = byte_fallback */
   5,   /* field[5] = control_symbols */
   9,   /* field[9] = eos_id */
-  12,   /* field[12] = eos_piece */
+  13,   /* field[13] = eos_piece */
   0,   /* field[0] = model_type */
   10,   /* field[10] = pad_id */
   3,   /* field[3] = split_by_number */
   2,   /* field[2] = split_by_unicode_script */
   4,   /* field[4] = treat_whitespace_as_suffix */
   7,   /* field[7] = unk_id */
+  11,   /* field[11] = unk_surface */
   1,   /* field[1] = vocab_size */
 };
 static const ProtobufCIntRange sp__trainer_spec__number_ranges[7 + 1] =
@@ -473,8 +488,8 @@ static const ProtobufCIntRange sp__trainer_spec__number_ranges[7 + 1] =
   { 30, 5 },
   { 35, 6 },
   { 40, 7 },
-  { 46, 11 },
-  { 0, 13 }
+  { 46, 12 },
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor sp__trainer_spec__descriptor =
 {
@@ -484,7 +499,7 @@ const ProtobufCMessageDescriptor sp__trainer_spec__descriptor =
   "Sp__TrainerSpec",
   "sp",
   sizeof(Sp__TrainerSpec),
-  13,
+  14,
   sp__trainer_spec__field_descriptors,
   sp__trainer_spec__field_indices_by_name,
   7,  sp__trainer_spec__number_ranges,
@@ -494,7 +509,7 @@ const ProtobufCMessageDescriptor sp__trainer_spec__descriptor =
 static const protobuf_c_boolean sp__normalizer_spec__add_dummy_prefix__default_value = 1;
 static const protobuf_c_boolean sp__normalizer_spec__remove_extra_whitespaces__default_value = 1;
 static const protobuf_c_boolean sp__normalizer_spec__escape_whitespaces__default_value = 1;
-static const ProtobufCFieldDescriptor sp__normalizer_spec__field_descriptors[5] =
+static const ProtobufCFieldDescriptor sp__normalizer_spec__field_descriptors[6] =
 {
   {
     "name",
@@ -556,18 +571,31 @@ static const ProtobufCFieldDescriptor sp__normalizer_spec__field_descriptors[5] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "normalization_rule_tsv",
+    6,
+    PROTOBUF_C_LABEL_OPTIONAL,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Sp__NormalizerSpec, has_normalization_rule_tsv),
+    offsetof(Sp__NormalizerSpec, normalization_rule_tsv),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned sp__normalizer_spec__field_indices_by_name[] = {
   2,   /* field[2] = add_dummy_prefix */
   4,   /* field[4] = escape_whitespaces */
   0,   /* field[0] = name */
+  5,   /* field[5] = normalization_rule_tsv */
   1,   /* field[1] = precompiled_charsmap */
   3,   /* field[3] = remove_extra_whitespaces */
 };
 static const ProtobufCIntRange sp__normalizer_spec__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor sp__normalizer_spec__descriptor =
 {
@@ -577,7 +605,7 @@ const ProtobufCMessageDescriptor sp__normalizer_spec__descriptor =
   "Sp__NormalizerSpec",
   "sp",
   sizeof(Sp__NormalizerSpec),
-  5,
+  6,
   sp__normalizer_spec__field_descriptors,
   sp__normalizer_spec__field_indices_by_name,
   1,  sp__normalizer_spec__number_ranges,

@@ -83,16 +83,19 @@ struct  Sp__TrainerSpec
   int32_t eos_id;
   protobuf_c_boolean has_pad_id;
   int32_t pad_id;
+  protobuf_c_boolean has_unk_surface;
+  ProtobufCBinaryData unk_surface;
   protobuf_c_boolean has_bos_piece;
   ProtobufCBinaryData bos_piece;
   protobuf_c_boolean has_eos_piece;
   ProtobufCBinaryData eos_piece;
 };
+extern uint8_t sp__trainer_spec__unk_surface__default_value_data[];
 extern uint8_t sp__trainer_spec__bos_piece__default_value_data[];
 extern uint8_t sp__trainer_spec__eos_piece__default_value_data[];
 #define SP__TRAINER_SPEC__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sp__trainer_spec__descriptor) \
-    , 0, SP__TRAINER_SPEC__MODEL_TYPE__UNIGRAM, 0, 8000, 0, 1, 0, 1, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 1, 0, 2, 0, -1, 0, { 3, sp__trainer_spec__bos_piece__default_value_data }, 0, { 4, sp__trainer_spec__eos_piece__default_value_data } }
+    , 0, SP__TRAINER_SPEC__MODEL_TYPE__UNIGRAM, 0, 8000, 0, 1, 0, 1, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 1, 0, 2, 0, -1, 0, { 5, sp__trainer_spec__unk_surface__default_value_data }, 0, { 3, sp__trainer_spec__bos_piece__default_value_data }, 0, { 4, sp__trainer_spec__eos_piece__default_value_data } }
 
 
 struct  Sp__NormalizerSpec
@@ -108,10 +111,12 @@ struct  Sp__NormalizerSpec
   protobuf_c_boolean remove_extra_whitespaces;
   protobuf_c_boolean has_escape_whitespaces;
   protobuf_c_boolean escape_whitespaces;
+  protobuf_c_boolean has_normalization_rule_tsv;
+  ProtobufCBinaryData normalization_rule_tsv;
 };
 #define SP__NORMALIZER_SPEC__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&sp__normalizer_spec__descriptor) \
-    , 0, {0,NULL}, 0, {0,NULL}, 0, 1, 0, 1, 0, 1 }
+    , 0, {0,NULL}, 0, {0,NULL}, 0, 1, 0, 1, 0, 1, 0, {0,NULL} }
 
 
 /* Sp__SentencePiece methods */

@@ -31,7 +31,8 @@ typedef enum pm_step_type {
     PM_STEP_PRECOMPILED = 11,  /* a: sentencepiece's precompiled_charsmap, raw bytes */
     PM_STEP_NMT = 12,
     PM_STEP_BYTE_LEVEL_CHARS = 13, /* normalizer ByteLevel: each byte as the character that stands for it */
-    PM_STEP_SENTENCEPIECE = 14, /* sentencepiece's whole normalization. a: charsmap or empty; flags DUMMY_PREFIX, REMOVE_EXTRA_BLANKS, ESCAPE_BLANKS, SUFFIX */
+    PM_STEP_SENTENCEPIECE = 14, /* sentencepiece's whole normalization. a: charsmap or empty; flags DUMMY_PREFIX, REMOVE_EXTRA_BLANKS, ESCAPE_BLANKS, AS_SUFFIX.
+                                   A decoder too, its whole decoding. a: what the unknown piece reads as; flags DUMMY_PREFIX, REMOVE_EXTRA_BLANKS */
 
     /* pre-tokenizers */
     PM_STEP_BYTE_LEVEL = 32,   /* flags PREFIX_SPACE, TRIM_OFFSETS, USE_REGEX. A decoder and a post-processor too */
