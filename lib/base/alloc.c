@@ -1,4 +1,7 @@
 /* alloc.c - see alloc.h. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* mremap */
+#endif
 #include "base/alloc.h"
 
 #include <stdio.h>
@@ -7,7 +10,7 @@
 
 bool (*pm_alloc_test_hook)(void);
 
-enum { CHUNK_BYTES = 1 << 18, HUGE_PAGE = 1 << 21 };
+enum { CHUNK_BYTES = 1 << 18, HUGE_PAGE = 1 << 21, LEAST_PAGES = 1 << 16 };
 
 struct pm_arena_chunk {
     struct pm_arena_chunk *next;
@@ -95,6 +98,36 @@ pm_status pm_grow(void **items, size_t *cap, size_t need, size_t size, pm_error 
         wanted = need < 8 ? 8 : need;
     }
     void *grown = pm_realloc(*items, wanted, size);
+    if (!grown) {
+        return pm_fail_memory(err);
+    }
+    *items = grown;
+    *cap = wanted;
+    return PM_OK;
+}
+
+/* Pages moved to where there is room for more; the old ones are left alone on failure. */
+static void *move_pages(void *old, size_t bytes, size_t more) {
+#ifdef MREMAP_MAYMOVE
+    void *p = old ? mremap(old, bytes, more, MREMAP_MAYMOVE) : map_pages(more);
+    return p == MAP_FAILED ? NULL : p;
+#else
+    void *p = map_pages(more);
+    if (p && old) {
+        memcpy(p, old, bytes);
+        munmap(old, bytes);
+    }
+    return p;
+#endif
+}
+
+pm_status pm_grow_pages(void **items, size_t *cap, size_t need, size_t size, pm_error *err) {
+    size_t wanted = need / 4 < *cap ? *cap * 4 : need, bytes;
+    if (need <= *cap) {
+        return PM_OK;
+    }
+    wanted = wanted < LEAST_PAGES / size ? LEAST_PAGES / size : wanted;
+    void *grown = product(wanted, size, &bytes) && !refused() ? move_pages(*items, *cap * size, bytes) : NULL;
     if (!grown) {
         return pm_fail_memory(err);
     }

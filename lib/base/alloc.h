@@ -26,6 +26,10 @@ void pm_pages_free(void *p, size_t bytes);
  *     PM_TRY(pm_grow((void **)&a->items, &a->cap, a->n + 1, sizeof *a->items, err)); */
 pm_status pm_grow(void **items, size_t *cap, size_t need, size_t size, pm_error *err);
 
+/* The same for a large array in pages of its own. It moves without being copied, what is new is zeroed, and room that is not yet used takes no memory: so it
+ * grows by four at least. Freed by pm_pages_free(items, *cap * size). */
+pm_status pm_grow_pages(void **items, size_t *cap, size_t need, size_t size, pm_error *err);
+
 /* Growable bytes. {0} is an empty one. */
 typedef struct pm_buf {
     uint8_t *data;

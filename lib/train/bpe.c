@@ -179,6 +179,11 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
 static pm_status learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
                        const pm_bpe_memory *memory, const pm_checkpoint *checkpoint, pm_ticker *ticker, pm_error *err) {
     pm_bpe_words *words;
+    pm_status reserved = pm_bpe_vocab_reserve(vocab, wanted, err);
+    if (reserved != PM_OK) {
+        pm_store_free(store);
+        return reserved;
+    }
     PM_TRY(pm_bpe_words_new(&words, store, vocab, threads, memory, ticker, err));
     pm_status status = run_phases(vocab, words, wanted, min_count, plan, checkpoint, ticker, err);
     pm_bpe_words_free(words);

@@ -97,6 +97,8 @@ enum {
     BATCH = 128,        /* words written out together, */
     BATCH_CELLS = 2048, /* or so many cells */
     GAP = 16,           /* cells copied at once */
+    MANY_SLOTS = 1 << 18, /* are worth several threads, */
+    MANY_FRAGMENTS = 1 << 14,
     EIGHT = 8,          /* bytes of counts looked at together */
     TRIED = 16,         /* chunks at least, if there are so many, are cut to see whether a threshold fits; */
     MAX_STRIDE = 64,    /* of more, every 64th */
@@ -512,10 +514,13 @@ INLINE uint32_t sum_range(pm_bpe_words *w, size_t start, size_t n, uint64_t *mas
     return highest;
 }
 
+/* Slots that are counted. */
+static size_t n_slots(const pm_bpe_words *w) { return (size_t)1 << (w->second_bits ? w->second_bits : w->shape.bits); }
+
 /* Adds a range of all threads' counts into the first thread's, and sums them by size. */
 static pm_status add_range(void *ctx, unsigned thread, size_t range, pm_error *err) {
     pm_bpe_words *w = ctx;
-    size_t n = ((size_t)1 << (w->second_bits ? w->second_bits : w->shape.bits)) / RANGES, start = range * n;
+    size_t n = n_slots(w) / RANGES, start = range * n;
     uint64_t *mass = w->ranges[range];
     memset(mass, 0, sizeof w->ranges[range]);
     switch (w->shape.width) {
@@ -528,7 +533,7 @@ static pm_status add_range(void *ctx, unsigned thread, size_t range, pm_error *e
 
 /* Counts pairs into the first thread's counts, and cells into *cells. */
 static pm_status count_pairs(pm_bpe_words *w, uint64_t *cells, pm_error *err) {
-    memset(w->workers[0].counts, 0, (size_t)w->shape.width << (w->second_bits ? w->second_bits : w->shape.bits));
+    memset(w->workers[0].counts, 0, n_slots(w) * w->shape.width);
     PM_TRY(pm_parallel_part(w->threads, pm_store_size(w->store) + RANGES, count_task, w, w->ticker, err));
     PM_TRY(pm_parallel_part(w->threads, RANGES, add_range, w, w->ticker, err));
     *cells = 0;
@@ -600,12 +605,11 @@ INLINE void compare_counts(uint8_t reaches[64], const void *counts, size_t first
     }
 }
 
-INLINE void mark_slots(pm_bpe_words *w, uint32_t threshold, unsigned width) {
+INLINE void mark_slots(pm_bpe_words *w, uint32_t threshold, size_t from, size_t to, unsigned width) {
     const void *counts = w->workers[0].counts;
     uint64_t *live = w->second_bits ? w->second : w->live;
-    size_t n = (size_t)1 << (w->second_bits ? w->second_bits : w->shape.bits);
     bool none = threshold > UINT32_MAX >> (32 - 8 * width);
-    for (size_t i = 0; i < n; i += 64) {
+    for (size_t i = from; i < to; i += 64) {
         uint8_t reaches[64];
         uint64_t mask = 0;
         compare_counts(reaches, counts, i, threshold, width);
@@ -617,12 +621,30 @@ INLINE void mark_slots(pm_bpe_words *w, uint32_t threshold, unsigned width) {
 }
 
 /* Sets or, when the threshold was raised, clears bits. Others may be reading them. */
-static void mark_live(pm_bpe_words *w, uint32_t threshold) {
+static void mark_live(pm_bpe_words *w, uint32_t threshold, size_t from, size_t to) {
     switch (w->shape.width) {
-    case 1: mark_slots(w, threshold, 1); break;
-    case 2: mark_slots(w, threshold, 2); break;
-    default: mark_slots(w, threshold, 4);
+    case 1: mark_slots(w, threshold, from, to, 1); break;
+    case 2: mark_slots(w, threshold, from, to, 2); break;
+    default: mark_slots(w, threshold, from, to, 4);
     }
+}
+
+typedef struct marking {
+    pm_bpe_words *words;
+    uint32_t threshold;
+} marking;
+
+static pm_status mark_range(void *ctx, unsigned thread, size_t range, pm_error *err) {
+    const marking *m = ctx;
+    size_t n = n_slots(m->words) / RANGES;
+    mark_live(m->words, m->threshold, range * n, (range + 1) * n);
+    return pm_ticker_poll(m->words->ticker, thread, err);
+}
+
+/* Sets all bits; many by all threads. */
+static pm_status mark_all(pm_bpe_words *w, uint32_t threshold, pm_error *err) {
+    marking m = {w, threshold};
+    return pm_parallel_part(n_slots(w) < MANY_SLOTS ? 1 : w->threads, RANGES, mark_range, &m, w->ticker, err);
 }
 
 /* Where what falls into a slot by chance is not small against the threshold, pairs in live slots are counted once more,
@@ -634,8 +656,7 @@ static pm_status look_again(pm_bpe_words *w, uint32_t threshold, pm_error *err) 
     }
     w->second_bits = slot_bits(w, w->shape.width, pm_bpe_words_mass(w, threshold), threshold / (4 * LITTLE));
     PM_TRY(count_pairs(w, &cells, err));
-    mark_live(w, threshold);
-    return PM_OK;
+    return mark_all(w, threshold, err);
 }
 
 /* The fragments cost as much as they may for now: the threshold goes up by a half, and they may have half of what is
@@ -646,7 +667,7 @@ static pm_status raise_threshold(pm_bpe_words *w, worker *k, pm_error *err) {
     bool raise = threshold == k->seen_threshold, can = threshold < UINT32_MAX;
     if (raise && can) {
         threshold = threshold < UINT32_MAX / 2 ? threshold + threshold / 2 + 1 : UINT32_MAX;
-        mark_live(w, threshold);
+        mark_live(w, threshold, 0, n_slots(w));
         w->threshold = threshold;
     }
     pthread_mutex_unlock(&w->raising);
@@ -1062,7 +1083,6 @@ static uint64_t highest_cost(const pm_bpe_words *w) {
 }
 
 static void set_threshold(pm_bpe_words *w, uint32_t threshold) {
-    mark_live(w, threshold);
     w->threshold = threshold;
     w->left_begin = threshold == w->tie ? w->left_done : 0;
 }
@@ -1072,6 +1092,7 @@ static pm_status try_threshold(pm_bpe_words *w, uint32_t threshold, bool *fits, 
     size_t stride = pm_store_size(w->store) / TRIED;
     stride = stride < 1 ? 1 : stride < MAX_STRIDE ? stride : MAX_STRIDE;
     set_threshold(w, threshold);
+    PM_TRY(mark_all(w, threshold, err));
     PM_TRY(begin_fragments(w, w->room, err));
     PM_TRY(cut_chunks(w, TRY, 0, 2 * stride, err));
     double half = (double)highest_cost(w) + 1;
@@ -1138,7 +1159,7 @@ static pm_status join_fragments(pm_bpe_words *w, pm_error *err) {
             return pm_fail_memory(err);
         }
         k->n_results = k->fragments.n;
-        PM_TRY(pm_fragments_join(&w->workers[0].fragments, &k->fragments, w->cell_width, k->numbers, w->threads, w->ticker, err));
+        PM_TRY(pm_fragments_join(&w->workers[0].fragments, &k->fragments, w->cell_width, k->numbers, i == w->threads - 1, w->threads, w->ticker, err));
         pm_fragments_release(&k->fragments);
     }
     w->workers[0].n_results = w->workers[0].fragments.n;
@@ -1167,11 +1188,12 @@ pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t en
     w->ticker = ticker;
     w->next_width = w->cell_width == 1 ? 2 : w->cell_width;
     w->left_end = PM_BPE_ALL;
-    mark_live(w, *threshold);
+    PM_TRY(mark_all(w, *threshold, err));
     PM_TRY(look_again(w, *threshold, err));
     if (w->room != UINT64_MAX) {
         pm_fragments_free_cells(&w->workers[0].fragments);
         PM_TRY(find_threshold(w, threshold, end, err));
+        PM_TRY(mark_all(w, *threshold, err));
     }
     asked = *threshold;
     set_threshold(w, asked);
@@ -1190,20 +1212,19 @@ pm_status pm_bpe_words_cut(pm_bpe_words *words, uint32_t *threshold, uint32_t en
 
 /* ---------------------------------------------------------------- after merging ---- */
 
-/* What a fragment became, in symbols as they are here. */
-static pm_status take_result(pm_bpe_words *w, const pm_fragment *x, const uint32_t *symbols, result *r, pm_error *err) {
+/* What a fragment became, in symbols as they are here; more than two go to `longs`. Returns how many of those there are. */
+static size_t take_result(const pm_bpe_words *w, const pm_fragment *x, const uint32_t *symbols, size_t longs, result *r) {
     uint32_t first = symbols[0], last = symbols[x->n_after - 1];
     if (x->n_after <= 2) {
         *r = make_result(x->n_after, first < 256 ? w->byte[first] : first, last < 256 ? w->byte[last] : last);
-        return PM_OK;
+        return 0;
     }
-    PM_TRY(pm_grow((void **)&w->longs, &w->cap_longs, w->n_longs + 1 + x->n_after, sizeof *w->longs, err));
-    *r = (uint64_t)MORE << 62 | w->n_longs;
-    w->longs[w->n_longs++] = x->n_after;
+    *r = (uint64_t)MORE << 62 | longs;
+    w->longs[longs++] = x->n_after;
     for (size_t i = 0; i < x->n_after; i++) {
-        w->longs[w->n_longs++] = symbols[i] < 256 ? w->byte[symbols[i]] : symbols[i];
+        w->longs[longs++] = symbols[i] < 256 ? w->byte[symbols[i]] : symbols[i];
     }
-    return PM_OK;
+    return (size_t)x->n_after + 1;
 }
 
 /* Room for the results of a thread; one more, which a unit that is no number reads. */
@@ -1217,23 +1238,64 @@ static pm_status alloc_results(worker *k, pm_error *err) {
     return PM_OK;
 }
 
-/* For each thread's fragments, what they became. */
-static pm_status list_results(pm_bpe_words *w, pm_error *err) {
+/* Where the long results of a part of the fragments go. */
+typedef struct listing {
+    pm_bpe_words *words;
+    size_t longs[RANGES];
+} listing;
+
+static size_t range_begin(size_t n, size_t range) { return n * range / RANGES; }
+
+static pm_status plan_results(pm_bpe_words *w, listing *l, pm_error *err) {
     const pm_fragments *f = &w->workers[0].fragments;
     w->n_longs = 0;
-    PM_TRY(alloc_results(&w->workers[0], err));
-    for (size_t i = 0; i < f->n; i++) {
-        PM_TRY(take_result(w, &f->items[i], f->symbols + f->items[i].at, &w->workers[0].results[i], err));
-        PM_TRY(i % POLL ? PM_OK : pm_ticker_poll(w->ticker, 0, err));
+    for (size_t range = 0; range < RANGES; range++) {
+        l->longs[range] = w->n_longs;
+        for (size_t i = range_begin(f->n, range); i < range_begin(f->n, range + 1); i++) {
+            w->n_longs += f->items[i].n_after > 2 ? (size_t)f->items[i].n_after + 1 : 0;
+        }
+        PM_TRY(pm_ticker_poll(w->ticker, 0, err));
     }
+    PM_TRY(pm_grow((void **)&w->longs, &w->cap_longs, w->n_longs, sizeof *w->longs, err));
+    for (unsigned i = 0; i < w->threads; i++) {
+        PM_TRY(alloc_results(&w->workers[i], err));
+    }
+    return PM_OK;
+}
+
+static pm_status list_range(void *ctx, unsigned thread, size_t range, pm_error *err) {
+    listing *l = ctx;
+    pm_bpe_words *w = l->words;
+    const pm_fragments *f = &w->workers[0].fragments;
+    size_t longs = l->longs[range];
+    for (size_t i = range_begin(f->n, range); i < range_begin(f->n, range + 1); i++) {
+        longs += take_result(w, &f->items[i], f->symbols + f->items[i].at, longs, &w->workers[0].results[i]);
+    }
+    return pm_ticker_poll(w->ticker, thread, err);
+}
+
+/* The results of the other threads' fragments, which have their numbers in the first thread's table. */
+static pm_status copy_range(void *ctx, unsigned thread, size_t range, pm_error *err) {
+    pm_bpe_words *w = ctx;
     for (unsigned i = 1; i < w->threads; i++) {
         worker *k = &w->workers[i];
-        PM_TRY(alloc_results(k, err));
-        for (size_t x = 0; x < k->n_results; x++) {
+        for (size_t x = range_begin(k->n_results, range); x < range_begin(k->n_results, range + 1); x++) {
             k->results[x] = w->workers[0].results[k->numbers[x]];
         }
-        pm_free(k->numbers);
-        k->numbers = NULL;
+    }
+    return pm_ticker_poll(w->ticker, thread, err);
+}
+
+/* For each thread's fragments, what they became. */
+static pm_status list_results(pm_bpe_words *w, pm_error *err) {
+    listing l = {.words = w};
+    unsigned threads = w->workers[0].fragments.n < MANY_FRAGMENTS ? 1 : w->threads;
+    PM_TRY(plan_results(w, &l, err));
+    PM_TRY(pm_parallel_part(threads, RANGES, list_range, &l, w->ticker, err));
+    PM_TRY(pm_parallel_part(threads, w->threads > 1 ? RANGES : 0, copy_range, w, w->ticker, err));
+    for (unsigned i = 1; i < w->threads; i++) {
+        pm_free(w->workers[i].numbers);
+        w->workers[i].numbers = NULL;
     }
     return PM_OK;
 }
@@ -1319,7 +1381,7 @@ pm_status pm_bpe_words_shed(pm_bpe_words *words, uint32_t bound, bool for_good, 
     w->ticker = ticker;
     w->left_begin = 0;
     w->left_end = PM_BPE_ALL;
-    mark_live(w, bound);
+    PM_TRY(mark_all(w, bound, err));
     PM_TRY(look_again(w, bound, err));
     PM_TRY(pm_store_new_like(&w->pieces, w->store, err));
     if (keep) {

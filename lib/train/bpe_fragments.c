@@ -13,7 +13,7 @@
 
 #include "base/hash.h"
 
-enum { FIRST_BITS = 10, LOOK = 1 << 16 /* fragments or cells between two looks at the ticker */, NEAR = 8, FAR = 16 /* fragments ahead */,
+enum { FIRST_BITS = 10, QUICK_BITS = 16, MOST = 1 << 30, LOOK = 1 << 16 /* fragments or cells between two looks at the ticker */, NEAR = 8, FAR = 16 /* fragments ahead */,
        PARTS = 16 /* tasks */, MANY = 4096 /* fragments are worth several threads */ };
 
 #define ONES(n) [n] = {[0 ... n - 1] = 0xff}
@@ -21,6 +21,13 @@ const uint8_t pm_fragment_masks[PM_FRAGMENT_SHORT + 1][PM_FRAGMENT_SHORT] = {
     ONES(1), ONES(2),  ONES(3),  ONES(4),  ONES(5),  ONES(6),  ONES(7),  ONES(8),
     ONES(9), ONES(10), ONES(11), ONES(12), ONES(13), ONES(14), ONES(15), ONES(16),
 };
+
+static pm_status reserve_items(pm_fragments *f, size_t n, pm_error *err) {
+    if (n > MOST) {
+        return pm_fail(err, PM_LIMIT, "more than 2^30 distinct fragments");
+    }
+    return pm_grow_pages((void **)&f->items, &f->cap, n, sizeof *f->items, err);
+}
 
 pm_status pm_fragments_begin(pm_fragments *f, pm_error *err) {
     pm_free(f->slots);
@@ -32,11 +39,11 @@ pm_status pm_fragments_begin(pm_fragments *f, pm_error *err) {
     f->sum = 0;
     f->keys.len = 0;
     f->slots = pm_calloc((size_t)1 << f->bits, sizeof *f->slots);
-    return f->slots ? PM_OK : pm_fail_memory(err);
+    return f->slots ? reserve_items(f, 1, err) : pm_fail_memory(err);
 }
 
 void pm_fragments_release(pm_fragments *f) {
-    pm_free(f->items);
+    pm_pages_free(f->items, f->cap * sizeof *f->items);
     pm_free(f->slots);
     pm_free(f->cells);
     pm_free(f->heavy);
@@ -64,10 +71,14 @@ void pm_fragments_free_cells(pm_fragments *f) {
     f->n_cells = f->cap_cells = 0;
 }
 
-static pm_status grow(pm_fragments *f, pm_error *err) {
-    unsigned bits = f->bits + 1;
-    if (bits > 31) {
-        return pm_fail(err, PM_LIMIT, "more than 2^30 distinct fragments");
+/* A table for n fragments; small ones grow by more. */
+static pm_status reserve_slots(pm_fragments *f, size_t n, pm_error *err) {
+    unsigned bits = f->bits < QUICK_BITS ? f->bits + 2 : f->bits + 1;
+    if (n <= (size_t)1 << f->bits >> 1) {
+        return PM_OK;
+    }
+    while (n > (size_t)1 << bits >> 1) {
+        bits++;
     }
     pm_fragment_slot *slots = pm_calloc((size_t)1 << bits, sizeof *slots);
     if (!slots) {
@@ -93,15 +104,15 @@ static inline bool is_fragment(const pm_fragment *item, const pm_fragment_key *k
     return item->key[0] == key->key[0] && item->key[1] == key->key[1] && item->n == key->n;
 }
 
-/* A new one for this empty slot. */
+/* A new one for this empty slot; there is room for one more always. */
 static pm_status append(pm_fragments *f, pm_fragment_slot *slot, const pm_fragment_key *key, uint64_t weight,
                         uint32_t *number, pm_error *err) {
-    PM_TRY(pm_grow((void **)&f->items, &f->cap, f->n + 1, sizeof *f->items, err));
     *number = (uint32_t)f->n;
     f->items[f->n] = (pm_fragment){.weight = weight, .key = {key->key[0], key->key[1]}, .n = key->n};
     *slot = (pm_fragment_slot){pm_fragment_tag(key->hash), (uint32_t)++f->n};
     f->sum += (uint64_t)key->n + 1;
-    return f->n > (size_t)1 << f->bits >> 1 ? grow(f, err) : PM_OK;
+    PM_TRY(reserve_items(f, f->n + 1, err));
+    return reserve_slots(f, f->n + 1, err);
 }
 
 pm_status pm_fragments_add(pm_fragments *f, const pm_fragment_key *key, uint64_t weight, uint32_t *number,
@@ -160,6 +171,7 @@ typedef struct joining {
     unsigned width;
     uint32_t *numbers;
     pm_ticker *ticker;
+    size_t n[PARTS], cells[PARTS], keys[PARTS]; /* of what is missing of each part: fragments, their cells, bytes of long keys; then where they go */
 } joining;
 
 static bool is_long(const pm_fragment *x, unsigned width) { return (size_t)x->n * width > PM_FRAGMENT_SHORT; }
@@ -177,7 +189,7 @@ static bool same_fragment(const joining *j, const pm_fragment *x, const pm_fragm
                                 : x->key[0] == y->key[0];
 }
 
-/* Looks up a part of what is to be added: what is there gets the weight, which no other part touches, and a number; the rest is marked. */
+/* Looks up a part of what is to be added: what is there gets the weight, which no other part touches, and a number; the rest is marked and counted. */
 static pm_status join_part(void *ctx, unsigned thread, size_t part, pm_error *err) {
     joining *j = ctx;
     pm_fragments *f = j->f;
@@ -196,39 +208,86 @@ static pm_status join_part(void *ctx, unsigned thread, size_t part, pm_error *er
         j->numbers[i] = f->slots[at].index - 1; /* UINT32_MAX: none */
         if (f->slots[at].index) {
             f->items[f->slots[at].index - 1].weight += x->weight;
+        } else {
+            j->n[part]++;
+            j->cells[part] += x->n;
+            j->keys[part] += is_long(x, j->width) ? (size_t)x->n * j->width : 0;
         }
         PM_TRY(i % LOOK ? PM_OK : pm_ticker_poll(j->ticker, thread, err));
     }
     return PM_OK;
 }
 
-/* Appends one that is not there. */
-static pm_status join_new(const joining *j, const pm_fragment *x, uint32_t *number, pm_error *err) {
+/* Makes room for what is missing, and finds out where that of each part goes. */
+static pm_status plan_joining(joining *j, pm_error *err) {
     pm_fragments *f = j->f;
-    pm_fragment_key key = {{x->key[0], x->key[1]}, hash_of(x, j->width), x->n};
-    size_t mask = ((size_t)1 << f->bits) - 1, at = pm_fragment_tag(key.hash) >> (32 - f->bits);
-    if (is_long(x, j->width)) {
-        key.key[0] = f->keys.len;
-        PM_TRY(pm_buf_append(&f->keys, j->from->keys.data + x->key[0], (size_t)x->n * j->width, err));
+    size_t n = f->n, keys = f->keys.len;
+    for (size_t part = 0; part < PARTS; part++) {
+        size_t more = j->n[part], more_keys = j->keys[part];
+        f->sum += j->cells[part] + more;
+        j->n[part] = n;
+        j->keys[part] = keys;
+        n += more;
+        keys += more_keys;
     }
-    while (f->slots[at].index) {
-        at = (at + 1) & mask;
-    }
-    return append(f, &f->slots[at], &key, x->weight, number, err);
+    PM_TRY(pm_buf_reserve(&f->keys, keys - f->keys.len, err));
+    PM_TRY(reserve_items(f, n + 1, err));
+    f->n = n;
+    f->keys.len = keys;
+    return PM_OK;
 }
 
-pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers,
-                            unsigned threads, pm_ticker *ticker, pm_error *err) {
-    joining j = {f, from, width, numbers, ticker};
-    PM_TRY(pm_parallel_part(from->n < MANY ? 1 : threads, PARTS, join_part, &j, ticker, err));
-    for (size_t i = 0; i < from->n; i++) {
-        if (i + FAR < from->n) {
-            pm_fragments_prefetch_slot(f, hash_of(&from->items[i + FAR], width));
+/* Appends those of a part that are not there. */
+static pm_status append_part(void *ctx, unsigned thread, size_t part, pm_error *err) {
+    const joining *j = ctx;
+    pm_fragments *f = j->f;
+    size_t n = j->n[part], keys = j->keys[part], end = j->from->n * (part + 1) / PARTS;
+    for (size_t i = j->from->n * part / PARTS; i < end; i++) {
+        const pm_fragment *x = &j->from->items[i];
+        if (j->numbers[i] != UINT32_MAX) {
+            continue;
         }
-        PM_TRY(numbers[i] == UINT32_MAX ? join_new(&j, &from->items[i], &numbers[i], err) : PM_OK);
-        PM_TRY(i % LOOK ? PM_OK : pm_ticker_poll(ticker, 0, err));
+        f->items[n] = *x;
+        if (is_long(x, j->width)) {
+            size_t bytes = (size_t)x->n * j->width;
+            memcpy(f->keys.data + keys, j->from->keys.data + x->key[0], bytes);
+            f->items[n].key[0] = keys;
+            keys += bytes;
+        }
+        j->numbers[i] = (uint32_t)n++;
+    }
+    return pm_ticker_poll(j->ticker, thread, err);
+}
+
+/* Puts what was appended into the table. */
+static pm_status enter_all(joining *j, size_t from, pm_error *err) {
+    pm_fragments *f = j->f;
+    PM_TRY(reserve_slots(f, f->n + 1, err));
+    size_t mask = ((size_t)1 << f->bits) - 1;
+    for (size_t i = from; i < f->n; i++) {
+        uint32_t tag = pm_fragment_tag(hash_of(&f->items[i], j->width));
+        size_t at = tag >> (32 - f->bits);
+        if (i + FAR < f->n) {
+            pm_fragments_prefetch_slot(f, hash_of(&f->items[i + FAR], j->width));
+        }
+        while (f->slots[at].index) {
+            at = (at + 1) & mask;
+        }
+        f->slots[at] = (pm_fragment_slot){tag, (uint32_t)i + 1};
+        PM_TRY(i % LOOK ? PM_OK : pm_ticker_poll(j->ticker, 0, err));
     }
     return PM_OK;
+}
+
+pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers, bool last,
+                            unsigned threads, pm_ticker *ticker, pm_error *err) {
+    joining j = {.f = f, .from = from, .width = width, .numbers = numbers, .ticker = ticker};
+    size_t n = f->n;
+    threads = from->n < MANY ? 1 : threads;
+    PM_TRY(pm_parallel_part(threads, PARTS, join_part, &j, ticker, err));
+    PM_TRY(plan_joining(&j, err));
+    PM_TRY(pm_parallel_part(threads, PARTS, append_part, &j, ticker, err));
+    return last ? PM_OK : enter_all(&j, n, err);
 }
 
 /* ---------------------------------------------------------------- before and after merging ---- */

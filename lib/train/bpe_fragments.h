@@ -57,8 +57,8 @@ pm_status pm_fragments_add(pm_fragments *f, const pm_fragment_key *key, uint64_t
 /* The same for n cells of `width` bytes, of any number. */
 pm_status pm_fragments_add_cells(pm_fragments *f, const void *cells, uint32_t n, unsigned width, uint64_t weight,
                                  uint32_t *number, pm_error *err);
-/* Adds all of `from`; numbers[i] is the place of its i-th. */
-pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers,
+/* Adds all of `from`; numbers[i] is the place of its i-th. After the `last` nothing can be looked up any more. */
+pm_status pm_fragments_join(pm_fragments *f, const pm_fragments *from, unsigned width, uint32_t *numbers, bool last,
                             unsigned threads, pm_ticker *ticker, pm_error *err);
 /* Fills `cells` for merging. `symbols` has the symbol of each cell's value below 256. Nothing can be looked up any
  * more. */

@@ -37,7 +37,7 @@
 #include "base/hash.h"
 #include "train/bpe.h"
 
-enum { NONE = -1, TICK = 64, AHEAD = 12 /* places */, LOOK = 1 << 16, QUEUES = 1 << 13 };
+enum { NONE = -1, TICK = 64, AHEAD = 12 /* places */, LOOK = 1 << 16, QUEUES = 1 << 13, FIRST_BITS = 10, QUICK_BITS = 14 /* below, the map grows four times */ };
 #define BORDER ((uint32_t)PM_BPE_BORDER)
 #define DEAD (UINT32_C(1) << 31) /* and below it how many cells the symbol has */
 
@@ -53,15 +53,14 @@ typedef struct heap_item {
     uint32_t pair;
 } heap_item;
 
-/* Open addressing: (left, right) -> a number. */
+/* Open addressing over pairs. */
 typedef struct pair_slot {
-    uint32_t left, right;
-    uint32_t value; /* + 1; 0: empty */
+    uint32_t tag, index; /* half of the hash; index + 1 of the pair, 0: empty */
 } pair_slot;
 
 typedef struct pair_map {
     pair_slot *slots;
-    size_t mask, n;
+    unsigned bits;
 } pair_map;
 
 enum { LEFT, RIGHT };
@@ -78,7 +77,7 @@ typedef struct births {
     birth *items;
     size_t n, cap;
     uint32_t *number; /* of each symbol's birth, + 1; 0: it has none */
-    size_t n_symbols, cap_symbols;
+    size_t cap_symbols;
 } births;
 
 typedef struct merger {
@@ -95,7 +94,10 @@ typedef struct merger {
     size_t n_heap, cap_heap;
     uint32_t *queues; /* by count less threshold: the first pair of the list */
     size_t n_queues;
-    pm_arena places;
+    uint32_t *first_places; /* of the pairs that are there at the beginning, by left symbol; */
+    uint32_t *symbol_places; /* a copy of those of one symbol */
+    size_t cap_symbol_places;
+    pm_arena places;        /* of those that are born */
     births births[2]; /* on the left, on the right */
     pm_ticker *ticker;
     size_t work;      /* places and the like since the ticker was looked at */
@@ -127,54 +129,63 @@ static inline pm_bpe_cell *behind(pm_bpe_cell *x) {
 
 /* ---------------------------------------------------------------- map ---- */
 
-static inline size_t map_home(uint32_t left, uint32_t right, size_t mask) {
+static inline uint32_t tag_of(uint32_t left, uint32_t right) {
     uint64_t x = ((uint64_t)left << 32 | right) * UINT64_C(0x9E3779B97F4A7C15);
-    return (size_t)(x >> 32 ^ x >> 12) & mask;
+    return (uint32_t)((x ^ x >> 32) * UINT64_C(0xD6E8FEB86659FD93) >> 32);
 }
 
-static pm_status map_init(pair_map *map, size_t cap, pm_error *err) {
-    map->n = 0;
-    map->mask = cap - 1;
-    map->slots = pm_calloc(cap, sizeof *map->slots);
-    return map->slots ? PM_OK : pm_fail_memory(err);
-}
+/* Where to look for a pair first. */
+static inline pair_slot *home_of(const merger *m, uint32_t tag) { return &m->map.slots[tag >> (32 - m->map.bits)]; }
 
-static inline pair_slot *map_find(const pair_map *map, uint32_t left, uint32_t right) {
-    size_t at = map_home(left, right, map->mask);
-    while (map->slots[at].value && (map->slots[at].left != left || map->slots[at].right != right)) {
-        at = (at + 1) & map->mask;
-    }
-    return &map->slots[at];
-}
-
-static pm_status map_grow(merger *m, pm_error *err) {
-    pair_map bigger, *map = &m->map;
-    pm_status status = map_init(&bigger, 2 * (map->mask + 1), err);
-    PM_TRY(status);
-    for (size_t i = 0; i <= map->mask && status == PM_OK; i++) {
-        if (map->slots[i].value) {
-            *map_find(&bigger, map->slots[i].left, map->slots[i].right) = map->slots[i];
+/* The slot of a pair, or the empty one where it would be. */
+static inline pair_slot *map_find(const merger *m, uint32_t left, uint32_t right) {
+    uint32_t tag = tag_of(left, right);
+    size_t mask = ((size_t)1 << m->map.bits) - 1, at = tag >> (32 - m->map.bits);
+    for (;; at = (at + 1) & mask) {
+        pair_slot *slot = &m->map.slots[at];
+        if (!slot->index) {
+            return slot;
         }
-        status = add_work(m, 1, err);
+        if (slot->tag == tag) {
+            const pair *p = &m->pairs[slot->index - 1];
+            if (p->left == left && p->right == right) {
+                return slot;
+            }
+        }
     }
-    if (status != PM_OK) {
-        pm_free(bigger.slots);
-        return status;
-    }
-    bigger.n = map->n;
-    pm_free(map->slots);
-    *map = bigger;
-    return PM_OK;
 }
 
-/* Puts a pair in that is not there. */
-static pm_status map_add(merger *m, uint32_t left, uint32_t right, uint32_t value, pm_error *err) {
-    pair_map *map = &m->map;
-    if (2 * map->n > map->mask) {
-        PM_TRY(map_grow(m, err));
+static inline void map_enter(merger *m, size_t number) {
+    uint32_t tag = tag_of(m->pairs[number].left, m->pairs[number].right);
+    size_t mask = ((size_t)1 << m->map.bits) - 1, at = tag >> (32 - m->map.bits);
+    while (m->map.slots[at].index) {
+        at = (at + 1) & mask;
     }
-    *map_find(map, left, right) = (pair_slot){left, right, value + 1};
-    map->n++;
+    m->map.slots[at] = (pair_slot){tag, (uint32_t)number + 1};
+}
+
+/* An empty map. */
+static pm_status map_init(merger *m, unsigned bits, pm_error *err) {
+    if (bits > 32) {
+        return pm_fail(err, PM_LIMIT, "more than 2^31 frequent pairs");
+    }
+    m->map.slots = pm_calloc((size_t)1 << bits, sizeof *m->map.slots);
+    m->map.bits = bits;
+    return m->map.slots ? PM_OK : pm_fail_memory(err);
+}
+
+/* Puts the newest pair in. */
+static pm_status map_add(merger *m, pm_error *err) {
+    size_t n = m->n_pairs - 1;
+    if (2 * n >= (size_t)1 << m->map.bits) {
+        pm_free(m->map.slots);
+        PM_TRY(map_init(m, m->map.bits + (m->map.bits < QUICK_BITS ? 2 : 1), err));
+        for (size_t i = 0; i < n; i++) {
+            map_enter(m, i);
+            PM_TRY(add_work(m, 1, err));
+        }
+    }
+    map_enter(m, n);
     return PM_OK;
 }
 
@@ -274,14 +285,12 @@ static pm_status pop_best(merger *m, uint32_t *number, pm_error *err) {
 
 /* ---------------------------------------------------------------- births ---- */
 
-/* Room for births beside symbols below n, at most n on each side. */
-static pm_status grow_births(merger *m, size_t n, pm_error *err) {
+/* Room for births beside symbols below n, at most n on each side: pages that are touched only when there are so many. */
+static pm_status make_births(merger *m, size_t n, pm_error *err) {
     for (int side = LEFT; side <= RIGHT; side++) {
         births *b = &m->births[side];
-        PM_TRY(pm_grow((void **)&b->items, &b->cap, n, sizeof *b->items, err));
-        PM_TRY(pm_grow((void **)&b->number, &b->cap_symbols, n, sizeof *b->number, err));
-        memset(b->number + b->n_symbols, 0, (b->cap_symbols - b->n_symbols) * sizeof *b->number);
-        b->n_symbols = b->cap_symbols;
+        PM_TRY(pm_grow_pages((void **)&b->items, &b->cap, n, sizeof *b->items, err));
+        PM_TRY(pm_grow_pages((void **)&b->number, &b->cap_symbols, n, sizeof *b->number, err));
     }
     return PM_OK;
 }
@@ -303,33 +312,36 @@ static void forget_births(births *b) {
     b->n = 0;
 }
 
-/* Tracks a pair with this count and room for its places; *number is NONE when it may not be merged. */
-static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count, size_t n_places, uint32_t *number, pm_error *err) {
+/* Tracks a pair with this count, whose places will be at `places`, or, NULL, in room for n_places of them; *number is NONE when it may not be merged. */
+static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count, uint32_t *places, size_t n_places, uint32_t *number, pm_error *err) {
     *number = (uint32_t)NONE;
     if (pm_bpe_vocab_forbids(m->vocab, left, right)) {
         return PM_OK;
     }
-    PM_TRY(pm_grow((void **)&m->pairs, &m->cap_pairs, m->n_pairs + 1, sizeof *m->pairs, err));
-    PM_TRY(pm_grow((void **)&m->next, &m->cap_next, m->n_pairs + 1, sizeof *m->next, err));
-    uint32_t *places = pm_arena_alloc(&m->places, n_places * sizeof *places);
+    PM_TRY(pm_grow_pages((void **)&m->pairs, &m->cap_pairs, m->n_pairs + 1, sizeof *m->pairs, err));
+    PM_TRY(pm_grow_pages((void **)&m->next, &m->cap_next, m->n_pairs + 1, sizeof *m->next, err));
+    places = places ? places : pm_arena_alloc(&m->places, n_places * sizeof *places);
     if (!places) {
         return pm_fail_memory(err);
     }
     *number = (uint32_t)m->n_pairs;
     m->pairs[m->n_pairs++] = (pair){count, places, 0, left, right};
-    PM_TRY(map_add(m, left, right, *number, err));
+    PM_TRY(map_add(m, err));
     return push(m, *number, err);
 }
 
-/* Tracks the births beside c that have the threshold; *any: there are some. */
-static pm_status track_births(merger *m, int side, uint32_t c, bool *any, pm_error *err) {
+/* Tracks the births beside c that have the threshold, with their places at `places` or, NULL, anywhere; *any: there are some. */
+static pm_status track_births(merger *m, int side, uint32_t c, uint32_t *places, bool *any, pm_error *err) {
     births *all = &m->births[side];
     for (size_t i = 0; i < all->n; i++) {
         birth *b = &all->items[i];
         if (b->count >= m->threshold) {
             uint32_t left = side == LEFT ? b->neighbour : c, right = side == LEFT ? c : b->neighbour;
-            PM_TRY(track(m, left, right, b->count, b->n, &b->pair, err));
-            *any |= b->pair != (uint32_t)NONE;
+            PM_TRY(track(m, left, right, b->count, places, b->n, &b->pair, err));
+            if (b->pair != (uint32_t)NONE) {
+                *any = true;
+                places = places ? places + b->n : NULL;
+            }
         }
     }
     return PM_OK;
@@ -369,18 +381,22 @@ static void add_rights(merger *m, const uint32_t *places, size_t from, size_t to
     }
 }
 
-/* The pairs of one left symbol, from its places. */
-static pm_status begin_symbol(merger *m, uint32_t left, const uint32_t *places, size_t n, pm_error *err) {
+/* The pairs of one left symbol, from its places, in whose memory the places of these pairs then are. */
+static pm_status begin_symbol(merger *m, uint32_t left, uint32_t *places, size_t n, pm_error *err) {
     bool any = false;
     for (size_t from = 0, to; from < n; from = to) {
         to = part_end(from, n);
         count_rights(m, places, from, to, n);
         PM_TRY(add_work(m, to - from, err));
     }
-    PM_TRY(track_births(m, RIGHT, left, &any, err));
+    PM_TRY(track_births(m, RIGHT, left, places, &any, err));
+    if (any) {
+        PM_TRY(pm_grow_pages((void **)&m->symbol_places, &m->cap_symbol_places, n, sizeof *places, err));
+        memcpy(m->symbol_places, places, n * sizeof *places);
+    }
     for (size_t from = 0, to; any && from < n; from = to) {
         to = part_end(from, n);
-        add_rights(m, places, from, to, n);
+        add_rights(m, m->symbol_places, from, to, n);
         PM_TRY(add_work(m, to - from, err));
     }
     forget_births(&m->births[RIGHT]);
@@ -419,9 +435,9 @@ static pm_status sort_places(merger *m, uint32_t *places, uint32_t *ends, size_t
 
 static pm_status begin(merger *m, pm_error *err) {
     size_t n_symbols = pm_bpe_vocab_size(m->vocab), from = 0;
-    uint32_t *places = pm_alloc(m->n_cells, sizeof *places), *ends = pm_calloc(n_symbols, sizeof *ends);
+    uint32_t *places = m->first_places = pm_alloc(m->n_cells, sizeof *places), *ends = pm_calloc(n_symbols, sizeof *ends);
     m->queues = pm_alloc(QUEUES, sizeof *m->queues);
-    pm_status status = places && ends && m->queues ? map_init(&m->map, 1 << 10, err) : pm_fail_memory(err);
+    pm_status status = places && ends && m->queues ? map_init(m, FIRST_BITS, err) : pm_fail_memory(err);
     if (status == PM_OK) {
         m->n_queues = QUEUES;
         memset(m->queues, 0xFF, QUEUES * sizeof *m->queues); /* NONE */
@@ -431,7 +447,7 @@ static pm_status begin(merger *m, pm_error *err) {
         status = begin_symbol(m, (uint32_t)s, places + from, ends[s] - from, err);
         from = ends[s];
     }
-    pm_free(places);
+    pm_pages_free(m->symbol_places, m->cap_symbol_places * sizeof *m->symbol_places);
     pm_free(ends);
     return status;
 }
@@ -439,9 +455,9 @@ static pm_status begin(merger *m, pm_error *err) {
 /* ---------------------------------------------------------------- one merge ---- */
 
 static inline void lose(merger *m, uint32_t left, uint32_t right, uint64_t weight) {
-    const pair_slot *slot = map_find(&m->map, left, right);
-    if (slot->value) {
-        m->pairs[slot->value - 1].count -= weight;
+    const pair_slot *slot = map_find(m, left, right);
+    if (slot->index) {
+        m->pairs[slot->index - 1].count -= weight;
     }
 }
 
@@ -502,20 +518,18 @@ static pm_status join_all(merger *m, pair *p, uint32_t c, uint64_t *doubled, pm_
 /* Asks for the memory of the pairs that lose_all and track_births will look up. */
 static void look_for_births(const merger *m, uint32_t a, uint32_t b, uint32_t c) {
     const births *left = &m->births[LEFT], *right = &m->births[RIGHT];
-    const pair_slot *slots = m->map.slots;
-    size_t mask = m->map.mask;
     for (size_t i = 0; i < left->n; i++) {
         const birth *x = &left->items[i];
-        __builtin_prefetch(&slots[map_home(x->neighbour, a, mask)]);
+        __builtin_prefetch(home_of(m, tag_of(x->neighbour, a)));
         if (x->count >= m->threshold) {
-            __builtin_prefetch(&slots[map_home(x->neighbour, c, mask)], 1);
+            __builtin_prefetch(home_of(m, tag_of(x->neighbour, c)), 1);
         }
     }
     for (size_t i = 0; i < right->n; i++) {
         const birth *x = &right->items[i];
-        __builtin_prefetch(&slots[map_home(b, x->neighbour, mask)]);
+        __builtin_prefetch(home_of(m, tag_of(b, x->neighbour)));
         if (x->count >= m->threshold) {
-            __builtin_prefetch(&slots[map_home(c, x->neighbour, mask)], 1);
+            __builtin_prefetch(home_of(m, tag_of(c, x->neighbour)), 1);
         }
     }
 }
@@ -566,17 +580,14 @@ static pm_status merge_pair(merger *m, uint32_t number, pm_error *err) {
     if (m->vocab->texts[p->left].len + m->vocab->texts[p->right].len >= DEAD) {
         return pm_fail(err, PM_LIMIT, "a piece of 2 GiB or more");
     }
-    if (c >= m->births[RIGHT].n_symbols) {
-        PM_TRY(grow_births(m, (size_t)c + 1, err));
-    }
     PM_TRY(pm_bpe_vocab_add(m->vocab, p->left, p->right, p->count, err));
     uint64_t doubled;
     PM_TRY(join_all(m, p, c, &doubled, err));
     size_t n = p->n_places;
     look_for_births(m, p->left, p->right, c);
     lose_all(m, p->left, p->right, c, doubled);
-    PM_TRY(track_births(m, LEFT, c, &any, err)); /* m->pairs may move: p is not used behind this */
-    PM_TRY(track_births(m, RIGHT, c, &any, err));
+    PM_TRY(track_births(m, LEFT, c, NULL, &any, err)); /* m->pairs may move: p is not used behind this */
+    PM_TRY(track_births(m, RIGHT, c, NULL, &any, err));
     if (any) {
         PM_TRY(fill_lists(m, places, n, c, err));
     }
@@ -646,7 +657,7 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
     if (fragments->n_cells > UINT32_MAX - 2) {
         return pm_fail(err, PM_LIMIT, "more than 2^32 symbols to merge at once");
     }
-    pm_status status = grow_births(&m, pm_bpe_vocab_size(vocab), err);
+    pm_status status = make_births(&m, pm_bpe_vocab_base(vocab) + (wanted > vocab->n_merges ? wanted : vocab->n_merges), err);
     if (status == PM_OK) {
         status = begin(&m, err);
     }
@@ -657,11 +668,13 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
         status = compact(&m, fragments, err);
     }
     for (int side = LEFT; side <= RIGHT; side++) {
-        pm_free(m.births[side].items);
-        pm_free(m.births[side].number);
+        births *b = &m.births[side];
+        pm_pages_free(b->items, b->cap * sizeof *b->items);
+        pm_pages_free(b->number, b->cap_symbols * sizeof *b->number);
     }
-    pm_free(m.pairs);
-    pm_free(m.next);
+    pm_pages_free(m.pairs, m.cap_pairs * sizeof *m.pairs);
+    pm_pages_free(m.next, m.cap_next * sizeof *m.next);
+    pm_free(m.first_places);
     pm_free(m.map.slots);
     pm_free(m.heap);
     pm_free(m.queues);

@@ -243,6 +243,13 @@ void pm_bpe_vocab_release(pm_bpe_vocab *vocab) {
     *vocab = (pm_bpe_vocab){0};
 }
 
+pm_status pm_bpe_vocab_reserve(pm_bpe_vocab *vocab, size_t n_merges, pm_error *err) {
+    size_t n = pm_bpe_vocab_base(vocab) + n_merges;
+    PM_TRY(pm_grow((void **)&vocab->merges, &vocab->cap_merges, n_merges, sizeof *vocab->merges, err));
+    PM_TRY(pm_grow((void **)&vocab->texts, &vocab->cap_texts, n, sizeof *vocab->texts, err));
+    return pm_grow((void **)&vocab->traits, &vocab->cap_traits, n, sizeof *vocab->traits, err);
+}
+
 /* A new symbol with room for a text. */
 static pm_status add_symbol(pm_bpe_vocab *vocab, size_t len, uint8_t **text, pm_error *err) {
     size_t id = pm_bpe_vocab_size(vocab);

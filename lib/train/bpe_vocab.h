@@ -56,6 +56,8 @@ static inline size_t pm_bpe_vocab_base(const pm_bpe_vocab *vocab) { return 256 +
 static inline size_t pm_bpe_vocab_size(const pm_bpe_vocab *vocab) { return pm_bpe_vocab_base(vocab) + vocab->n_merges; }
 /* Adds a character to the alphabet, before there are merges. */
 pm_status pm_bpe_vocab_add_character(pm_bpe_vocab *vocab, uint32_t character, uint64_t count, pm_error *err);
+/* Room for so many merges in all, so that adding them moves nothing; memory is touched only as they come. */
+pm_status pm_bpe_vocab_reserve(pm_bpe_vocab *vocab, size_t n_merges, pm_error *err);
 pm_status pm_bpe_vocab_add(pm_bpe_vocab *vocab, uint32_t left, uint32_t right, uint64_t count, pm_error *err);
 /* The words of two symbols together. */
 static inline uint32_t pm_bpe_vocab_words(const pm_bpe_vocab *vocab, uint32_t left, uint32_t right) {

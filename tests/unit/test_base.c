@@ -30,6 +30,31 @@ START_TEST(sizes_are_checked_before_they_are_multiplied) {
 }
 END_TEST
 
+START_TEST(pages_grow_keep_what_they_hold_and_add_zeros) {
+    uint32_t *items = NULL;
+    size_t cap = 0, last = 0, wrong = 0;
+    pm_error err;
+    for (size_t need = 1; need < 3000000; need += need / 2 + 7) {
+        ck_assert_int_eq(pm_grow_pages((void **)&items, &cap, need, sizeof *items, &err), PM_OK);
+        ck_assert_uint_ge(cap, need);
+        for (size_t i = 0; i < last; i++) {
+            wrong += items[i] != (uint32_t)i + 1;
+        }
+        for (; last < need; last++) {
+            wrong += items[last] != 0;
+            items[last] = (uint32_t)last + 1;
+        }
+        ck_assert_uint_eq(wrong, 0);
+        ck_assert_uint_eq(items[cap - 1], cap == need ? (uint32_t)cap : 0);
+    }
+    uint32_t *before = items;
+    ck_assert_int_eq(pm_grow_pages((void **)&items, &cap, SIZE_MAX / 2, sizeof *items, &err), PM_NO_MEMORY);
+    ck_assert_ptr_eq(items, before);
+    ck_assert_uint_eq(items[last - 1], (uint32_t)last);
+    pm_pages_free(items, cap * sizeof *items);
+}
+END_TEST
+
 START_TEST(arena_gives_aligned_memory_and_keeps_it) {
     pm_arena arena = {0};
     uint8_t *strings[1000];
@@ -228,6 +253,7 @@ Suite *suite_base(void) {
     TCase *tc = tcase_create("base");
     tcase_add_test(tc, error_keeps_the_end_of_a_long_path);
     tcase_add_test(tc, sizes_are_checked_before_they_are_multiplied);
+    tcase_add_test(tc, pages_grow_keep_what_they_hold_and_add_zeros);
     tcase_add_test(tc, arena_gives_aligned_memory_and_keeps_it);
     tcase_add_test(tc, writer_leaves_the_old_file_or_the_new_one);
     tcase_add_test(tc, files_that_cannot_be_opened_say_why);

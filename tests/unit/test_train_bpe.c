@@ -427,15 +427,22 @@ START_TEST(tables_of_fragments_are_added_up) {
         symbols[i] = 255 - i;
     }
     for (unsigned threads = 1; threads <= 3; threads++) {
+        bool last = threads == 2;
         pm_fragments f = {0}, from = {0};
         pm_ticker ticker;
         pm_ticker_init(&ticker, NULL, NULL, 0);
         add_fragments(&f, 0, OLD, false);
         add_fragments(&from, OLD - SHARED, ALL, true);
-        assert_ok(pm_fragments_join(&f, &from, 2, numbers, threads, &ticker, &err));
+        assert_ok(pm_fragments_join(&f, &from, 2, numbers, last, threads, &ticker, &err));
         ck_assert_uint_eq(f.n, ALL);
         for (uint32_t k = OLD - SHARED; k < ALL; k++) {
             ck_assert_uint_eq(numbers[k - (OLD - SHARED)], k);
+        }
+        for (uint32_t k = 0; k < ALL && !last; k++) { /* all can be looked up */
+            uint16_t cells[13];
+            uint32_t number, n = cells_of_fragment(k, cells);
+            assert_ok(pm_fragments_add_cells(&f, cells, n, 2, 0, &number, &err));
+            ck_assert_uint_eq(number, k);
         }
         assert_ok(pm_fragments_decode(&f, 2, symbols, threads, &ticker, &err));
         size_t at = 1;
