@@ -35,9 +35,11 @@ enum {
 static const uint8_t magic[8] = {0x89, 'P', 'M', 'L', '\r', '\n', 0x1A, '\n'};
 
 /* The sections of version 1, in their order in the file. */
-typedef enum section_id { MODEL, KINDS, LENGTHS, BYTES, COUNTS, MERGES, PATTERN, SETTINGS, N_SECTIONS } section_id;
-static const char tags[N_SECTIONS][5] = {"MODL", "KIND", "PLEN", "PBYT", "CNTS", "MRGS", "PTRN", "SETT"};
-static const bool required[N_SECTIONS] = {true, true, true, true, true, true, true, false};
+typedef enum section_id { MODEL, KINDS, LENGTHS, BYTES, COUNTS, MERGES, PATTERN, GENERAL, SCORES, ADDED, STEPS, SETTINGS, N_SECTIONS } section_id;
+static const char tags[N_SECTIONS][5] = {"MODL", "KIND", "PLEN", "PBYT", "CNTS", "MRGS", "PTRN", "GNRL", "SCOR", "ADDD", "STEP", "SETT"};
+/* What a library that does not know the section must refuse; and which are in every file. */
+static const bool required[N_SECTIONS] = {true, true, true, true, true, true, true, true, true, true, true, false};
+static const bool always[N_SECTIONS] = {true, true, true, true};
 
 enum {
     WHOLE_FIRST = 1,
@@ -47,6 +49,16 @@ enum {
     ADD_PREFIX = 16,
     BPE_FLAGS = WHOLE_FIRST | CHARACTERS | ADD_PREFIX,
     BYTEPIECE_FLAGS = NORMALIZE | ISOLATE_DIGITS
+};
+
+enum { /* of section GNRL */
+    HAS_UNKNOWN = 1,
+    FUSE_UNKNOWN = 2,
+    BYTE_FALLBACK = 4,
+    GENERAL_FLAGS = HAS_UNKNOWN | FUSE_UNKNOWN | BYTE_FALLBACK,
+    GENERAL_BYTES = 32, /* and the prefix and the suffix */
+    STEP_BYTES = 32,    /* and its texts */
+    STEP_LISTS = 4
 };
 
 typedef struct section {
@@ -69,6 +81,19 @@ static void set32(uint8_t *p, uint32_t n) {
 static void set64(uint8_t *p, uint64_t n) {
     set32(p, (uint32_t)n);
     set32(p + 4, (uint32_t)(n >> 32));
+}
+
+static double get_double(const uint8_t *p) {
+    uint64_t bits = get64(p);
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static uint64_t bits_of(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
 }
 
 static uint64_t round_up(uint64_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
@@ -155,7 +180,7 @@ static pm_status read_table(section sections[N_SECTIONS], const uint8_t *data, s
         return pm_fail_at(err, PM_BAD_FORMAT, end, "corrupted: something stands behind the last section");
     }
     for (int i = 0; i < N_SECTIONS; i++) {
-        if (required[i] && !seen[i] && i != COUNTS && i != MERGES && i != PATTERN) {
+        if (always[i] && !seen[i]) {
             return pm_fail_at(err, PM_BAD_FORMAT, TABLE, "corrupted: section %s is missing", tags[i]);
         }
     }
@@ -184,16 +209,24 @@ static pm_status read_model(reader *r, pm_error *err) {
     uint32_t algorithm = get32(p), flags = get32(p + 4);
     r->vocab_size = get32(p + 8);
     r->n_merges = get32(p + 12);
-    if (algorithm != PM_ALGORITHM_BYTEPIECE && algorithm != PM_ALGORITHM_BPE) {
-        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset, "algorithm %u is not known", algorithm);
+    const bool general = r->s[GENERAL].len > 0;
+    if (algorithm < PM_ALGORITHM_BYTEPIECE || algorithm > (uint32_t)(general ? PM_ALGORITHM_WORDLEVEL : PM_ALGORITHM_BPE)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset, "algorithm %u is not known%s", algorithm, general ? "" : " without section GNRL");
     }
-    if (flags & ~(uint32_t)(algorithm == PM_ALGORITHM_BPE ? BPE_FLAGS : BYTEPIECE_FLAGS) || (flags & ADD_PREFIX && !(flags & CHARACTERS))) {
+    if (general && algorithm == PM_ALGORITHM_BYTEPIECE) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset, "BytePiece with section GNRL");
+    }
+    if (general && flags & ~(uint32_t)WHOLE_FIRST) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 4, "flags 0x%X do not go with section GNRL", flags);
+    }
+    if ((flags & ~(uint32_t)(algorithm == PM_ALGORITHM_BYTEPIECE ? BYTEPIECE_FLAGS : BPE_FLAGS)) || (flags & ADD_PREFIX && !(flags & CHARACTERS))) {
         return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 4, "flags 0x%X are not all known for this algorithm",
                           flags);
     }
-    if (algorithm == PM_ALGORITHM_BYTEPIECE && r->n_merges) {
-        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 12, "BytePiece has no merges");
+    if (algorithm != PM_ALGORITHM_BPE && r->n_merges) {
+        return pm_fail_at(err, PM_BAD_FORMAT, r->s[MODEL].offset + 12, "%s has no merges", general ? "this algorithm" : "BytePiece");
     }
+    r->model->general = general;
     r->model->algorithm = (pm_algorithm)algorithm;
     r->model->whole_first = flags & WHOLE_FIRST;
     r->model->characters = flags & CHARACTERS;
@@ -208,6 +241,9 @@ static bool kind_fits(const reader *r, pm_id id, uint8_t kind, uint32_t len, uin
     bool bytepiece = r->model->algorithm == PM_ALGORITHM_BYTEPIECE;
     if (kind > PM_KIND_BYTE || (len > 0) != (kind != PM_KIND_HOLE && kind != PM_KIND_RESERVED)) {
         return false;
+    }
+    if (r->model->general) {
+        return true;
     }
     if (kind == PM_KIND_BYTE && (!r->model->characters || len != 1)) {
         return false;
@@ -317,6 +353,110 @@ static pm_status read_pattern(reader *r, const pm_load_options *options, pm_erro
     return check_unicode(r, strings[1], options, err);
 }
 
+/* ---- general models ---- */
+
+static pm_status read_general(reader *r, pm_error *err) {
+    pm_model *m = r->model;
+    const section s = r->s[GENERAL];
+    if (!m->general) {
+        return r->s[SCORES].len ? pm_fail_at(err, PM_BAD_FORMAT, r->s[SCORES].offset, "section SCOR without section GNRL") : PM_OK;
+    }
+    const uint8_t *p = r->data + s.offset;
+    uint32_t flags = s.len >= GENERAL_BYTES ? get32(p) : 0;
+    uint64_t prefix = s.len >= GENERAL_BYTES ? get32(p + 12) : 0, suffix = s.len >= GENERAL_BYTES ? get32(p + 16) : 0;
+    PM_TRY(demand_length(r, GENERAL, GENERAL_BYTES + prefix + suffix, err));
+    if (flags & ~(uint32_t)GENERAL_FLAGS || get32(p + 20)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, s.offset, "flags 0x%X are not all known", flags);
+    }
+    m->has_unknown = flags & HAS_UNKNOWN;
+    m->fuse_unknown = flags & FUSE_UNKNOWN;
+    m->byte_fallback = flags & BYTE_FALLBACK;
+    m->unknown = get32(p + 4);
+    m->max_word = get32(p + 8);
+    m->dropout = get_double(p + 24);
+    m->prefix = (pm_bytes){prefix ? p + GENERAL_BYTES : NULL, prefix};
+    m->suffix = (pm_bytes){suffix ? p + GENERAL_BYTES + prefix : NULL, suffix};
+    if (m->has_unknown ? m->unknown != PM_ID_NONE && m->unknown >= r->vocab_size : m->unknown != 0) {
+        return pm_fail_at(err, PM_BAD_FORMAT, s.offset + 4, "the unknown token %u is no id", m->unknown);
+    }
+    if (!(m->dropout >= 0 && m->dropout <= 1)) {
+        return pm_fail_at(err, PM_BAD_FORMAT, s.offset + 24, "dropout is not from 0 to 1");
+    }
+    return PM_OK;
+}
+
+static pm_status read_scores(reader *r, pm_error *err) {
+    if (r->s[SCORES].len == 0) {
+        return PM_OK;
+    }
+    PM_TRY(demand_length(r, SCORES, (uint64_t)r->vocab_size * 8, err));
+    for (pm_id id = 0; id < r->vocab_size; id++) {
+        const uint64_t at = r->s[SCORES].offset + (uint64_t)id * 8;
+        double score = get_double(r->data + at);
+        if (score != score) {
+            return pm_fail_at(err, PM_BAD_FORMAT, at, "the score of id %u is not a number", id);
+        }
+        PM_TRY(pm_model_set_score(r->model, id, score, err));
+    }
+    return PM_OK;
+}
+
+static pm_status read_added(reader *r, pm_error *err) {
+    if (r->s[ADDED].len == 0) {
+        return PM_OK;
+    }
+    PM_TRY(demand_length(r, ADDED, r->vocab_size, err));
+    const uint8_t *flags = r->data + r->s[ADDED].offset;
+    for (pm_id id = 0; id < r->vocab_size; id++) {
+        if (flags[id] & ~(unsigned)PM_ADDED_FLAGS) {
+            return pm_fail_at(err, PM_BAD_FORMAT, r->s[ADDED].offset + id, "flags 0x%X of id %u are not all known", flags[id], id);
+        }
+        PM_TRY(pm_model_set_added(r->model, id, flags[id], err));
+    }
+    return PM_OK;
+}
+
+/* One step at *at. Its texts stay in the file. */
+static pm_status read_step(reader *r, pm_steps *steps, uint64_t *at, pm_error *err) {
+    const section s = r->s[STEPS];
+    const uint8_t *p = r->data + s.offset + *at;
+    if (s.len - *at < STEP_BYTES) {
+        return pm_fail_at(err, PM_BAD_FORMAT, s.offset + *at, "corrupted: section STEP ends within a step");
+    }
+    uint64_t a = get32(p + 24), b = get32(p + 28);
+    if (a + b > s.len - *at - STEP_BYTES) {
+        return pm_fail_at(err, PM_BAD_FORMAT, s.offset + *at + 24, "corrupted: section STEP ends within a text");
+    }
+    PM_TRY(pm_grow((void **)&steps->items, &steps->cap, steps->n + 1, sizeof *steps->items, err));
+    steps->items[steps->n++] = (pm_step){.type = get32(p),
+                                         .flags = get32(p + 4),
+                                         .n = get64(p + 8),
+                                         .m = get64(p + 16),
+                                         .a = {a ? p + STEP_BYTES : NULL, a},
+                                         .b = {b ? p + STEP_BYTES + a : NULL, b}};
+    *at += STEP_BYTES + a + b;
+    return PM_OK;
+}
+
+/* What the steps' types mean is for those who carry them out to say: they know which they do. */
+static pm_status read_steps(reader *r, pm_error *err) {
+    pm_model *m = r->model;
+    pm_steps *const lists[STEP_LISTS] = {&m->normalizer, &m->pre_tokenizer, &m->post_processor, &m->decoder};
+    const section s = r->s[STEPS];
+    uint64_t at = 0;
+    for (int list = 0; s.len && list < STEP_LISTS; list++) {
+        if (s.len - at < 4) {
+            return pm_fail_at(err, PM_BAD_FORMAT, s.offset + at, "corrupted: section STEP ends within a list");
+        }
+        uint32_t n = get32(r->data + s.offset + at);
+        at += 4;
+        for (uint32_t i = 0; i < n; i++) {
+            PM_TRY(read_step(r, lists[list], &at, err));
+        }
+    }
+    return demand_length(r, STEPS, at, err);
+}
+
 static pm_status read_settings(reader *r, pm_error *err) {
     const uint8_t *p = r->data + r->s[SETTINGS].offset;
     size_t len = (size_t)r->s[SETTINGS].len;
@@ -339,6 +479,10 @@ static pm_status read_native(pm_model *model, pm_file *file, const pm_load_optio
     PM_TRY(read_pieces(&r, err));
     PM_TRY(read_merges(&r, err));
     PM_TRY(read_pattern(&r, options, err));
+    PM_TRY(read_general(&r, err));
+    PM_TRY(read_scores(&r, err));
+    PM_TRY(read_added(&r, err));
+    PM_TRY(read_steps(&r, err));
     return read_settings(&r, err);
 }
 
@@ -384,8 +528,8 @@ static pm_status append64(image *m, uint64_t n, pm_error *err) {
 }
 
 static pm_status write_model(image *m, const pm_model *model, pm_error *err) {
-    bool bpe = model->algorithm == PM_ALGORITHM_BPE;
-    uint32_t flags = bpe ? (model->whole_first ? WHOLE_FIRST : 0) | (uint32_t)(model->characters ? CHARACTERS : 0) |
+    bool bytepiece = model->algorithm == PM_ALGORITHM_BYTEPIECE;
+    uint32_t flags = !bytepiece ? (model->whole_first ? WHOLE_FIRST : 0) | (uint32_t)(model->characters ? CHARACTERS : 0) |
                                (uint32_t)(model->add_prefix ? ADD_PREFIX : 0)
                          : (model->normalize ? NORMALIZE : 0) | (uint32_t)(model->isolate_digits ? ISOLATE_DIGITS : 0);
     PM_TRY(begin_section(m, MODEL, err));
@@ -476,6 +620,85 @@ static pm_status write_pattern(image *m, const pm_splitter *splitter, pm_error *
     return PM_OK;
 }
 
+static pm_status write_general(image *m, const pm_model *model, pm_error *err) {
+    uint32_t flags = (model->has_unknown ? HAS_UNKNOWN : 0) | (uint32_t)(model->fuse_unknown ? FUSE_UNKNOWN : 0) |
+                     (uint32_t)(model->byte_fallback ? BYTE_FALLBACK : 0);
+    if (!model->general) {
+        return PM_OK;
+    }
+    if (model->prefix.len > UINT32_MAX || model->suffix.len > UINT32_MAX) {
+        return pm_fail(err, PM_UNSUPPORTED, "a prefix or suffix is longer than 4 GB");
+    }
+    PM_TRY(begin_section(m, GENERAL, err));
+    const uint32_t numbers[6] = {flags, model->has_unknown ? model->unknown : 0, model->max_word, (uint32_t)model->prefix.len, (uint32_t)model->suffix.len};
+    for (int i = 0; i < 6; i++) {
+        PM_TRY(append32(m, numbers[i], err));
+    }
+    PM_TRY(append64(m, bits_of(model->dropout), err));
+    PM_TRY(pm_buf_append(&m->buf, model->prefix.data, model->prefix.len, err));
+    PM_TRY(pm_buf_append(&m->buf, model->suffix.data, model->suffix.len, err));
+    end_section(m);
+    return PM_OK;
+}
+
+static pm_status write_scores(image *m, const pm_model *model, pm_error *err) {
+    if (!model->scores) {
+        return PM_OK;
+    }
+    PM_TRY(begin_section(m, SCORES, err));
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        PM_TRY(append64(m, bits_of(model->scores[id]), err));
+    }
+    end_section(m);
+    return PM_OK;
+}
+
+static pm_status write_added(image *m, const pm_model *model, pm_error *err) {
+    if (!model->added) {
+        return PM_OK;
+    }
+    PM_TRY(begin_section(m, ADDED, err));
+    PM_TRY(pm_buf_append(&m->buf, model->added, model->vocab_size, err));
+    end_section(m);
+    return PM_OK;
+}
+
+static pm_status write_list(image *m, const pm_steps *steps, pm_error *err) {
+    PM_TRY(append32(m, (uint32_t)steps->n, err));
+    for (size_t i = 0; i < steps->n; i++) {
+        const pm_step *s = &steps->items[i];
+        if (s->a.len > UINT32_MAX || s->b.len > UINT32_MAX) {
+            return pm_fail(err, PM_UNSUPPORTED, "a text of a step is longer than 4 GB");
+        }
+        PM_TRY(append32(m, s->type, err));
+        PM_TRY(append32(m, s->flags, err));
+        PM_TRY(append64(m, s->n, err));
+        PM_TRY(append64(m, s->m, err));
+        PM_TRY(append32(m, (uint32_t)s->a.len, err));
+        PM_TRY(append32(m, (uint32_t)s->b.len, err));
+        PM_TRY(pm_buf_append(&m->buf, s->a.data, s->a.len, err));
+        PM_TRY(pm_buf_append(&m->buf, s->b.data, s->b.len, err));
+    }
+    return PM_OK;
+}
+
+static bool has_steps(const pm_model *model) {
+    return model->normalizer.n || model->pre_tokenizer.n || model->post_processor.n || model->decoder.n;
+}
+
+static pm_status write_steps(image *m, const pm_model *model, pm_error *err) {
+    const pm_steps *const lists[STEP_LISTS] = {&model->normalizer, &model->pre_tokenizer, &model->post_processor, &model->decoder};
+    if (!has_steps(model)) {
+        return PM_OK;
+    }
+    PM_TRY(begin_section(m, STEPS, err));
+    for (int i = 0; i < STEP_LISTS; i++) {
+        PM_TRY(write_list(m, lists[i], err));
+    }
+    end_section(m);
+    return PM_OK;
+}
+
 static pm_status write_settings(image *m, const pm_model *model, pm_error *err) {
     if (model->settings.len == 0) {
         return PM_OK;
@@ -491,6 +714,10 @@ static uint32_t count_sections(const pm_model *model) {
     uint32_t n = 4;
     n += model->n_merges > 0;
     n += model->settings.len > 0;
+    n += model->general;
+    n += model->scores != NULL;
+    n += model->added != NULL;
+    n += has_steps(model);
     n += model->splitter && pm_splitter_n_regexes(model->splitter) > 0;
     for (pm_id id = 0; id < model->vocab_size; id++) {
         if (model->counts[id]) {
@@ -512,6 +739,10 @@ static pm_status make_image(image *m, const pm_model *model, pm_error *err) {
     PM_TRY(write_counts(m, model, err));
     PM_TRY(write_merges(m, model, err));
     PM_TRY(write_pattern(m, model->splitter, err));
+    PM_TRY(write_general(m, model, err));
+    PM_TRY(write_scores(m, model, err));
+    PM_TRY(write_added(m, model, err));
+    PM_TRY(write_steps(m, model, err));
     PM_TRY(write_settings(m, model, err));
     memcpy(m->buf.data, magic, sizeof magic);
     set32(m->buf.data + 8, VERSION);

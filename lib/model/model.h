@@ -22,7 +22,8 @@ enum {
     PM_ADDED_RSTRIP = 8,      /* and behind it */
     PM_ADDED_NORMALIZED = 16, /* found in normalized text */
     PM_ADDED_ALONE = 32,      /* not in the vocabulary of the algorithm, which never gives it: an id that only added_tokens has */
-    PM_UNUSED = 64            /* sentencepiece's UNUSED: a step of merging, never given out */
+    PM_UNUSED = 64,           /* sentencepiece's UNUSED: a step of merging, never given out */
+    PM_ADDED_FLAGS = 127      /* all of these */
 };
 
 /* What a tokenizer is made of. {0} is an empty one; pm_model_release frees what it holds.
