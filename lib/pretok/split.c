@@ -14,8 +14,7 @@
  * as it does in Hugging Face tokenizers.
  *
  * Scanners read any bytes. PCRE2 needs well-formed UTF-8, so where a stage is a regex the document is looked through
- * once, when its first pre-token is asked for, and one that is not well-formed is copied with U+FFFD in place of each
- * bad byte: at most 3 times its size. Positions go back by walking both texts side by side, once. This copy, and
+ * once, when its first pre-token is asked for, and one that is not well-formed is copied (wellformed.h). This copy, and
  * PCRE2's own memory (regex.c), are all that grows with a document. */
 #include "pretok/split.h"
 
@@ -23,6 +22,7 @@
 #include "pretok/names.h"
 #include "pretok/property.h"
 #include "pretok/regex.h"
+#include "pretok/wellformed.h"
 #include "text/utf8.h"
 
 typedef struct stage_plan {
@@ -216,10 +216,7 @@ struct pm_split_scratch {
     pm_regex_scratch *regex; /* NULL when no stage is a regex */
     uint64_t budget;
 
-    pm_buf copy;
-    const uint8_t *document; /* NULL: text is the document itself */
-    size_t document_len;
-    size_t text_at, document_at; /* the same place in both */
+    pm_wellformed wellformed; /* where a stage is a regex */
 
     const uint8_t *all;  /* several documents; */
     const size_t *ends;  /* where they end, */
@@ -260,7 +257,7 @@ pm_status pm_split_scratch_new(pm_split_scratch **out, const pm_splitter *splitt
 void pm_split_scratch_free(pm_split_scratch *s) {
     if (s) {
         pm_regex_scratch_free(s->regex);
-        pm_buf_release(&s->copy);
+        pm_wellformed_release(&s->wellformed);
         pm_free(s->starts);
         pm_free(s->stages);
         pm_free(s);
@@ -273,7 +270,6 @@ static void begin_document(pm_split_scratch *s, const uint8_t *text, size_t len)
     s->len = len;
     s->ready = false;
     s->whole_left = len > 0;
-    s->document = NULL;
     s->budget = s->regex ? pm_regex_budget(len, s->splitter->regex_bytes) : 0;
     for (size_t i = 0; i < s->splitter->n_stages; i++) {
         s->stages[i] = (stage){0};
@@ -302,67 +298,11 @@ void pm_split_begin_documents(pm_split_scratch *s, const uint8_t *text, const si
     s->n_docs = n;
 }
 
-/* Where the first bad byte is; len: nowhere. */
-static size_t find_bad_byte(const uint8_t *text, size_t len) {
-    size_t pos = 0;
-    unsigned n;
-
-    while (pos < len) {
-        pos = pm_utf8_skip_ascii(text, pos, len);
-        if (pos == len || (pm_utf8_read(text + pos, text + len, &n) == PM_BAD_BYTE && n == 1)) {
-            break;
-        }
-        pos += n;
-    }
-    return pos;
-}
-
-/* Makes the copy that PCRE2 can read. */
-static pm_status make_copy(pm_split_scratch *s, size_t bad, pm_error *err) {
-    static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD};
-    const uint8_t *text = s->text;
-    size_t pos = 0;
-
-    s->copy.len = 0;
-    PM_TRY(pm_buf_reserve(&s->copy, s->len, err));
-    for (;;) {
-        PM_TRY(pm_buf_append(&s->copy, text + pos, bad - pos, err));
-        if (bad == s->len) {
-            break;
-        }
-        PM_TRY(pm_buf_append(&s->copy, replacement, sizeof replacement, err));
-        pos = bad + 1;
-        bad = pos + find_bad_byte(text + pos, s->len - pos);
-    }
-    s->document = text;
-    s->document_len = s->len;
-    s->text_at = s->document_at = 0;
-    s->text = s->copy.data;
-    s->len = s->copy.len;
-    return PM_OK;
-}
-
-/* Where the text's position is in the document. Positions come in rising order. */
-static size_t in_document(pm_split_scratch *s, size_t pos) {
-    if (!s->document) {
-        return pos;
-    }
-    while (s->text_at < pos) {
-        unsigned n;
-        bool bad =
-            pm_utf8_read(s->document + s->document_at, s->document + s->document_len, &n) == PM_BAD_BYTE && n == 1;
-        s->document_at += n;
-        s->text_at += bad ? 3 : n;
-    }
-    return s->document_at;
-}
-
 static pm_status get_ready(pm_split_scratch *s, pm_error *err) {
     if (s->regex) {
-        size_t bad = find_bad_byte(s->text, s->len);
-        if (bad < s->len) {
-            PM_TRY(make_copy(s, bad, err));
-        }
+        PM_TRY(pm_wellformed_begin(&s->wellformed, s->text, s->len, err));
+        s->text = s->wellformed.text;
+        s->len = s->wellformed.len;
     }
     if (s->splitter->n_stages) {
         s->stages[0] = (stage){0, s->len, 0, 0};
@@ -387,7 +327,7 @@ static pm_status advance_regex(pm_split_scratch *s, const pm_regex *regex, stage
         pm_status status = pm_regex_match(regex, s->regex, piece, len, pos, &end, &s->budget, err);
         if (status != PM_OK) {
             if (err && err->offset != PM_NO_OFFSET) {
-                err->offset = in_document(s, st->begin + pos);
+                err->offset = pm_wellformed_position(&s->wellformed, st->begin + pos);
             }
             return status;
         }
@@ -467,7 +407,7 @@ static pm_status next_of_document(pm_split_scratch *s, size_t *ends, size_t cap,
         if (end == 0) {
             break;
         }
-        ends[(*n)++] = s->begin + in_document(s, end);
+        ends[(*n)++] = s->begin + (s->regex ? pm_wellformed_position(&s->wellformed, end) : end);
     }
     return PM_OK;
 }

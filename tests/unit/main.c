@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "support.h"
+#include "text/utf8.h"
 
 #define SUITE(name) Suite *suite_##name(void);
 #include "suites.h"
@@ -81,6 +82,25 @@ pm_buf read_file(const char *path) {
     }
     fclose(f);
     return buf;
+}
+
+size_t unescape(const char **from, uint8_t *out, char until) {
+    const char *s = *from;
+    size_t n = 0;
+
+    while (*s && *s != until) {
+        if (*s != '\\') {
+            out[n++] = (uint8_t)*s++;
+        } else if (s[1] == 'u') {
+            n += pm_utf8_write((uint32_t)strtoul(s + 3, NULL, 16), out + n);
+            s = strchr(s, '}') + 1;
+        } else {
+            out[n++] = s[1] == 'n' ? '\n' : s[1] == 't' ? '\t' : s[1] == 'r' ? '\r' : (uint8_t)s[1];
+            s += 2;
+        }
+    }
+    *from = s;
+    return n;
 }
 
 uint64_t random_word(uint64_t *state) {

@@ -32,6 +32,10 @@ pm_buf read_file(const char *path);
 /* PM_QUICK is set: a part of the cases is enough, as under an emulator. */
 bool quick(void);
 
+/* Undoes the escapes of the tables in tests/cases, \n \t \r \u{H}, a backslash before any other character, from *from up to `until`, or the end
+ * of the text; *from is there then. Returns the length of what it wrote, which is not longer. */
+size_t unescape(const char **from, uint8_t *out, char until);
+
 /* Small deterministic random numbers (splitmix64). */
 uint64_t random_word(uint64_t *state);
 

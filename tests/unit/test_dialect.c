@@ -47,29 +47,9 @@ END_TEST
 
 #ifdef PM_HAVE_PCRE2
 
-/* Undoes \n \t \\ \| \u{H} in place; returns the length. '|' ends it. */
-static size_t unescape(const char **from, uint8_t *out, bool bars) {
-    const char *s = *from;
-    size_t n = 0;
-
-    while (*s && !(bars && *s == '|')) {
-        if (*s != '\\') {
-            out[n++] = (uint8_t)*s++;
-        } else if (s[1] == 'u') {
-            n += pm_utf8_write((uint32_t)strtoul(s + 3, NULL, 16), out + n);
-            s = strchr(s, '}') + 1;
-        } else {
-            out[n++] = s[1] == 'n' ? '\n' : s[1] == 't' ? '\t' : s[1] == 'r' ? '\r' : (uint8_t)s[1];
-            s += 2;
-        }
-    }
-    *from = s;
-    return n;
-}
-
 static void check_pieces(const char *pattern, const char *text_field, const char *pieces) {
     uint8_t text[512], piece[512];
-    size_t len = unescape(&text_field, text, false), ends[512], n, at = 0;
+    size_t len = unescape(&text_field, text, '\0'), ends[512], n, at = 0;
     pm_error err = {0};
     pm_splitter *splitter;
     pm_split_scratch *scratch;
@@ -81,7 +61,7 @@ static void check_pieces(const char *pattern, const char *text_field, const char
     assert_ok(pm_split_next(scratch, ends, 512, &n, &err));
     for (size_t i = 0; i < n; i++) {
         ck_assert_msg(*pieces != '\0', "%s on %s: too many pre-tokens", pattern, text_field);
-        size_t m = unescape(&pieces, piece, true);
+        size_t m = unescape(&pieces, piece, '|');
         pieces += *pieces == '|';
         ck_assert_msg(m == ends[i] - at && memcmp(piece, text + at, m) == 0,
                       "%s: pre-token %zu is \"%.*s\", not \"%.*s\"", pattern, i, (int)(ends[i] - at),

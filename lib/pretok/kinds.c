@@ -1,0 +1,4 @@
+/* kinds.c - the tables of kinds.h. */
+#include "pretok/kinds.h"
+
+#include "pretok/kinds_table.h"
