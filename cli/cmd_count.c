@@ -150,7 +150,7 @@ static void say_summary(const count_call *call, const pm_corpus *corpus) {
     cli_format_count(distinct, s->distinct);
     cli_say("%s: %s %s, %s distinct, of %s documents, %s", call->output, words, noun_of(call->output), distinct, documents, bytes);
     if (call->sources.chosen) {
-        cli_say_sources(corpus);
+        cli_say_sources(corpus, false);
     }
 }
 

@@ -29,6 +29,7 @@ static const cli_option options[] = {
     {OPT_SPECIAL, "special-tokens", "TEXT", NULL},
     {OPT_MIN_COUNT, "min-count", "N", "leave out what is seen less often [bpe: 0, bytepiece: 2]"},
     CLI_SOURCES_ROWS,
+    CLI_TEMPERATURE_ROWS,
     {OPT_COUNTS, "counts", "FILE", "train from this count file (piecemill count; bytepiece: --pieces) instead of text; may be repeated"},
     {OPT_MIN_DOCUMENTS, "min-documents", "N", "leave out pre-tokens (bytepiece: pieces) that are in fewer documents"},
     {OPT_MAX_COUNT_PER_DOCUMENT, "max-count-per-document", "N", "of a pre-token's (piece's) occurrences in a document count no more"},
@@ -294,7 +295,7 @@ static void say_summary(const train_call *call, const pm_corpus *corpus, pm_toke
     cli_say("%s %s documents, %s; %s distinct %s", call->counts.n ? "counted before:" : "read", documents, bytes, distinct,
             call->o.algorithm == PM_ALGORITHM_BPE ? "pre-tokens" : "pieces before pruning");
     if (call->sources.chosen) {
-        cli_say_sources(corpus);
+        cli_say_sources(corpus, call->sources.options.temperature > 1);
     }
     if (s->lines_split) {
         cli_say("each line was a document, so no piece spans a line break (--split)");

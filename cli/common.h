@@ -111,7 +111,7 @@ typedef struct cli_sources {
 #define CLI_SOURCES_INIT {.options = PM_CORPUS_OPTIONS_INIT}
 
 /* What sets them, in any command: false as cli_options_read wants it. The rows of train and count. */
-enum { CLI_SPLIT = CLI_SHARED, CLI_FIELD, CLI_MAX_WINDOW, CLI_MIX, CLI_SAMPLE, CLI_SEED, CLI_REMOVE_DUPLICATES };
+enum { CLI_SPLIT = CLI_SHARED, CLI_FIELD, CLI_MAX_WINDOW, CLI_MIX, CLI_SAMPLE, CLI_SEED, CLI_REMOVE_DUPLICATES, CLI_TEMPERATURE, CLI_TEMPERATURE_BY };
 #define CLI_SOURCES_ROWS                                                                                                                                       \
     {CLI_SPLIT, "split", "HOW", "plain text becomes documents by line, paragraph or document [line]"},                                                         \
         {CLI_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},                                           \
@@ -120,6 +120,10 @@ enum { CLI_SPLIT = CLI_SHARED, CLI_FIELD, CLI_MAX_WINDOW, CLI_MIX, CLI_SAMPLE, C
         {CLI_SAMPLE, "sample", "SHARE", "take 10% of the documents, or 20G bytes of text, by a hash of each"},                                                 \
         {CLI_SEED, "seed", "N", "of the sample: another one gives another sample [0]"},                                                                        \
         {CLI_REMOVE_DUPLICATES, "remove-duplicates", NULL, "take equal documents once"}
+/* And those of train alone. */
+#define CLI_TEMPERATURE_ROWS                                                                                                                                   \
+    {CLI_TEMPERATURE, "temperature", "T", "languages count as much as the T-th root of their sizes: small ones get more pieces; 1 changes nothing"},           \
+        {CLI_TEMPERATURE_BY, "temperature-by", "file|folder", "what a language is: a file, or all files of a folder [file]"}
 bool cli_sources_set(cli_sources *sources, int code, const char *value);
 /* After the options: the operands are the files. */
 void cli_sources_operands(cli_sources *sources, char **files, int n_files);
@@ -131,7 +135,7 @@ int cli_sources_open(pm_corpus **out, const cli_sources *sources);
 void cli_sources_release(cli_sources *sources);
 
 /* What was taken of each source and script, for people; cli_json_sources: "sources": [...], "scripts": {...} for programs. */
-void cli_say_sources(const pm_corpus *corpus);
+void cli_say_sources(const pm_corpus *corpus, bool shares); /* shares: weights are those of a temperature, so the share of each is told */
 
 /* ---- report.c ---- */
 

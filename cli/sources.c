@@ -85,9 +85,29 @@ static bool parse_mix(cli_sources *s, const char *text) {
     return add_mixed(s, text, len, weight);
 }
 
+static bool parse_temperature(const char *text, double *out) {
+    if (!cli_parse_double("temperature", text, out)) {
+        return false;
+    }
+    if (!(*out >= 1)) {
+        cli_say("--temperature %s: expected 1 or more", text);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_temperature_by(const char *text, bool *folder) {
+    *folder = strcmp(text, "folder") == 0;
+    if (!*folder && strcmp(text, "file") != 0) {
+        cli_say("--temperature-by %s: expected file or folder", text);
+        return false;
+    }
+    return true;
+}
+
 bool cli_sources_set(cli_sources *s, int code, const char *value) {
-    static const char *const names[] = {"split", "field", "max-window", "mix", "sample", "seed", "remove-duplicates"};
-    s->option = code >= CLI_SPLIT && code <= CLI_REMOVE_DUPLICATES ? names[code - CLI_SPLIT] : s->option;
+    static const char *const names[] = {"split", "field", "max-window", "mix", "sample", "seed", "remove-duplicates", "temperature", "temperature-by"};
+    s->option = code >= CLI_SPLIT && code <= CLI_TEMPERATURE_BY ? names[code - CLI_SPLIT] : s->option;
     switch (code) {
     case CLI_SPLIT: return cli_parse_split(value, &s->options.split);
     case CLI_FIELD: s->options.field = value; return true;
@@ -96,6 +116,8 @@ bool cli_sources_set(cli_sources *s, int code, const char *value) {
     case CLI_SAMPLE: return parse_sample(value, &s->options);
     case CLI_SEED: return cli_parse_size("seed", value, UINT64_MAX, &s->options.seed);
     case CLI_REMOVE_DUPLICATES: s->options.remove_duplicates = true; return true;
+    case CLI_TEMPERATURE: return parse_temperature(value, &s->options.temperature);
+    case CLI_TEMPERATURE_BY: return parse_temperature_by(value, &s->options.temperature_by_folder);
     default: return false;
     }
 }
@@ -103,7 +125,7 @@ bool cli_sources_set(cli_sources *s, int code, const char *value) {
 void cli_sources_operands(cli_sources *s, char **files, int n_files) {
     s->files = files;
     s->n_files = n_files;
-    s->chosen = s->n_mixed || s->options.sample_ppm || s->options.sample_bytes || s->options.remove_duplicates;
+    s->chosen = s->n_mixed || s->options.sample_ppm || s->options.sample_bytes || s->options.remove_duplicates || s->options.temperature > 1;
     s->options.count_scripts = s->chosen;
 }
 
@@ -188,14 +210,29 @@ static pm_source_report sum_sources(const pm_corpus *corpus, size_t *n) {
     return sum;
 }
 
-static void say_row(const char *name, const pm_source_report *row) {
-    char taken[32], of[32], taken_bytes[32], of_bytes[32], duplicates[32], weight[48] = "", equal[80] = "";
+/* What a source counts in training, with its weight. */
+static double counted(const pm_source_report *row) { return (double)row->taken_bytes * row->weight; }
+
+static double count_all(const pm_corpus *corpus) {
+    pm_source_report row;
+    double all = 0;
+    for (size_t i = 0; corpus && pm_corpus_source(corpus, i, &row); i++) {
+        all += counted(&row);
+    }
+    return all;
+}
+
+/* all: what all sources count, where weights are in parts of PM_TEMPERATURE_UNIT; else 0. */
+static void say_row(const char *name, const pm_source_report *row, double all) {
+    char taken[32], of[32], taken_bytes[32], of_bytes[32], duplicates[32], weight[80] = "", equal[80] = "";
     cli_format_count(taken, row->taken_documents);
     cli_format_count(of, row->documents);
     cli_format_bytes(taken_bytes, (double)row->taken_bytes);
     cli_format_bytes(of_bytes, (double)row->bytes);
     cli_format_count(duplicates, row->duplicates);
-    if (row->weight > 1) {
+    if (all > 0) {
+        snprintf(weight, sizeof weight, ", %.4g times, %.1f%% of all", (double)row->weight / PM_TEMPERATURE_UNIT, 100 * counted(row) / all);
+    } else if (row->weight > 1) {
         snprintf(weight, sizeof weight, ", %" PRIu32 " times", row->weight);
     }
     if (row->duplicates) {
@@ -237,18 +274,19 @@ static void say_scripts(const uint64_t *bytes) {
     }
 }
 
-void cli_say_sources(const pm_corpus *corpus) {
+void cli_say_sources(const pm_corpus *corpus, bool shares) {
     pm_source_report row;
     size_t n;
     pm_source_report sum = sum_sources(corpus, &n);
+    double all = shares ? count_all(corpus) : 0;
     for (size_t i = 0; i < n && i < MOST_SOURCES && pm_corpus_source(corpus, i, &row); i++) {
-        say_row(row.name, &row);
+        say_row(row.name, &row, all);
     }
     if (n > MOST_SOURCES) {
         cli_say("... and %zu more", n - MOST_SOURCES);
     }
     if (n > 1) {
-        say_row("in all", &sum);
+        say_row("in all", &sum, 0);
     }
     if (pm_corpus_scripts(corpus)) {
         say_scripts(pm_corpus_scripts(corpus));
@@ -259,14 +297,15 @@ void cli_json_sources(cli_out *out, const pm_corpus *corpus) {
     const uint64_t *scripts = corpus ? pm_corpus_scripts(corpus) : NULL;
     pm_source_report row;
     bool first = true;
+    double all = count_all(corpus);
     cli_out_printf(out, "\"sources\": [");
     for (size_t i = 0; corpus && pm_corpus_source(corpus, i, &row); i++) {
         cli_out_printf(out, "%s{\"name\": ", i ? ", " : "");
         cli_out_json(out, row.name, strlen(row.name));
         cli_out_printf(out,
                        ", \"weight\": %" PRIu32 ", \"documents\": %" PRIu64 ", \"bytes\": %" PRIu64
-                       ", \"taken_documents\": %" PRIu64 ", \"taken_bytes\": %" PRIu64 ", \"duplicates\": %" PRIu64 "}",
-                       row.weight, row.documents, row.bytes, row.taken_documents, row.taken_bytes, row.duplicates);
+                       ", \"taken_documents\": %" PRIu64 ", \"taken_bytes\": %" PRIu64 ", \"duplicates\": %" PRIu64 ", \"share\": %.6f}",
+                       row.weight, row.documents, row.bytes, row.taken_documents, row.taken_bytes, row.duplicates, all > 0 ? counted(&row) / all : 0);
     }
     cli_out_printf(out, "]");
     cli_out_printf(out, scripts ? ", \"scripts\": {" : ", \"scripts\": null");

@@ -16,6 +16,7 @@
  * corpus of 100,000 shards must not hold as many files open; what cannot be opened twice (standard input, pipes) stays open. */
 #include "corpus/corpus.h"
 
+#include "corpus/balance.h"
 #include "corpus/cut.h"
 #include "corpus/filter.h"
 #include "corpus/jsonl.h"
@@ -34,6 +35,8 @@ struct pm_corpus {
     unsigned window_log;
     uint32_t sample_ppm;
     uint64_t sample_bytes;
+    double temperature; /* 0: none */
+    bool by_folder;
     pm_filter filter;
     uint64_t *scripts;  /* NULL: not counted */
     pm_source *sources;
@@ -79,6 +82,12 @@ static pm_status check_options(const pm_corpus_options *o, pm_error *err) {
     if (o->sample_ppm && o->sample_bytes) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "a sample is a share or a number of bytes, not both");
     }
+    if (o->temperature != 0 && !(o->temperature >= 1)) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "a temperature of %g: it is 1 or more", o->temperature);
+    }
+    if (o->temperature_by_folder && o->temperature == 0) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "languages are said to be folders, and no temperature is given");
+    }
     return PM_OK;
 }
 
@@ -101,6 +110,8 @@ pm_status pm_corpus_new(pm_corpus **out, const pm_corpus_options *options, pm_er
     corpus->split = o.split;
     corpus->sample_ppm = o.sample_ppm;
     corpus->sample_bytes = o.sample_bytes;
+    corpus->temperature = o.temperature > 1 ? o.temperature : 0;
+    corpus->by_folder = o.temperature_by_folder;
     corpus->filter.seed = o.seed;
     corpus->filter.unique = o.remove_duplicates;
     if (o.sample_ppm) {
@@ -420,28 +431,62 @@ static pm_status measure_source(pm_corpus *corpus, const pm_source *s, uint64_t 
     }
     if (s->kind == PM_SOURCE_CALLBACK || !s->as.file->regular || s->as.file->keep_fd) {
         return pm_fail_file(err, PM_INVALID_ARGUMENT, corpus->rows[s->row].name, PM_NO_OFFSET,
-                            "a sample in bytes needs a source that can be read twice; give a share of the documents");
+                            corpus->sample_bytes ? "a sample in bytes needs a source that can be read twice; give a share of the documents"
+                                                 : "a temperature needs sources that can be read twice, to know their sizes");
     }
     return measure_file(corpus, s->as.file, bytes, err);
 }
 
-static pm_status measure_all(pm_corpus *corpus, pm_error *err) {
-    uint64_t total = 0;
+/* The bytes of text in all sources, by their rows. */
+static pm_status measure_rows(pm_corpus *corpus, pm_balanced *rows, uint64_t *total, pm_error *err) {
+    for (size_t i = 0; i < corpus->n_rows; i++) {
+        rows[i] = (pm_balanced){corpus->rows[i].name, 0, corpus->rows[i].weight, corpus->by_folder && i + 1 != corpus->memory_row};
+    }
+    *total = 0;
     for (corpus->at = 0; corpus->at < corpus->n; corpus->at++) {
+        const pm_source *s = &corpus->sources[corpus->at];
         uint64_t bytes;
-        PM_TRY(measure_source(corpus, &corpus->sources[corpus->at], &bytes, err));
-        total += bytes;
+        PM_TRY(measure_source(corpus, s, &bytes, err));
+        rows[s->row].bytes += bytes;
+        *total += bytes;
     }
     corpus->at = 0;
     corpus->done = 0;
-    pm_filter_set_share(&corpus->filter, corpus->sample_bytes, total);
     return PM_OK;
 }
 
-/* What is done once, before the first document: a sample of so many bytes becomes a share. */
+static pm_status set_weights(pm_corpus *corpus, pm_balanced *rows, pm_error *err) {
+    PM_TRY(pm_balance(rows, corpus->n_rows, corpus->temperature, err));
+    for (size_t i = 0; i < corpus->n_rows; i++) {
+        corpus->rows[i].weight = rows[i].weight;
+    }
+    for (size_t i = 0; i < corpus->n; i++) {
+        corpus->sources[i].weight = corpus->rows[corpus->sources[i].row].weight;
+    }
+    return PM_OK;
+}
+
+static pm_status measure_all(pm_corpus *corpus, pm_error *err) {
+    uint64_t total;
+    pm_balanced *rows = pm_alloc(corpus->n_rows, sizeof *rows);
+    if (!rows) {
+        return pm_fail_memory(err);
+    }
+    pm_status status = measure_rows(corpus, rows, &total, err);
+    if (status == PM_OK && corpus->sample_bytes) {
+        pm_filter_set_share(&corpus->filter, corpus->sample_bytes, total);
+    }
+    if (status == PM_OK && corpus->temperature != 0) {
+        status = set_weights(corpus, rows, err);
+    }
+    pm_free(rows);
+    return status;
+}
+
+/* What is done once, before the first document: a sample of so many bytes becomes a share, a temperature becomes weights. */
 static pm_status begin(pm_corpus *corpus, pm_error *err) {
     corpus->begun = true;
-    if (!corpus->sample_bytes) {
+    if (!corpus->sample_bytes && corpus->temperature == 0) {
         return PM_OK;
     }
     if (!corpus->ticker) {
@@ -546,7 +591,8 @@ void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker) {
     corpus->jsonl.ticker = ticker;
 }
 
-bool pm_corpus_is_weighted(const pm_corpus *corpus) { return corpus->weighted; }
+bool pm_corpus_is_weighted(const pm_corpus *corpus) { return corpus->weighted || corpus->temperature != 0; }
+bool pm_corpus_has_temperature(const pm_corpus *corpus) { return corpus->temperature != 0; }
 
 bool pm_corpus_splits_lines(const pm_corpus *corpus) {
     for (size_t i = 0; i < corpus->n && corpus->split == PM_SPLIT_LINE; i++) {
@@ -574,6 +620,9 @@ pm_status pm_corpus_settings(const pm_corpus *corpus, pm_buf *out, pm_error *err
     }
     if (corpus->filter.sample || corpus->sample_bytes) {
         PM_TRY(pm_buf_printf(out, err, "seed=%llu\n", (unsigned long long)corpus->filter.seed));
+    }
+    if (corpus->temperature != 0) {
+        PM_TRY(pm_buf_printf(out, err, "temperature=%.9g by %s\n", corpus->temperature, corpus->by_folder ? "folder" : "file"));
     }
     return corpus->filter.unique ? pm_buf_printf(out, err, "remove_duplicates=true\n") : PM_OK;
 }

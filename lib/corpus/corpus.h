@@ -32,15 +32,17 @@ void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most);
  * a pipe are waited for; its failure is that of the read. Calling thread only. */
 void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker);
 
-/* Some source has a weight other than 1. */
+/* Some source has a weight other than 1, or will have it. */
 bool pm_corpus_is_weighted(const pm_corpus *corpus);
+/* Weights are in parts of PM_TEMPERATURE_UNIT. */
+bool pm_corpus_has_temperature(const pm_corpus *corpus);
 /* Some source gives single lines of plain text (for the summary). */
 bool pm_corpus_splits_lines(const pm_corpus *corpus);
 /* A name for the way documents are cut: "line", "paragraph", "document". */
 const char *pm_corpus_split_name(const pm_corpus *corpus);
 bool pm_corpus_removes_duplicates(const pm_corpus *corpus);
 /* Appends "key=value\n" lines that tell which documents there are, for models and count files: split, and where they are set sample, seed,
- * remove_duplicates. PM_NO_MEMORY. */
+ * temperature, remove_duplicates. PM_NO_MEMORY. */
 pm_status pm_corpus_settings(const pm_corpus *corpus, pm_buf *out, pm_error *err);
 
 #endif

@@ -196,8 +196,15 @@ typedef struct pm_corpus_options {
     bool remove_duplicates;  /* of equal documents (by a 128-bit hash) the first is taken; 21 to 43 bytes of memory each distinct one, of a
                               * memory_limit at most half, else PM_LIMIT */
     bool count_scripts;      /* pm_corpus_scripts tells what was taken; reading then takes up to 1 ns a byte longer */
+    /* Training only: languages of n bytes of text count as much as n^(1/temperature), so that small ones get more of the vocabulary. It is 1 or more; 1 and 0:
+     * all as it is; 3.3 is the usual exponent 0.3. Done by weights, in parts of PM_TEMPERATURE_UNIT of those of the largest language, beside those that sources
+     * have; min_count is multiplied by that unit, and counts in the tokenizer are in it. Sizes are of the text before a sample is taken or duplicates are removed:
+     * packed files and JSONL are read twice, as for sample_bytes. */
+    double temperature;
+    bool temperature_by_folder; /* the files of one folder (what stands before the last '/' of their paths) are a language; else each file is one */
 } pm_corpus_options;
-#define PM_CORPUS_OPTIONS_INIT { sizeof(pm_corpus_options), PM_SPLIT_LINE, NULL, 0, 0, 0, 0, false, false }
+#define PM_CORPUS_OPTIONS_INIT { sizeof(pm_corpus_options), PM_SPLIT_LINE, NULL, 0, 0, 0, 0, false, false, 0, false }
+#define PM_TEMPERATURE_UNIT 64
 
 /* Makes an empty corpus. `options` may be NULL. Sources are added next, and read in the order they were added. */
 PM_API pm_status pm_corpus_new(pm_corpus **out, const pm_corpus_options *options, pm_error *err);
@@ -228,7 +235,8 @@ PM_API pm_status pm_corpus_add_callback(pm_corpus *corpus, pm_next_fn next, void
 /* Reads the next documents, about `want` bytes of them (at least one; 0: 1 MiB). *docs and the bytes are borrowed until
  * the next call. *n is 0 at the end. A corpus that failed fails again. Errors: PM_IO, PM_BAD_INPUT (with file and offset in
  * the decompressed text; a file that changed meanwhile), PM_LIMIT (a zstd window above max_window), PM_CANCELLED, PM_UNSUPPORTED,
- * PM_INVALID_ARGUMENT (a sample in bytes of what cannot be read twice), PM_NO_MEMORY. */
+ * PM_INVALID_ARGUMENT (a sample in bytes or a temperature of what cannot be read twice; a language so small that its documents would count more than 16,384
+ * times as much as those of the largest), PM_NO_MEMORY. */
 PM_API pm_status pm_corpus_read(pm_corpus *corpus, size_t want, const pm_bytes **docs, size_t *n, pm_error *err);
 
 /* Bytes read so far from the sources as they lie on disk, and the sum of the sizes of all sources (0 if one is not known). */
@@ -237,7 +245,7 @@ PM_API void pm_corpus_position(const pm_corpus *corpus, uint64_t *done, uint64_t
 /* What was read of a source so far, and what was taken of it: all, unless the options ask for a sample or remove duplicates. */
 typedef struct pm_source_report {
     const char *name;        /* the path; "standard input", "documents in memory" (one row for all of them), "callback". The corpus's */
-    uint32_t weight;
+    uint32_t weight;         /* with a temperature, after the first read: in parts of PM_TEMPERATURE_UNIT */
     uint64_t documents, bytes;
     uint64_t taken_documents, taken_bytes;
     uint64_t duplicates;     /* documents left out because an equal one was taken before */

@@ -291,7 +291,7 @@ static pm_status set_settings(pm_model *model, const pm_train_job *job, pm_error
         name = pm_splitter_n_regexes(job->splitter) ? "own" : "none";
     }
     PM_TRY(pm_model_setting(model, "algorithm", "bpe", err));
-    PM_TRY(pm_model_setting_number(model, "min_count", job->o.min_count, err));
+    PM_TRY(pm_model_setting_number(model, "min_count", job->o.min_count / job->unit, err));
     PM_TRY(set_rules(model, &job->o, err));
     PM_TRY(pm_buf_append(&model->settings, job->corpus_settings.data, job->corpus_settings.len, err));
     PM_TRY(pm_model_setting(model, "pattern", name, err));

@@ -191,7 +191,7 @@ static pm_status set_settings(pm_model *model, const trainer *t, pm_error *err) 
     const pm_train_options *o = &t->job->o;
     PM_TRY(pm_model_setting(model, "algorithm", "bytepiece", err));
     PM_TRY(pm_model_setting_number(model, "ngram_order", o->ngram_order, err));
-    PM_TRY(pm_model_setting_number(model, "min_count", o->min_count, err));
+    PM_TRY(pm_model_setting_number(model, "min_count", o->min_count / t->job->unit, err));
     PM_TRY(pm_model_setting_number(model, "max_piece_length", o->max_piece_length, err));
     PM_TRY(pm_model_setting(model, "ensure_unicode", o->ensure_unicode ? "true" : "false", err));
     PM_TRY(pm_model_setting(model, "isolate_digits", o->isolate_digits ? "true" : "false", err));

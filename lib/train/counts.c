@@ -166,6 +166,9 @@ pm_status pm_count(const char *path, pm_corpus *corpus, const pm_counts_options 
     if (!corpus) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "no corpus is given");
     }
+    if (pm_corpus_has_temperature(corpus)) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "temperature is an option of training: a count file holds a part of a corpus, which does not tell weights");
+    }
     pm_status status = pm_train_job_begin(&job, corpus, err);
     if (status == PM_OK) {
         status = job.o.algorithm == PM_ALGORITHM_BPE ? count_words(path, corpus, &job, err) : count_bytepiece(path, corpus, &job, ngrams, err);

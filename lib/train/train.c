@@ -327,8 +327,17 @@ static void fill_summary(pm_train_job *job, pm_tokenizer *const *out) {
     }
 }
 
+/* Weights that come of a temperature are whole numbers in a smaller unit. */
+static void set_unit(pm_train_job *job, const pm_corpus *corpus) {
+    job->unit = corpus && pm_corpus_has_temperature(corpus) ? PM_TEMPERATURE_UNIT : 1;
+    if (__builtin_mul_overflow(job->o.min_count, (uint64_t)job->unit, &job->o.min_count)) {
+        job->o.min_count = UINT64_MAX;
+    }
+}
+
 /* With checked options. */
 static pm_status train(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
+    set_unit(job, corpus);
     pm_status status = pm_train_job_begin(job, corpus, err);
     if (status == PM_OK) {
         status = job->o.algorithm == PM_ALGORITHM_BPE ? pm_train_bpe(out, corpus, job, err) : pm_train_bytepiece(out, corpus, job, err);

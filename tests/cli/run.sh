@@ -713,6 +713,23 @@ holds out '"differ": 0, "tokens": ['
 holds out '"first": null}'
 call 0 "other ids" convert --from hf --to native tokenizer.json converted.two few.txt
 call 1 "missing.txt" convert tokenizer.json converted.piecemill missing.txt
+# ---------------------------------------------------------------- languages by temperature
+
+head -c 20000 small_zh.txt > little.txt
+call 0 "% of all" train -a bpe -v 1000 --temperature 3.3 -o warm.piecemill small_en.txt little.txt
+call 0 "" inspect warm.piecemill
+holds out "temperature=3.3 by file"
+call 0 "" train -q --json -a bytepiece -v 1000 --temperature 1e9 -o warm.piecemill small_en.txt little.txt
+holds out '"share": 0.50'
+call 0 "" train -q --json -a bytepiece -v 1000 --temperature 1e9 --temperature-by folder -o warm.piecemill small_en.txt little.txt
+holds out '"weight": 64'
+call 2 "expected 1 or more" train -q -a bpe -v 1000 --temperature 0.9 -o warm.piecemill small_en.txt
+call 2 "expected file or folder" train -q -a bpe -v 1000 --temperature 2 --temperature-by script -o warm.piecemill small_en.txt
+call 2 "no temperature is given" train -q -a bpe -v 1000 --temperature-by folder -o warm.piecemill small_en.txt
+input=small_en.txt
+call 2 "read twice" train -q -a bpe -v 1000 --temperature 2 -o warm.piecemill
+input=
+call 2 "temperature" count -q -a bpe --temperature 2 -o warm.counts small_en.txt
 
 # ---------------------------------------------------------------- examples of the manual and of --help, in a folder with zh.txt and en.txt
 

@@ -371,3 +371,20 @@ def test_bytepiece_goes_on_from_a_checkpoint(tmp_path):
         assert piecemill.train(text, vocab_size=700, checkpoint=tmp_path / "kept", threads=threads).hash == expected
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
         "checkpoint", "checkpoint-0001.counts", "checkpoint-lock", "checkpoint-pieces-0001.counts"]
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+def test_temperature(algorithm, tmp_path):
+    paths = [tmp_path / "many" / "en.txt", tmp_path / "few" / "zh.txt"]
+    for path, text in zip(paths, ("low lower lowest\n" * 400, "\u6df1\u5ea6\u5b66\u4e60\n" * 20)):
+        path.parent.mkdir()
+        path.write_text(text, encoding="utf-8")
+    made = piecemill.train(paths, algorithm, 280, temperature=1e9, temperature_by="folder")
+    assert [round(row["share"], 2) for row in made.training_summary["sources"]] == [0.5, 0.5]
+    assert made.training_summary["sources"][0]["weight"] == 64
+    assert made.settings["temperature"] == "1e+09 by folder"
+    for wrong in ({"temperature": 0.5}, {"temperature": 0}, {"temperature": 2, "temperature_by": "script"}, {"temperature_by": "folder"}):
+        with pytest.raises(piecemill.InvalidArgumentError, match="temperature"):
+            piecemill.train(paths, algorithm, 280, **wrong)
+    with pytest.raises(TypeError, match="temperature"):
+        piecemill.train_from_iterator(["a"], algorithm, 280, temperature=2)

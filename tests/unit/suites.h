@@ -2,6 +2,7 @@
 SUITE(base)
 SUITE(corpus)
 SUITE(filter)
+SUITE(balance)
 SUITE(format)
 SUITE(scan)
 SUITE(starts)

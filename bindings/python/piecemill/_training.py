@@ -16,13 +16,13 @@ ProgressArgument = Union[None, bool, Callable[[Progress], object]]
 _OPTIONS = {
     "bpe": ("split_scripts", "extend", "required_pieces", "excluded_pieces", "max_piece_length", "max_words", "utf8_boundaries", "level", "character_coverage",
             "layout", "reserve", "round_to", "split", "field", "max_window", "tmpdir", "checkpoint", "mix", "sample", "seed", "remove_duplicates",
-            "counts", "min_documents", "max_count_per_document"),
+            "temperature", "temperature_by", "counts", "min_documents", "max_count_per_document"),
     "bytepiece": ("ngram_order", "max_piece_length", "ensure_unicode", "isolate_digits", "split_scripts", "required_pieces", "excluded_pieces",
                   "reserve", "round_to", "split", "field", "max_window", "tmpdir", "checkpoint", "mix", "sample", "seed", "remove_duplicates",
-                  "counts", "min_documents", "max_count_per_document"),
+                  "temperature", "temperature_by", "counts", "min_documents", "max_count_per_document"),
 }
-_OF_FILES = ("split", "field", "max_window", "mix", "counts")
-_OF_TEXT = ("split", "field", "max_window", "mix", "sample", "seed", "remove_duplicates")
+_OF_FILES = ("split", "field", "max_window", "mix", "temperature", "temperature_by", "counts")
+_OF_TEXT = ("split", "field", "max_window", "mix", "sample", "seed", "remove_duplicates", "temperature", "temperature_by")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -212,7 +212,9 @@ def train(files: Union[Path, Iterable[Path], None] = None, algorithm: str = "byt
     ones depends on a hash of each document's text and of seed, 0, alone, so the same share is taken of each file; for
     a size, packed files and JSONL are read twice), remove_duplicates (of equal documents the first; 21 to 43 bytes
     of memory for each that is taken). Of bpe: mix, a dict of paths to whole numbers up to 2**20: the documents of that file
-    count so many times; files need not name them again. training_summary["sources"] and ["scripts"] tell what was taken.
+    count so many times; files need not name them again. temperature: languages count as much as the temperature-th root of their sizes, so
+    that small ones get more pieces (1 or more; packed files and JSONL are read twice); temperature_by says what a language is, "file" or "folder" (all files of
+    one). training_summary["sources"] and ["scripts"] tell what was taken, a source's "share" being that of all that was counted, weights included.
 
     Which words are taken, of bpe: min_documents (words found in fewer documents are left out), max_count_per_document (of a word's
     occurrences in one document no more are counted). counts, in the place of files: paths of count files (count_corpus, merge_counts) to
@@ -249,7 +251,7 @@ def train_from_iterator(documents: Iterable[Text], algorithm: str = "bytepiece",
                         progress: ProgressArgument = None, **algorithm_options: Any) -> Union[Tokenizer, List[Tokenizer]]:
     """Trains a tokenizer from an iterable of documents (str, bytes or buffers); each is whole and is not split further.
 
-    Arguments, result and errors are those of train, without split, field, max_window, mix and a sample in bytes. The documents
+    Arguments, result and errors are those of train, without split, field, max_window, mix, temperature and a sample in bytes. The documents
     are read once, on the calling thread; an exception that the iterator raises ends the training and reaches the caller. A str with a lone
     surrogate raises UnicodeEncodeError.
 

@@ -5,16 +5,17 @@
 #include "binding.h"
 
 static const char *const row_keys[] = {"name",        "weight",    "documents", "bytes", "taken_documents",
-                                       "taken_bytes", "duplicates"};
+                                       "taken_bytes", "duplicates", "share"};
 
 enum { N_KEYS = sizeof row_keys / sizeof *row_keys };
 
 /* The names of files are bytes; what is no UTF-8 in them comes as os.fsdecode gives it. */
-static PyObject *row_tuple(const pm_source_report *row) {
+static PyObject *row_tuple(const pm_source_report *row, double all) {
     PyObject *name = PyUnicode_DecodeFSDefault(row->name);
-    return name ? Py_BuildValue("(NkKKKKK)", name, (unsigned long)row->weight, (unsigned long long)row->documents,
+    double share = all > 0 ? (double)row->taken_bytes * row->weight / all : 0;
+    return name ? Py_BuildValue("(NkKKKKKd)", name, (unsigned long)row->weight, (unsigned long long)row->documents,
                                 (unsigned long long)row->bytes, (unsigned long long)row->taken_documents,
-                                (unsigned long long)row->taken_bytes, (unsigned long long)row->duplicates)
+                                (unsigned long long)row->taken_bytes, (unsigned long long)row->duplicates, share)
                 : NULL;
 }
 
@@ -27,9 +28,13 @@ static int append(PyObject *list, PyObject *item) {
 
 static PyObject *rows(const pm_corpus *corpus) {
     pm_source_report row;
+    double all = 0; /* bytes of all sources, with their weights */
+    for (size_t i = 0; pm_corpus_source(corpus, i, &row); i++) {
+        all += (double)row.taken_bytes * row.weight;
+    }
     PyObject *list = PyList_New(0);
     for (size_t i = 0; list && pm_corpus_source(corpus, i, &row); i++) {
-        if (append(list, row_tuple(&row)) < 0) {
+        if (append(list, row_tuple(&row, all)) < 0) {
             Py_CLEAR(list);
         }
     }

@@ -205,6 +205,8 @@ enum {
     UTF8_BOUNDARIES,
     LEVEL,
     CHARACTER_COVERAGE,
+    TEMPERATURE,
+    TEMPERATURE_BY,
     SPLIT,
     FIELD,
     LAYOUT,
@@ -250,6 +252,8 @@ static const char *const argument_names[N_ARGUMENTS] = {
     [UTF8_BOUNDARIES] = "utf8_boundaries",
     [LEVEL] = "level",
     [CHARACTER_COVERAGE] = "character_coverage",
+    [TEMPERATURE] = "temperature",
+    [TEMPERATURE_BY] = "temperature_by",
     [SPLIT] = "split",
     [FIELD] = "field",
     [LAYOUT] = "layout",
@@ -323,14 +327,17 @@ static int parse_words(pmpy_state *state, arguments *a, PyObject **values) {
     static const char *const splits[] = {"line", "paragraph", "document"};
     static const char *const layouts[] = {"default", "hf"};
     static const char *const levels[] = {"byte", "char"};
+    static const char *const languages[] = {"file", "folder"};
     int algorithm = parse_word(state, values[ALGORITHM] ? values[ALGORITHM] : Py_None, "algorithm", algorithms, 2);
     int split = given(values[SPLIT]) ? parse_word(state, values[SPLIT], "split", splits, 3) : 0;
     int layout = given(values[LAYOUT]) ? parse_word(state, values[LAYOUT], "layout", layouts, 2) : 0;
     int level = given(values[LEVEL]) ? parse_word(state, values[LEVEL], "level", levels, 2) : 0;
-    if (algorithm < 0 || split < 0 || layout < 0 || level < 0) {
+    int by = given(values[TEMPERATURE_BY]) ? parse_word(state, values[TEMPERATURE_BY], "temperature_by", languages, 2) : 0;
+    if (algorithm < 0 || split < 0 || layout < 0 || level < 0 || by < 0) {
         return -1;
     }
     a->options.algorithm = algorithm ? PM_ALGORITHM_BPE : PM_ALGORITHM_BYTEPIECE;
+    a->corpus.temperature_by_folder = by;
     a->options.layout = layout ? PM_LAYOUT_HF : PM_LAYOUT_DEFAULT;
     a->options.level = level ? PM_LEVEL_CHARACTER : PM_LEVEL_BYTE;
     a->corpus.split = split == 0 ? PM_SPLIT_LINE : split == 1 ? PM_SPLIT_PARAGRAPH : PM_SPLIT_DOCUMENT;
@@ -360,6 +367,16 @@ static int parse_sizes(pmpy_state *state, arguments *a, PyObject *value) {
     return rc;
 }
 
+/* A fraction, 0 where none is given; what is 0 comes as -1, since 0 is the default there. */
+static int parse_fraction(PyObject *value, double *out) {
+    *out = given(value) ? PyFloat_AsDouble(value) : 0;
+    if (*out == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    *out = given(value) && *out == 0 ? -1 : *out;
+    return 0;
+}
+
 static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     static const struct {
         int argument;
@@ -377,12 +394,9 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
             return -1;
         }
     }
-    double coverage = given(values[CHARACTER_COVERAGE]) ? PyFloat_AsDouble(values[CHARACTER_COVERAGE]) : 0;
-    if (coverage == -1 && PyErr_Occurred()) {
+    if (parse_fraction(values[CHARACTER_COVERAGE], &a->options.character_coverage) < 0 ||
+        parse_fraction(values[TEMPERATURE], &a->corpus.temperature) < 0) {
         return -1;
-    }
-    if (coverage == 0 && given(values[CHARACTER_COVERAGE])) { /* 0 is the default there */
-        coverage = -1;
     }
     int unicode = given(values[ENSURE_UNICODE]) ? PyObject_IsTrue(values[ENSURE_UNICODE]) : 1;
     int once = given(values[REMOVE_DUPLICATES]) ? PyObject_IsTrue(values[REMOVE_DUPLICATES]) : 0;
@@ -402,11 +416,10 @@ static int parse_numbers(pmpy_state *state, arguments *a, PyObject **values) {
     a->corpus.sample_bytes = got[SAMPLE_BYTES];
     a->corpus.seed = got[SEED];
     a->corpus.remove_duplicates = once > 0;
-    a->corpus.count_scripts = once > 0 || got[SAMPLE_PPM] || got[SAMPLE_BYTES] || given(values[WEIGHTS]);
+    a->corpus.count_scripts = once > 0 || got[SAMPLE_PPM] || got[SAMPLE_BYTES] || given(values[WEIGHTS]) || a->corpus.temperature != 0;
     a->options.ensure_unicode = unicode > 0;
     a->options.isolate_digits = digits > 0;
     a->options.split_scripts = scripts > 0;
-    a->options.character_coverage = coverage;
     a->options.max_words = (uint32_t)got[MAX_WORDS];
     a->options.utf8_boundaries = boundaries > 0;
     a->options.min_documents = got[MIN_DOCUMENTS];
