@@ -289,6 +289,16 @@ pm_status pm_scratch_file_reserve(pm_scratch_file *f, uint64_t bytes, uint64_t *
     return status;
 }
 
+void pm_scratch_file_discard(const pm_scratch_file *f, uint64_t offset, uint64_t bytes) {
+#ifdef FALLOC_FL_PUNCH_HOLE
+    if (f->fd >= 0 && bytes) {
+        (void)!fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
+    }
+#else
+    (void)f, (void)offset, (void)bytes;
+#endif
+}
+
 void pm_scratch_file_clear(pm_scratch_file *f) {
     pthread_mutex_lock(&f->lock);
     f->len = 0;

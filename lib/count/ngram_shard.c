@@ -16,9 +16,11 @@
  *     varint of 2 * (key - key before, without the count bits) + 1            when the count is 1, as most are
  *     varint of 2 * (key - key before), varint of the count                   otherwise
  *
- * about 5 bytes. Runs are merged with what is in memory by a heap of their next keys. A shard with MANY runs has them
- * made one before another comes, so that a merge needs no more than MANY buffers; an n-gram is written log(n / memory)
- * / log(MANY) times therefore. */
+ * about 5 bytes. Runs are merged with what is in memory by a heap of their next keys. All runs of a shard are made one,
+ * and their disk is given back, when there are SOME and those behind the first, which was made of all before it, have
+ * more than twice its bytes: so the first grows by a factor each time, an n-gram is written some log(n / memory) times, and
+ * the file is about three times as large as one run of everything. And when there are MANY, so that a merge needs
+ * no more than MANY buffers. */
 #include "count/ngram_shard.h"
 
 #include "count/ngrams.h"
@@ -26,6 +28,7 @@
 enum {
     DIGIT = 11,
     DIGITS = 1 << DIGIT,
+    SOME = 32,
     MANY = 256,
     CODED = 1 << 16,
     MAX_ITEM = 20,
@@ -252,14 +255,25 @@ static pm_status spill(pm_ngram_shard_counts *s, bool unite, unsigned bits, pm_s
     pm_ngram_cursor_close(&c);
     PM_TRY(status);
     release_table(s);
+    for (size_t i = 0; unite && i < s->n_runs; i++) {
+        pm_scratch_file_discard(file, s->runs[i].offset, s->runs[i].bytes);
+    }
     s->n_runs = unite ? 0 : s->n_runs;
     s->runs[s->n_runs++] = run;
     return PM_OK;
 }
 
+static bool should_unite(const pm_ngram_shard_counts *s) {
+    uint64_t behind = 0;
+    for (size_t i = 1; i < s->n_runs; i++) {
+        behind += s->runs[i].bytes;
+    }
+    return s->n_runs + 1 >= MANY || (s->n_runs + 1 >= SOME && behind > 2 * s->runs[0].bytes);
+}
+
 pm_status pm_ngram_shard_spill(pm_ngram_shard_counts *s, unsigned bits, pm_scratch_file *file, pm_ngram_sorter *sorter,
                                pm_error *err) {
-    return s->n || s->n_carries ? spill(s, s->n_runs + 1 >= MANY, bits, file, sorter, err) : PM_OK;
+    return s->n || s->n_carries ? spill(s, should_unite(s), bits, file, sorter, err) : PM_OK;
 }
 
 pm_status pm_ngram_shard_unite(pm_ngram_shard_counts *s, unsigned bits, pm_scratch_file *file, pm_ngram_sorter *sorter,
