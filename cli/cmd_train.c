@@ -222,6 +222,7 @@ static int check_output(train_call *call) {
         call->format = ends_with(path, ".piecemill") ? PM_FORMAT_NATIVE
                        : ends_with(path, ".tiktoken") ? PM_FORMAT_TIKTOKEN
                        : ends_with(path, ".model") ? PM_FORMAT_SENTENCEPIECE
+                       : ends_with(path, ".gguf") ? PM_FORMAT_GGUF
                        : ends_with(path, "tokenizer.json") ? PM_FORMAT_HF
                                                             : PM_FORMAT_AUTO;
         if (call->format == PM_FORMAT_AUTO) {
@@ -310,7 +311,7 @@ static void say_summary(const train_call *call, const pm_corpus *corpus, pm_toke
 }
 
 static void print_model(cli_out *out, const train_call *call, const pm_tokenizer *tok, size_t i) {
-    char hash[PM_HASH_HEX];
+    char hash[33];
     char *name = output_name(call, i);
     pm_tokenizer_hash(tok, hash);
     cli_out_printf(out, "%s{\"path\": ", i ? ", " : "");

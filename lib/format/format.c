@@ -6,10 +6,10 @@
 #include "encode/engine.h"
 
 static const pm_format_ops *const formats[] = {&pm_format_native, &pm_format_tiktoken, &pm_format_hf,
-                                               &pm_format_bytepiece, &pm_format_sentencepiece};
+                                               &pm_format_bytepiece, &pm_format_sentencepiece, &pm_format_bert, &pm_format_gguf};
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
-static const char known_formats[] = "native, tiktoken, hf, bytepiece, sentencepiece";
+static const char known_formats[] = "native, tiktoken, hf, bytepiece, sentencepiece, bert, gguf";
 
 static const pm_format_ops *find_format(pm_format format) {
     for (size_t i = 0; i < N_FORMATS; i++) {
@@ -179,7 +179,7 @@ static pm_status format_of_path(const pm_format_ops **out, const char *path, pm_
         }
     }
     return pm_fail_file(err, PM_INVALID_ARGUMENT, path, PM_NO_OFFSET,
-                        "the ending names no format (.piecemill, .tiktoken, .model and tokenizer.json do): name one of %s",
+                        "the ending names no format (.piecemill, .tiktoken, .model, .gguf, tokenizer.json and vocab.txt do): name one of %s",
                         known_formats);
 }
 

@@ -501,11 +501,9 @@ PM_API const char *pm_tokenizer_pattern(const pm_tokenizer *tok, size_t i);
 /* Training settings that the file recorded, as "key=value" lines; "" if none. For people, and for `piecemill inspect`. */
 PM_API const char *pm_tokenizer_settings(const pm_tokenizer *tok);
 
-/* The identity of a tokenizer: SHA-256 of a canonical form of what decides ids and decoded text (algorithm, pieces with ids and kinds, scores, merges, pattern
- * or steps, added tokens; not what add_special_tokens adds, nor remarks such as counts of BPE), as 64 hexadecimal digits and a NUL. Equal for tokenizers
- * whatever format they came from, as long as it carries all of that. */
-#define PM_HASH_HEX 65
-PM_API void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[PM_HASH_HEX]);
+/* 128-bit XXH3 of the canonical form (algorithm, pieces with ids, merges, special tokens, pattern): equal for tokenizers
+ * that give the same ids, whatever file they came from. Written as 32 hexadecimal digits and a NUL. */
+PM_API void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[33]);
 
 /* The names of patterns that this library knows, i < pm_n_pattern_names(); and a name's regexes (NULL past the end). */
 PM_API size_t pm_n_pattern_names(void);

@@ -195,7 +195,7 @@ static void write_whole(const char *path, const void *data, size_t len) {
 static void mix(const void *data, size_t len) { result = XXH3_64bits_withSeed(data, len, result); }
 
 static void mix_tokenizer(const pm_tokenizer *tok) {
-    char hex[PM_HASH_HEX];
+    char hex[33];
     pm_tokenizer_hash(tok, hex);
     mix(hex, 32);
 }
@@ -533,6 +533,10 @@ static scenario scenarios[] = {
     {"load hf, characters", run_load, "good-characters-prefix.tokenizer.json", 0, NULL, NULL},
 #ifdef PM_HAVE_PROTOBUF
     {"load sentencepiece", run_load, "good-prefix.model", 0, NULL, NULL},
+    {"load gguf", run_load, "good-gpt2.gguf", 0, NULL, NULL},
+    {"load gguf, scores", run_load, "good-llama.gguf", 0, NULL, NULL},
+    {"save gguf", run_save, "good-gpt2.gguf", PM_FORMAT_GGUF, NULL, NULL},
+    {"save gguf, scores", run_save, "good-llama.gguf", PM_FORMAT_GGUF, NULL, NULL},
     {"save sentencepiece", run_save, "good-characters.piecemill", PM_FORMAT_SENTENCEPIECE, NULL, NULL},
 #endif
     {"load native, characters", run_load, "good-characters.piecemill", 0, NULL, NULL},

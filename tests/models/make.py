@@ -15,6 +15,8 @@ import struct
 import sys
 import unicodedata
 
+import gguf_files
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # ---------------------------------------------------------------- the models
@@ -611,12 +613,12 @@ def check_example():
 
 SEEDS = ["good-bpe.piecemill", "good-two-regexes.piecemill", "good-bytepiece.piecemill", "good-bpe.tiktoken", "good-old.tokenizer.json",
          "good-three.tokenizer.json", "good-characters.tokenizer.json", "good-characters-prefix.tokenizer.json", "good-compact.bytepiece.json", "bad-half-surrogate.bytepiece.json", "bad-wordpiece.tokenizer.json", "good-characters.model",
-         "good-prefix.model", "bad-malformed.model"]
+         "good-prefix.model", "bad-malformed.model", "good-gpt2.gguf", "good-big-endian.gguf", "good-llama.gguf", "bad-entry-twice.gguf"]
 
 
 def write_seeds(folder):
     """Seeds of tests/fuzz/fuzz_load.c: a byte that names the format, then a file."""
-    number = {"native": 1, "tiktoken": 2, "hf": 3, "bytepiece": 4, "sentencepiece": 5}
+    number = {"native": 1, "tiktoken": 2, "hf": 3, "bytepiece": 4, "sentencepiece": 5, "gguf": 10}
     os.makedirs(folder, exist_ok=True)
     for name, data, fmt, *_ in FILES:
         if name in SEEDS:
@@ -643,6 +645,7 @@ def main():
     make_characters()
     make_sentencepiece()
     make_bytepiece()
+    gguf_files.make(good, bad, PIECES, MERGES, BYTE_CHAR, CHARACTERS, MARK)
     make_others()
     names = [f[0] for f in FILES]
     assert len(set(names)) == len(names), sorted(n for n in names if names.count(n) > 1)

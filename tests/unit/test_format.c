@@ -284,6 +284,7 @@ static const struct {
     {"good-bpe.tiktoken", PM_FORMAT_TIKTOKEN, false, false},
     {"good-old.tokenizer.json", PM_FORMAT_HF, true, false},
     {"good-compact.bytepiece.json", PM_FORMAT_BYTEPIECE, true, false},
+    {"good-gpt2.gguf", PM_FORMAT_GGUF, true, false},
 };
 
 /* One file stays open and is changed in place: to write a new one each time is slow on some file systems. */

@@ -428,7 +428,7 @@ static PyObject *tokenizer_lossless(PyObject *op, void *unused) {
 
 static PyObject *tokenizer_hash(PyObject *op, void *unused) {
     (void)unused;
-    char hex[PM_HASH_HEX];
+    char hex[33];
     pm_tokenizer_hash(((pmpy_tokenizer *)op)->tok, hex);
     return PyUnicode_FromString(hex);
 }
