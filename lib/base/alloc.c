@@ -89,6 +89,16 @@ void pm_pages_free(void *p, size_t bytes) {
     }
 }
 
+pm_status pm_pages_move(void **p, size_t bytes, pm_error *err) {
+    void *moved = pm_pages_alloc(bytes);
+    if (moved) {
+        memcpy(moved, *p, bytes);
+    }
+    pm_free(*p);
+    *p = moved;
+    return moved ? PM_OK : pm_fail_memory(err);
+}
+
 pm_status pm_grow(void **items, size_t *cap, size_t need, size_t size, pm_error *err) {
     if (need <= *cap) {
         return PM_OK;

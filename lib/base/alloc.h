@@ -22,6 +22,9 @@ char *pm_strdup(const char *s);
 void *pm_pages_alloc(size_t bytes);
 void pm_pages_free(void *p, size_t bytes);
 
+/* Moves what pm_alloc gave, or a part of it, to such pages, which are *p then whatever the result: on PM_NO_MEMORY none, NULL. */
+pm_status pm_pages_move(void **p, size_t bytes, pm_error *err);
+
 /* Makes room for `need` elements in an array of *cap, growing by half at least. PM_NO_MEMORY leaves the array as it was.
  *     PM_TRY(pm_grow((void **)&a->items, &a->cap, a->n + 1, sizeof *a->items, err)); */
 pm_status pm_grow(void **items, size_t *cap, size_t need, size_t size, pm_error *err);

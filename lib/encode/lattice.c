@@ -48,11 +48,9 @@
  * differ all the way) the window doubles.
  *
  * Cost: for each symbol three cells, one record and one row, whatever the text. */
+#include "encode/ten.h"
 #include "encode/ways.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 enum { WINDOW_KEPT = 8 * PM_LATTICE_WINDOW }; /* symbols: what a longer text needed is not kept */
 
@@ -202,32 +200,20 @@ static void walk_plain(const pm_lattice *l, void *state, const uint32_t *ends, s
 PM_TARGET_AVX2 static void walk_avx2(const pm_lattice *l, void *state, const uint32_t *ends, size_t n,
                                      pm_lattice_code *codes) {
     double *scores = (double *)state + pm_lattice_reach(l);
-    __m256d farthest = _mm256_loadu_pd(scores - 9), far = _mm256_loadu_pd(scores - 5);
-    __m128d near = _mm_loadu_pd(scores - 1);
+    pm_ten ten = pm_ten_load(scores);
 
     scores++;
     for (size_t i = 0; i < n; i++) {
         uint32_t at = ends[i];
         const pm_lattice_ends *e = &l->ends[at & PM_LATTICE_RARE ? PM_LATTICE_STRANGE : at];
-        __m128d shorter = _mm_add_pd(near, _mm_loadu_pd(e->near));
-        __m256d longest = _mm256_add_pd(farthest, _mm256_load_pd(l->rows[e->row]));
-        __m256d longer = _mm256_add_pd(far, _mm256_load_pd(l->rows[e->row] + PM_LATTICE_ROW / 2));
-        __m256d four = _mm256_max_pd(longest, longer);
-        __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-        two = _mm_max_pd(two, shorter);
-        __m128d best = _mm_max_sd(two, _mm_unpackhi_pd(two, two));
-        __m256d all = _mm256_broadcastsd_pd(best);
-        int is_longest = _mm256_movemask_pd(_mm256_cmp_pd(longest, all, _CMP_EQ_OQ)),
-            is_longer = _mm256_movemask_pd(_mm256_cmp_pd(longer, all, _CMP_EQ_OQ)),
-            is_shorter = _mm_movemask_pd(_mm_cmpeq_pd(shorter, _mm256_castpd256_pd128(all)));
-        codes[i] = (pm_lattice_code)(is_longest | is_longer << 4 | is_shorter << 8);
+        unsigned which;
+        __m128d best = pm_ten_best(&ten, l->rows[e->row], e->near, &which);
+        codes[i] = (pm_lattice_code)which;
         if (__builtin_expect((e->last & PM_LATTICE_RARE) != 0, 0)) {
             best = _mm_set_sd(step_rare(l, at, e, scores + i, _mm_cvtsd_f64(best), &codes[i]));
         }
         _mm_store_sd(scores + i, best);
-        farthest = _mm256_permute4x64_pd(_mm256_blend_pd(farthest, far, 1), 0x39);
-        far = _mm256_permute4x64_pd(_mm256_blend_pd(far, _mm256_castpd128_pd256(near), 1), 0x39);
-        near = _mm_shuffle_pd(near, best, 1);
+        pm_ten_push(&ten, best);
     }
     keep(l, state, n);
 }

@@ -468,19 +468,8 @@ static void finish_cells(builder *b) {
 /* A large table of steps goes to huge pages: nearly every step of it is on another page. */
 static pm_status move_cells(pm_lattice *l, pm_error *err) {
     size_t bytes = l->n_cells * sizeof *l->cells;
-
-    if (bytes < HUGE_PAGE) {
-        return PM_OK;
-    }
-    pm_lattice_cell *moved = pm_pages_alloc(bytes);
-    if (!moved) {
-        return pm_fail_memory(err);
-    }
-    memcpy(moved, l->cells, bytes);
-    pm_free(l->cells);
-    l->cells = moved;
-    l->paged = true;
-    return PM_OK;
+    l->paged = bytes >= HUGE_PAGE;
+    return l->paged ? pm_pages_move((void **)&l->cells, bytes, err) : PM_OK;
 }
 
 /* ---------------------------------------------------------------- log-probabilities ---- */

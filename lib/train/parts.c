@@ -27,18 +27,17 @@
 #include "base/cpu.h"
 #include "base/hash.h"
 #include "encode/placer.h"
+#include "encode/ten.h"
 #include "text/utf8.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 enum {
     STOP = 256,     /* the symbol of a character that stands in no piece, and of the place behind a text */
     SYMBOLS_MAX = 65535,
     ROW = 10,       /* symbols of the longest piece that is found by level */
     WAITING = 256,   /* symbols: so many are split together */
-    CODES = 0x110000
+    CODES = 0x110000,
+    NODES = 3,      /* for each piece, at least, most likely */
+    POLL = 1 << 14  /* pieces or nodes */
 };
 
 #define NONE UINT32_MAX
@@ -170,6 +169,7 @@ typedef struct node { /* those of one symbol are numbered by it */
 
 typedef struct builder {
     pm_parts *parts;
+    pm_ticker *ticker;
     node *nodes;
     size_t n, cap;
     uint32_t *table; /* nodes by parent and symbol; 0: free */
@@ -217,7 +217,7 @@ static pm_status descend(builder *b, uint32_t *at, uint32_t symbol, pm_error *er
     if (b->n >= NONE - 1) {
         return pm_fail(err, PM_LIMIT, "the pieces are too many for a trie of 2^32 nodes");
     }
-    PM_TRY(pm_grow((void **)&b->nodes, &b->cap, b->n + 1, sizeof *b->nodes, err));
+    PM_TRY(pm_grow_pages((void **)&b->nodes, &b->cap, b->n + 1, sizeof *b->nodes, err));
     b->nodes[b->n] = (node){*at, symbol, NONE};
     *at = b->table[i] = (uint32_t)b->n++;
     return PM_OK;
@@ -236,15 +236,16 @@ static pm_status add_piece(builder *b, pm_bytes piece, uint32_t number, pm_error
 
 static pm_status grow_trie(builder *b, const pm_bytes *pieces, size_t n, pm_error *err) {
     size_t n_symbols = b->parts->n_symbols;
-    PM_TRY(pm_grow((void **)&b->nodes, &b->cap, n_symbols + n, sizeof *b->nodes, err));
+    PM_TRY(pm_grow_pages((void **)&b->nodes, &b->cap, n_symbols + n, sizeof *b->nodes, err));
     for (b->n = 0; b->n < n_symbols; b->n++) {
         b->nodes[b->n] = (node){NONE, (uint32_t)b->n, NONE};
     }
-    for (b->bits = 9; (size_t)1 << b->bits < 2 * (n_symbols + n); b->bits++) {
+    for (b->bits = 9; (size_t)1 << b->bits < 2 * NODES * n; b->bits++) {
     }
     PM_TRY(grow_table(b, err));
     for (size_t i = 0; i < n; i++) {
         PM_TRY(add_piece(b, pieces[i], (uint32_t)i, err));
+        PM_TRY(i % POLL ? PM_OK : pm_ticker_poll(b->ticker, 0, err));
     }
     return PM_OK;
 }
@@ -318,6 +319,7 @@ static pm_status place_all(builder *b, pm_error *err) {
         } else {
             parts->cells[at].base = base * STEP;
         }
+        PM_TRY(n % POLL ? PM_OK : pm_ticker_poll(b->ticker, 0, err));
     }
     return PM_OK;
 }
@@ -346,27 +348,15 @@ static pm_status make_letters(builder *b, pm_error *err) {
     return PM_OK;
 }
 
-/* To pages of their own, huge ones where there are such: nearly every look-up is on another page. */
-static pm_status move_cells(pm_parts *parts, pm_error *err) {
-    size_t bytes = parts->n_cells * sizeof *parts->cells;
-    cell *moved = pm_pages_alloc(bytes);
-    if (!moved) {
-        return pm_fail_memory(err);
-    }
-    memcpy(moved, parts->cells, bytes);
-    pm_free(parts->cells);
-    parts->cells = moved;
-    parts->paged = true;
-    return PM_OK;
-}
-
 static pm_status build(builder *b, const pm_bytes *pieces, size_t n, pm_error *err) {
     PM_TRY(choose_symbols(b->parts, pieces, n, err));
     PM_TRY(grow_trie(b, pieces, n, err));
     PM_TRY(make_letters(b, err));
     PM_TRY(sort_children(b, err));
     PM_TRY(place_all(b, err));
-    return move_cells(b->parts, err);
+    pm_parts *parts = b->parts;
+    parts->paged = true; /* nearly every look-up is on another page */
+    return pm_pages_move((void **)&parts->cells, parts->n_cells * sizeof *parts->cells, err);
 }
 
 /* ---------------------------------------------------------------- log-probabilities ---- */
@@ -521,33 +511,21 @@ static void walk_plain(const pm_parts *parts, pm_parts_splitter *s) {
 }
 
 #if defined(__x86_64__)
-/* The last ten scores are in registers, as in lattice.c. */
 PM_TARGET_AVX2 static void walk_avx2(const pm_parts *parts, pm_parts_splitter *s) {
     double *scores = s->scores + ROW;
-    __m256d farthest = _mm256_loadu_pd(scores - 9), far = _mm256_loadu_pd(scores - 5);
-    __m128d near = _mm_loadu_pd(scores - 1);
+    pm_ten ten = pm_ten_load(scores);
     size_t next_start = 0;
 
     for (size_t i = 0; i < s->n; i++, scores++) {
         position *p = &s->positions[i];
-        __m256d longest = _mm256_add_pd(farthest, _mm256_loadu_pd(p->logp)), middle = _mm256_add_pd(far, _mm256_loadu_pd(p->logp + 4));
-        __m128d shorter = _mm_add_pd(near, _mm_loadu_pd(p->logp + 8));
-        __m256d four = _mm256_max_pd(longest, middle);
-        __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-        two = _mm_max_pd(two, shorter);
-        __m128d best = _mm_max_sd(two, _mm_unpackhi_pd(two, two));
-        __m256d all = _mm256_broadcastsd_pd(best);
-        int is_longest = _mm256_movemask_pd(_mm256_cmp_pd(longest, all, _CMP_EQ_OQ)),
-            is_middle = _mm256_movemask_pd(_mm256_cmp_pd(middle, all, _CMP_EQ_OQ)),
-            is_shorter = _mm_movemask_pd(_mm_cmpeq_pd(shorter, _mm256_castpd256_pd128(all)));
-        p->code = (uint16_t)(is_longest | is_middle << 4 | is_shorter << 8);
+        unsigned which;
+        __m128d best = pm_ten_best(&ten, p->logp, p->logp + ROW - 2, &which);
+        p->code = (uint16_t)which;
         if (__builtin_expect(p->flags != 0, 0)) {
             best = _mm_set_sd(step_rare(parts, s, i, &next_start, scores, _mm_cvtsd_f64(best)));
         }
         _mm_store_sd(scores + 1, best);
-        farthest = _mm256_permute4x64_pd(_mm256_blend_pd(farthest, far, 1), 0x39);
-        far = _mm256_permute4x64_pd(_mm256_blend_pd(far, _mm256_castpd128_pd256(near), 1), 0x39);
-        near = _mm_shuffle_pd(near, best, 1);
+        pm_ten_push(&ten, best);
     }
 }
 #endif
@@ -657,21 +635,21 @@ pm_status pm_parts_split(pm_parts_splitter *s, pm_bytes text, uint64_t weight, p
 /* ---------------------------------------------------------------- life ---- */
 
 static void builder_release(builder *b) {
-    pm_free(b->nodes);
+    pm_pages_free(b->nodes, b->cap * sizeof *b->nodes);
     pm_free(b->table);
     pm_free(b->first);
     pm_free(b->children);
     pm_placer_release(&b->placer);
 }
 
-pm_status pm_parts_new(pm_parts **out, const pm_bytes *pieces, size_t n, pm_error *err) {
+pm_status pm_parts_new(pm_parts **out, const pm_bytes *pieces, size_t n, pm_ticker *ticker, pm_error *err) {
     pm_cpu cpu;
     *out = NULL;
     PM_TRY(pm_cpu_choose(&cpu, err));
     if (n >= NONE) {
         return pm_fail(err, PM_LIMIT, "more than 2^32 - 1 pieces");
     }
-    builder b = {.parts = pm_calloc(1, sizeof *b.parts)};
+    builder b = {.parts = pm_calloc(1, sizeof *b.parts), .ticker = ticker};
     if (!b.parts) {
         return pm_fail_memory(err);
     }

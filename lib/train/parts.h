@@ -2,15 +2,15 @@
 #ifndef PM_TRAIN_PARTS_H
 #define PM_TRAIN_PARTS_H
 
-#include "base/alloc.h"
+#include "base/thread.h"
 
 typedef struct pm_parts pm_parts;                 /* pieces and log-probabilities */
 typedef struct pm_parts_splitter pm_parts_splitter; /* one thread's */
 
 enum { PM_PARTS_MAX_BYTES = 0xFFFF }; /* of a text or a piece */
 
-/* n distinct, non-empty pieces, which are not needed afterwards; all 256 single bytes must be among them. No log-probabilities yet. */
-pm_status pm_parts_new(pm_parts **out, const pm_bytes *pieces, size_t n, pm_error *err);
+/* n distinct, non-empty pieces, which are not needed afterwards; all 256 single bytes must be among them. No log-probabilities yet. The ticker is polled. */
+pm_status pm_parts_new(pm_parts **out, const pm_bytes *pieces, size_t n, pm_ticker *ticker, pm_error *err);
 /* Piece i has log-probability logp[i] from now on: 64 at most either way, or -INFINITY (it is not there), which no single byte may have. While no
  * splitter has texts waiting. */
 void pm_parts_set(pm_parts *parts, const double *logp);

@@ -26,7 +26,13 @@
 #include "base/log.h"
 #include "train/parts.h"
 
-enum { SPLITS = 2048 /* pieces a task */, MAX_TEXT_LOG = 62 };
+enum {
+    SPLITS = 2048, /* pieces a task */
+    MAX_TEXT_LOG = 62,
+    FEW = 4096,    /* most counts are below */
+    FINE = 16,     /* classes of counts a power of two */
+    CLASSES = 64 * FINE
+};
 
 typedef struct drop { /* a piece to be split */
     pm_bytes piece;
@@ -58,6 +64,7 @@ struct pm_pruner {
     pm_parts *parts;
     uint64_t *counts;    /* of the candidates now; 0: gone */
     double *logp;
+    double few[FEW]; /* logarithms of 1, 2 ... */
     drop *left; /* those to be split now */
     size_t n_left;
     pm_parts_splitter **splitters; /* one a thread */
@@ -165,6 +172,8 @@ static void collect(pm_pruner *p) {
     }
 }
 
+static double log_of(const pm_pruner *p, uint64_t count) { return count <= FEW ? p->few[count - 1] : pm_log_u64(count); }
+
 static void set_logs(pm_pruner *p) {
     uint64_t sum = 0;
     for (size_t i = 0; i < p->out->n; i++) {
@@ -172,7 +181,7 @@ static void set_logs(pm_pruner *p) {
     }
     double log_sum = pm_log_u64(sum);
     for (size_t i = 0; i < p->out->n; i++) {
-        p->logp[i] = p->counts[i] ? pm_log_u64(p->counts[i]) - log_sum : -INFINITY;
+        p->logp[i] = p->counts[i] ? log_of(p, p->counts[i]) - log_sum : -INFINITY;
     }
     pm_parts_set(p->parts, p->logp);
 }
@@ -229,17 +238,50 @@ static int by_use(const void *left, const void *right) {
     return memcmp(a->piece.data, b->piece.data, a->piece.len);
 }
 
-/* Moves the single bytes and the required pieces to the front; returns their number. */
-static size_t fixed_first(pm_pruner *p) {
-    size_t n = 0;
-    for (size_t i = 0; i < p->n_left; i++) {
+/* Counts in classes: in a higher one all are higher. */
+static unsigned class_of(uint64_t count) {
+    unsigned log = count < FINE ? 0 : 63u - (unsigned)__builtin_clzll(count) - 3;
+    return FINE * log + (unsigned)(log ? count >> (log - 1) & (FINE - 1) : count);
+}
+
+/* Moves those of left[from .. n_left) to the front that `is` says; returns where the others begin. */
+static size_t bring_forward(pm_pruner *p, size_t from, unsigned class, bool (*is)(const pm_pruner *p, const drop *d, unsigned class)) {
+    for (size_t i = from; i < p->n_left; i++) {
         drop d = p->left[i];
-        if (d.piece.len == 1 || p->fixed[d.number]) {
-            p->left[i] = p->left[n];
-            p->left[n++] = d;
+        if (is(p, &d, class)) {
+            p->left[i] = p->left[from];
+            p->left[from++] = d;
         }
     }
-    return n;
+    return from;
+}
+
+static bool is_fixed(const pm_pruner *p, const drop *d, unsigned class) {
+    (void)class;
+    return d->piece.len == 1 || p->fixed[d->number];
+}
+static bool is_above(const pm_pruner *p, const drop *d, unsigned class) {
+    (void)p;
+    return class_of(d->count) > class;
+}
+static bool is_of_class(const pm_pruner *p, const drop *d, unsigned class) {
+    (void)p;
+    return class_of(d->count) == class;
+}
+
+/* Brings the `size` pieces that are used most to the front, single bytes and required ones before all others: only those whose counts are of the class in
+ * which the last of them falls are sorted. */
+static void most_used_first(pm_pruner *p, size_t size) {
+    size_t classes[CLASSES] = {0}, n = bring_forward(p, 0, 0, is_fixed), above = n;
+    unsigned class = CLASSES - 1;
+    for (size_t i = n; i < p->n_left; i++) {
+        classes[class_of(p->left[i].count)]++;
+    }
+    for (; class && above + classes[class] < size; class--) {
+        above += classes[class];
+    }
+    n = bring_forward(p, n, class, is_above);
+    qsort(p->left + n, bring_forward(p, n, class, is_of_class) - n, sizeof *p->left, by_use);
 }
 
 /* Step 4 for one size; the list of what is left is fresh. */
@@ -247,8 +289,7 @@ static pm_status cut(pm_pruner *p, size_t size, pm_error *err) {
     if (p->n_left <= size) {
         return PM_OK;
     }
-    size_t n = fixed_first(p);
-    qsort(p->left + n, p->n_left - n, sizeof *p->left, by_use);
+    most_used_first(p, size);
     for (size_t i = size; i < p->n_left; i++) {
         p->counts[p->left[i].number] = 0;
         p->left[i - size] = p->left[i];
@@ -336,7 +377,7 @@ static pm_status gather(pm_pruner *p, pm_error *err) {
     }
     PM_TRY(make_arrays(p, n, err));
     PM_TRY(fill_candidates(p, err));
-    PM_TRY(pm_parts_new(&p->parts, p->out->pieces, p->out->n, err));
+    PM_TRY(pm_parts_new(&p->parts, p->out->pieces, p->out->n, p->ticker, err));
     for (unsigned t = 0; t < p->o.threads; t++) {
         PM_TRY(pm_parts_splitter_new(&p->splitters[t], p->parts, err));
     }
@@ -376,6 +417,9 @@ pm_status pm_pruner_new(pm_pruner **out, const pm_prune_options *options, pm_tic
     p->o = *options;
     p->o.threads = options->threads ? options->threads : 1;
     p->ticker = ticker;
+    for (unsigned i = 0; i < FEW; i++) {
+        p->few[i] = pm_log_u64(i + 1);
+    }
     pm_status status = init(p, err);
     if (status != PM_OK) {
         pm_pruner_free(p);

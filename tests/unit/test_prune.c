@@ -63,7 +63,9 @@ static void make(vocabulary *v, size_t n, size_t longest, unsigned alphabet, uin
         v->pieces[v->n] = (pm_bytes){bytes, len};
         v->n += number_of(v, v->pieces[v->n]) == v->n;
     }
-    assert_ok(pm_parts_new(&v->parts, v->pieces, v->n, &err));
+    pm_ticker ticker;
+    pm_ticker_init(&ticker, NULL, NULL, 0);
+    assert_ok(pm_parts_new(&v->parts, v->pieces, v->n, &ticker, &err));
     assert_ok(pm_parts_splitter_new(&v->splitter, v->parts, &err));
 }
 
