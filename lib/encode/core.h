@@ -22,7 +22,7 @@
 #include "model/model.h"
 
 typedef struct pm_core pm_core;                 /* immutable; borrows the model */
-typedef struct pm_core_scratch pm_core_scratch; /* one thread's */
+typedef struct pm_core_scratch pm_core_scratch; /* one thread's, for one core: it remembers what it saw */
 
 /* What stands at word[begin .. end). Tokens come in order, but need not cover the word (a character that no token stands for), nor be apart (the
  * bytes of a character), nor hold anything. */

@@ -169,10 +169,6 @@ static inline double step_rare(const pm_lattice *l, uint32_t at, const pm_lattic
     return best;
 }
 
-static void keep(const pm_lattice *l, double *scores, size_t n) {
-    memmove(scores, scores + n, (pm_lattice_reach(l) + 1) * sizeof *scores);
-}
-
 static void walk_plain(const pm_lattice *l, void *state, const uint32_t *ends, size_t n, pm_lattice_code *codes) {
     double *scores = (double *)state + pm_lattice_reach(l);
 
@@ -193,7 +189,7 @@ static void walk_plain(const pm_lattice *l, void *state, const uint32_t *ends, s
         scores++;
         *scores = e->last & PM_LATTICE_RARE ? step_rare(l, ends[i], e, scores, best, &codes[i]) : best;
     }
-    keep(l, state, n);
+    pm_lattice_keep_scores(l, state, n);
 }
 
 #if defined(__x86_64__)
@@ -215,7 +211,7 @@ PM_TARGET_AVX2 static void walk_avx2(const pm_lattice *l, void *state, const uin
         _mm_store_sd(scores + i, best);
         pm_ten_push(&ten, best);
     }
-    keep(l, state, n);
+    pm_lattice_keep_scores(l, state, n);
 }
 #endif
 
@@ -241,6 +237,7 @@ static void forget(pm_lattice_scratch *s) {
     pm_free(s->window.ends);
     pm_free(s->window.codes);
     pm_free(s->scores);
+    pm_free(s->taken);
     pm_free(s->positions);
     pm_free(s->out);
     pm_free(s->marks);
@@ -400,12 +397,17 @@ void pm_lattice_forget_long(pm_lattice_scratch *scratch) {
     }
 }
 
-pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
-                          pm_lattice_sink sink, void *user, pm_error *err) {
+pm_status pm_lattice_room_for_scores(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_error *err) {
     size_t before = pm_lattice_reach(lattice);
 
     PM_TRY(pm_grow((void **)&scratch->scores, &scratch->cap_scores, before + 1 + pm_lattice_block(lattice),
                    sizeof *scratch->scores, err));
     memset(scratch->scores, 0, (before + 1) * sizeof *scratch->scores);
+    return PM_OK;
+}
+
+pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
+                          pm_lattice_sink sink, void *user, pm_error *err) {
+    PM_TRY(pm_lattice_room_for_scores(lattice, scratch, err));
     return pm_lattice_run(lattice, scratch, texts, n, lattice->walk, scratch->scores, sink, user, err);
 }

@@ -14,6 +14,9 @@ pm_status pm_lattice_new(pm_lattice **out, const pm_bytes *pieces, const uint32_
                          pm_error *err);
 /* Replaces all log-probabilities of a lattice without ids; for the trainer, between rounds, while no thread reads. */
 void pm_lattice_set(pm_lattice *lattice, const double *logp);
+/* From now on a character that is a piece is never spelled in its bytes, in what is drawn or listed either: bytes are for unknown characters alone. While no
+ * other thread uses it. */
+void pm_lattice_spell_only_unknown(pm_lattice *lattice);
 void pm_lattice_free(pm_lattice *lattice);
 
 pm_status pm_lattice_scratch_new(pm_lattice_scratch **out, pm_error *err);
@@ -32,6 +35,11 @@ typedef pm_status (*pm_lattice_sink)(void *user, const uint32_t *ids, size_t n, 
  * position in common. */
 pm_status pm_lattice_best(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,
                           pm_lattice_sink sink, void *user, pm_error *err);
+
+/* The same as sentencepiece finds it, with sums in single precision: lattice_floats.c. Log-probabilities are floats; `unknown` is that of a character that is no
+ * piece, whatever those of its bytes. */
+pm_status pm_lattice_best_in_floats(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n, float unknown,
+                                    pm_lattice_sink sink, void *user, pm_error *err);
 
 /* The most that alpha may be: a log-probability times alpha stays exact to 2^-20, so draws are right. Larger ones would
  * draw the best segmentation but for ties. */

@@ -519,6 +519,8 @@ void pm_lattice_set(pm_lattice *l, const double *logp) {
     }
 }
 
+void pm_lattice_spell_only_unknown(pm_lattice *l) { l->only_unknown = true; }
+
 /* ---------------------------------------------------------------- all ---- */
 
 static pm_status make_rows(pm_lattice *l, pm_error *err) {

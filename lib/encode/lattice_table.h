@@ -58,6 +58,7 @@ struct pm_lattice {
     pm_lattice_walk walk; /* of the best segmentation */
     bool characters;      /* steps are characters of UTF-8; else bytes */
     bool every_byte;      /* each of the 256 single bytes is a piece with a log-probability */
+    bool only_unknown;    /* a character that is a piece has no spelling in bytes */
     size_t n_pieces, n_symbols;
     size_t longest;    /* symbols of the longest piece */
     uint16_t *planes;  /* by code point >> 6: which 64 symbols of `symbols` */
@@ -91,8 +92,9 @@ typedef struct pm_lattice_window {
 struct pm_lattice_scratch {
     pm_lattice_window window;
     double *scores;  /* lattice.c: of pm_lattice_reach positions, the one a block begins at, and the block's */
+    double *taken;   /* lattice_floats.c: the same */
     void *positions; /* sample.c: the same */
-    size_t cap_scores, cap_positions;
+    size_t cap_scores, cap_taken, cap_positions;
     void *ways; /* to one position: pm_lattice_room_for_ways */
     size_t cap_ways;
     uint32_t *out; /* ids, filled from the back */
@@ -114,6 +116,13 @@ static inline size_t pm_lattice_block(const pm_lattice *l) {
 }
 
 pm_lattice_walk pm_lattice_walk_for(pm_cpu cpu);
+
+/* For walks that keep scores in scratch->scores, pm_lattice_reach + 1 of them before those of a block: room for them, 0 for what lies before the texts; and
+ * behind a block of n, its last ones come to the front. */
+pm_status pm_lattice_room_for_scores(const pm_lattice *lattice, pm_lattice_scratch *scratch, pm_error *err);
+static inline void pm_lattice_keep_scores(const pm_lattice *lattice, double *scores, size_t n) {
+    memmove(scores, scores + n, (pm_lattice_reach(lattice) + 1) * sizeof *scores);
+}
 
 /* Reads the texts, walks over them and gives out the paths chosen. */
 pm_status pm_lattice_run(const pm_lattice *lattice, pm_lattice_scratch *scratch, const pm_bytes *texts, size_t n,

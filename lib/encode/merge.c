@@ -32,6 +32,8 @@
  * edited by hand have such), and it is then taken next, as the definition says. */
 #include "encode/merge.h"
 
+#include "base/hash.h"
+
 enum { ARITY = 4 };
 #define NOWHERE UINT32_MAX
 
@@ -275,64 +277,152 @@ static size_t fill_heap(pm_merge_scratch *s, size_t n) {
     return n_heap;
 }
 
-size_t pm_merge_long(const pm_pairs *pairs, pm_merge_scratch *s, pm_id *ids, size_t n) {
+/* Takes the first entry off. */
+static uint64_t take(uint64_t *heap, size_t *n_heap) {
+    uint64_t top = heap[0], last = heap[--*n_heap];
+    if (*n_heap > 0) {
+        sift_down(heap, *n_heap, 0, last);
+    }
+    return top;
+}
+
+static size_t begin_long(pm_merge_scratch *s, size_t n) {
     for (uint32_t i = 0; i < n; i++) {
         s->next[i] = i + 1 < n ? i + 1 : NOWHERE;
         s->previous[i] = i - 1; /* NOWHERE for the first */
     }
     s->ranks[n - 1] = PM_NO_RANK;
-    size_t n_heap = fill_heap(s, n);
-    while (n_heap > 0) {
-        uint64_t top = s->heap[0];
-        uint64_t last = s->heap[--n_heap];
-        if (n_heap > 0) {
-            sift_down(s->heap, n_heap, 0, last);
-        }
-        uint32_t at = (uint32_t)top;
-        if (s->ranks[at] != top >> 32) {
-            continue;
-        }
-        uint32_t dead = s->next[at], after = s->next[dead], before = s->previous[at];
-        ids[at] = pm_pairs_result(pairs, (uint32_t)(top >> 32));
-        s->next[at] = after;
-        s->ranks[dead] = PM_NO_RANK;
-        s->ranks[at] = PM_NO_RANK;
-        if (after != NOWHERE) {
-            s->previous[after] = at;
-            n_heap = renew(pairs, s, ids, n_heap, at);
-        }
-        if (before != NOWHERE) {
-            n_heap = renew(pairs, s, ids, n_heap, before);
-        }
+    return fill_heap(s, n);
+}
+
+/* Does the merge of an entry that is not out of date. Returns how many entries there are then. */
+static size_t join(const pm_pairs *pairs, pm_merge_scratch *s, pm_id *ids, size_t n_heap, uint64_t entry) {
+    uint32_t at = (uint32_t)entry, dead = s->next[at], after = s->next[dead], before = s->previous[at];
+
+    ids[at] = pm_pairs_result(pairs, (uint32_t)(entry >> 32));
+    s->next[at] = after;
+    s->ranks[dead] = PM_NO_RANK;
+    s->ranks[at] = PM_NO_RANK;
+    if (after != NOWHERE) {
+        s->previous[after] = at;
+        n_heap = renew(pairs, s, ids, n_heap, at);
     }
+    if (before != NOWHERE) {
+        n_heap = renew(pairs, s, ids, n_heap, before);
+    }
+    return n_heap;
+}
+
+/* Puts what is left side by side. places may be NULL. */
+static size_t end_long(const pm_merge_scratch *s, pm_id *ids, uint32_t *places) {
     size_t n_ids = 0;
     for (uint32_t i = 0; i != NOWHERE; i = s->next[i]) {
+        if (places) {
+            places[n_ids] = i;
+        }
         ids[n_ids++] = ids[i];
     }
     return n_ids;
 }
 
-static size_t merge_short(const pm_pairs *pairs, pm_id *ids, size_t n) {
-    pm_merge_lane lane;
+static inline bool is_current(const pm_merge_scratch *s, uint64_t entry) { return s->ranks[(uint32_t)entry] == entry >> 32; }
 
-    pm_merge_lane_begin(&lane, n);
-    for (size_t i = 0; i < n; i++) {
-        pm_merge_lane_set(&lane, i, ids[i], i + 1 < n ? pm_pairs_find(pairs, ids[i], ids[i + 1]) : PM_NO_RANK);
+static void merge_long(const pm_pairs *pairs, pm_merge_scratch *s, pm_id *ids, size_t n) {
+    size_t n_heap = begin_long(s, n);
+
+    while (n_heap > 0) {
+        uint64_t top = take(s->heap, &n_heap);
+        if (is_current(s, top)) {
+            n_heap = join(pairs, s, ids, n_heap, top);
+        }
     }
-    pm_merge_lanes(pairs, &lane, 1);
-    return pm_merge_lane_end(&lane, ids);
 }
 
-pm_status pm_merge_word(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, size_t *n_ids,
-                        pm_error *err) {
-    if (n <= PM_MERGE_SHORT) {
-        *n_ids = merge_short(pairs, ids, n);
-        return PM_OK;
+size_t pm_merge_long(const pm_pairs *pairs, pm_merge_scratch *s, pm_id *ids, size_t n) {
+    merge_long(pairs, s, ids, n);
+    return end_long(s, ids, NULL);
+}
+
+/* ---------------------------------------------------------------- dropout ---- */
+
+/* Uniform in [0, 1). */
+static double drawn(uint64_t key, uint64_t i) {
+    return (double)(pm_hash_word(key + pm_hash_word(i + UINT64_C(0x9E3779B97F4A7C15))) >> 11) * 0x1p-53;
+}
+
+/* What is passed over waits at the end of the heap's memory: with it there are never more than 2n entries. */
+static void merge_dropped(const pm_pairs *pairs, pm_merge_scratch *s, pm_id *ids, size_t n, double dropout, uint64_t key) {
+    size_t n_heap = begin_long(s, n), passed = 0;
+    uint64_t draws = 0;
+
+    while (n_heap > 0) {
+        uint64_t top = take(s->heap, &n_heap);
+        if (!is_current(s, top)) {
+            continue;
+        }
+        if (drawn(key, draws++) < dropout) {
+            s->heap[2 * n - ++passed] = top;
+            continue;
+        }
+        for (; passed > 0; passed--) {
+            sift_up(s->heap, n_heap, s->heap[2 * n - passed]);
+            n_heap++;
+        }
+        n_heap = join(pairs, s, ids, n_heap, top);
     }
+}
+
+static pm_status look_up_pairs(const pm_pairs *pairs, pm_merge_scratch *scratch, const pm_id *ids, size_t n, pm_error *err) {
     PM_TRY(pm_merge_reserve(scratch, n, err));
     for (size_t i = 0; i + 1 < n; i++) {
         scratch->ranks[i] = pm_pairs_find(pairs, ids[i], ids[i + 1]);
     }
-    *n_ids = pm_merge_long(pairs, scratch, ids, n);
+    return PM_OK;
+}
+
+pm_status pm_merge_dropped(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, double dropout, uint64_t key, uint32_t *places,
+                           size_t *n_ids, pm_error *err) {
+    *n_ids = 0;
+    if (n > 0) {
+        PM_TRY(look_up_pairs(pairs, scratch, ids, n, err));
+        merge_dropped(pairs, scratch, ids, n, dropout, key);
+        *n_ids = end_long(scratch, ids, places);
+    }
+    return PM_OK;
+}
+
+/* ---------------------------------------------------------------- words of any length ---- */
+
+static void merge_short(const pm_pairs *pairs, pm_merge_lane *lane, const pm_id *ids, size_t n) {
+    pm_merge_lane_begin(lane, n);
+    for (size_t i = 0; i < n; i++) {
+        pm_merge_lane_set(lane, i, ids[i], i + 1 < n ? pm_pairs_find(pairs, ids[i], ids[i + 1]) : PM_NO_RANK);
+    }
+    pm_merge_lanes(pairs, lane, 1);
+}
+
+pm_status pm_merge_word(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, size_t *n_ids,
+                        pm_error *err) {
+    return pm_merge_placed(pairs, scratch, ids, n, NULL, n_ids, err);
+}
+
+pm_status pm_merge_placed(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, uint32_t *places, size_t *n_ids, pm_error *err) {
+    if (n <= PM_MERGE_SHORT) {
+        pm_merge_lane lane;
+        uint64_t alive;
+        *n_ids = 0;
+        if (n > 0) {
+            merge_short(pairs, &lane, ids, n);
+            *n_ids = pm_merge_lane_end(&lane, ids);
+            alive = lane.alive;
+            for (size_t i = 0; places && i < *n_ids; i++, alive &= alive - 1) {
+                places[i] = (uint32_t)__builtin_ctzll(alive);
+            }
+        }
+        return PM_OK;
+    }
+    PM_TRY(look_up_pairs(pairs, scratch, ids, n, err));
+    merge_long(pairs, scratch, ids, n);
+    *n_ids = end_long(scratch, ids, places);
     return PM_OK;
 }

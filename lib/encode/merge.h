@@ -74,6 +74,15 @@ typedef struct pm_merge_window {
  * 1. Returns how many ids are left in window->ids. */
 size_t pm_merge_in_window(const pm_pairs *pairs, pm_merge_window *window, const uint32_t *ranks, size_t n);
 
+/* The same for one word of any length, also saying with which of the first tokens each of the last begins. `places` has room for n; may be NULL. Errors: as
+ * pm_merge_reserve. */
+pm_status pm_merge_placed(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, uint32_t *places, size_t *n_ids, pm_error *err);
+
+/* With dropout: before each merge all that could be done are looked at from the best on, and each is passed over with probability `dropout`, 0 to 1; the first that is
+ * not is done. Where all are passed over, it ends. `key` seeds it. */
+pm_status pm_merge_dropped(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, double dropout, uint64_t key, uint32_t *places,
+                           size_t *n_ids, pm_error *err);
+
 /* Looks the pairs up, then one of the two above. */
 pm_status pm_merge_word(const pm_pairs *pairs, pm_merge_scratch *scratch, pm_id *ids, size_t n, size_t *n_ids,
                         pm_error *err);

@@ -63,8 +63,8 @@ static inline size_t pm_lattice_ways(const pm_lattice *l, uint32_t at, pm_lattic
     for (unsigned len = PM_LATTICE_NEAR; len > 0; len--) {
         n = pm_lattice_add_way(ways, n, e->near[PM_LATTICE_NEAR - len], len, 1u << (PM_LATTICE_INLINE - len));
     }
-    return last & PM_LATTICE_BYTE ? n
-                                  : pm_lattice_add_way(ways, n, pm_lattice_spell(l, last, 0), 1, PM_LATTICE_SPELLED);
+    bool spelled = !(last & PM_LATTICE_BYTE) && !(l->only_unknown && e->near[PM_LATTICE_NEAR - 1] > -INFINITY);
+    return !spelled ? n : pm_lattice_add_way(ways, n, pm_lattice_spell(l, last, 0), 1, PM_LATTICE_SPELLED);
 }
 
 /* The length, in symbols, of the piece that a code names at a state's end, which is not PM_LATTICE_SPELLED; and its id.
