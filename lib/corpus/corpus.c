@@ -583,12 +583,17 @@ bool pm_corpus_source(const pm_corpus *corpus, size_t i, pm_source_report *row) 
 const uint64_t *pm_corpus_scripts(const pm_corpus *corpus) { return corpus->scripts; }
 
 void pm_corpus_limit_documents(pm_corpus *corpus, uint64_t most) { corpus->most = most; }
-void pm_corpus_limit_hashes(pm_corpus *corpus, uint64_t most) { corpus->filter.seen.most = most; }
+
+void pm_corpus_limit_hashes(pm_corpus *corpus, uint64_t most, const char *tmpdir) {
+    corpus->filter.seen.most = most;
+    corpus->filter.seen.tmpdir = tmpdir;
+}
 
 void pm_corpus_watch(pm_corpus *corpus, pm_ticker *ticker) {
     corpus->ticker = ticker;
     corpus->reader.ticker = ticker;
     corpus->jsonl.ticker = ticker;
+    corpus->filter.seen.ticker = ticker;
 }
 
 bool pm_corpus_is_weighted(const pm_corpus *corpus) { return corpus->weighted || corpus->temperature != 0; }

@@ -21,8 +21,8 @@ void pm_block_release(pm_block *block);
  * end. Empty documents are kept. Errors as pm_corpus_read. */
 pm_status pm_corpus_fill(pm_corpus *corpus, pm_block *block, size_t want, pm_error *err);
 
-/* With remove_duplicates: the hashes may take this many bytes, else the read fails with PM_LIMIT; 0: no limit. */
-void pm_corpus_limit_hashes(pm_corpus *corpus, uint64_t most);
+/* With remove_duplicates: the hashes may take this many bytes of memory (0: no limit), then they go to files in tmpdir (borrowed, as in pm_train_options). */
+void pm_corpus_limit_hashes(pm_corpus *corpus, uint64_t most, const char *tmpdir);
 
 /* A document of a file that is longer than this fails the read with PM_LIMIT, before more of it is held in memory; 0: no
  * limit. */

@@ -194,7 +194,7 @@ typedef struct pm_corpus_options {
                               * streams and callbacks are PM_INVALID_ARGUMENT at the first read. At most one of the two */
     uint64_t seed;           /* another one gives another sample */
     bool remove_duplicates;  /* of equal documents (by a 128-bit hash) the first is taken; 21 to 43 bytes of memory each distinct one, of a
-                              * memory_limit at most half, else PM_LIMIT */
+                              * memory_limit at most half, then 16 to 32 bytes of disk */
     bool count_scripts;      /* pm_corpus_scripts tells what was taken; reading then takes up to 1 ns a byte longer */
     /* Training only: languages of n bytes of text count as much as n^(1/temperature), so that small ones get more of the vocabulary. It is 1 or more; 1 and 0:
      * all as it is; 3.3 is the usual exponent 0.3. Done by weights, in parts of PM_TEMPERATURE_UNIT of those of the largest language, beside those that sources

@@ -299,7 +299,7 @@ pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err
         pm_corpus_watch(corpus, &job->ticker);
         if (halved) { /* a half for the hashes of documents, a half for the trainer */
             job->o.memory_limit /= 2;
-            pm_corpus_limit_hashes(corpus, job->o.memory_limit);
+            pm_corpus_limit_hashes(corpus, job->o.memory_limit, job->o.tmpdir);
         }
         job->summary.lines_split = pm_corpus_splits_lines(corpus);
     }

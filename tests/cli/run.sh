@@ -158,9 +158,11 @@ awk '!seen[$0]++' small_en.txt > unique.txt
 call 0 "" train -q -a bpe -v 600 -o unique.tiktoken unique.txt
 same unique.tiktoken nodup.tiktoken "--remove-duplicates beside awk"
 awk 'BEGIN { for (i = 0; i < 900000; i++) print i }' > lines.txt # their hashes need 32 MB, and get half of the limit
-call 3 "too small for remove_duplicates: the hashes of more than" train -q -a bpe -v 600 -o x.piecemill --remove-duplicates --memory 57M --threads 1 lines.txt
-call 0 "" train -q -a bpe -v 600 -o x.piecemill --remove-duplicates --memory 80M --threads 2 lines.txt
-rm -f lines.txt x.piecemill
+call 0 "" train -q -a bpe -v 600 -o x.tiktoken --remove-duplicates lines.txt small_en.txt lines.txt small_en.txt
+call 0 "" train -q -a bpe -v 600 -o y.tiktoken --remove-duplicates --memory 57M --threads 1 lines.txt small_en.txt lines.txt small_en.txt
+same x.tiktoken y.tiktoken "duplicates found on disk"
+call 3 "No such file" train -q -a bpe -v 600 -o y.tiktoken --remove-duplicates --memory 57M --threads 1 --tmpdir /nowhere lines.txt
+rm -f lines.txt
 # A sample does not depend on threads or on how the text lies in files; its size is about what was asked for.
 call 0 "" train -q -a bpe -v 400 -o a.piecemill --sample 30% --seed 5 --threads 1 small_en.txt
 head -c 70000 small_en.txt | head -n -1 > en1.txt
@@ -713,6 +715,7 @@ holds out '"differ": 0, "tokens": ['
 holds out '"first": null}'
 call 0 "other ids" convert --from hf --to native tokenizer.json converted.two few.txt
 call 1 "missing.txt" convert tokenizer.json converted.piecemill missing.txt
+
 # ---------------------------------------------------------------- languages by temperature
 
 head -c 20000 small_zh.txt > little.txt

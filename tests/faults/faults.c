@@ -26,6 +26,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "corpus/once.h"
 #include "count/countmerge.h"
 #include "encode/inside.h"
 
@@ -303,6 +304,22 @@ static pm_status run_corpus(const scenario *s, pm_error *err) {
     return status;
 }
 
+/* A set of hashes that goes to disk, three times, and is asked for what is there. */
+static pm_status run_hashes(const scenario *s, pm_error *err) {
+    pm_once set = {.most = s->number};
+    pm_status status = PM_OK;
+    uint64_t found = 0;
+    for (uint64_t i = 0; i < 6000 && status == PM_OK; i++) {
+        uint64_t number = i % 10 ? i : i / 2;
+        bool added;
+        status = pm_once_add(&set, (XXH128_hash_t){pm_hash_word(number), pm_hash_word(~number)}, &added, err);
+        found += status == PM_OK && !added;
+    }
+    mix(&found, sizeof found);
+    pm_once_release(&set);
+    return status;
+}
+
 /* base: a tokenizer to extend, or NULL */
 static pm_status train(pm_corpus *corpus, pm_algorithm algorithm, const scenario *s, const pm_tokenizer *base, pm_error *err) {
     static const uint32_t sizes[] = {400, 300};
@@ -549,6 +566,7 @@ static scenario scenarios[] = {
     {"save bytepiece", run_save, "good-bytepiece.piecemill", PM_FORMAT_BYTEPIECE, NULL, NULL},
     {"read text", run_corpus, "t.txt", 0, NULL, NULL},
     {"read JSONL", run_corpus, "t.jsonl", 0, NULL, NULL},
+    {"hashes on disk", run_hashes, NULL, 20000, NULL, NULL},
     {"read a sample", run_corpus, "t.jsonl", 1, NULL, NULL},
 #ifdef PM_HAVE_ZLIB
     {"read gz", run_corpus, "t.txt.gz", 0, NULL, NULL},

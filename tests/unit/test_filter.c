@@ -142,6 +142,55 @@ START_TEST(duplicates_are_taken_once_whatever_the_blocks) {
 }
 END_TEST
 
+/* Hashes that come once, twice and often, in a set that may take little memory: as one without a bound says. */
+START_TEST(a_set_on_disk_is_one) {
+    static const uint64_t bounds[] = {20000, 100000, 300000, 2000000};
+    pm_once set = {.most = bounds[_i]}, unbound = {0};
+    pm_error err = {0};
+    uint64_t state = 3, n = quick() ? 30000 : 150000, found = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t which = random_word(&state), number = which & 64 ? i : which % (i + 1) >> which % 20;
+        XXH128_hash_t hash = {pm_hash_word(number), pm_hash_word(~number)};
+        bool added, wanted;
+        if (number % 100 == 7) { /* equal in what pages are found by */
+            hash = (XXH128_hash_t){number % 8, (UINT64_C(5) << 61) + number};
+        }
+        pm_once_prefetch(&set, hash);
+        assert_ok(pm_once_add(&unbound, hash, &wanted, &err));
+        assert_ok(pm_once_add(&set, hash, &added, &err));
+        ck_assert_msg(added == wanted, "%llu", (unsigned long long)i);
+        found += !added;
+    }
+    ck_assert_uint_eq(set.n, unbound.n);
+    ck_assert_uint_gt(found, n / 10);
+    ck_assert(set.runs || bounds[_i] == 2000000);
+    ck_assert(set.bytes <= set.most / 2 || set.bytes == 8 * 4096);
+    pm_once_release(&set);
+    pm_once_release(&unbound);
+    ck_assert(!set.runs);
+}
+END_TEST
+
+START_TEST(a_set_on_disk_needs_memory_too) {
+    pm_once set = {.most = 1};
+    pm_error err = {0};
+    uint64_t state = 1;
+    pm_status status = PM_OK;
+    bool added;
+    for (int i = 0; status == PM_OK && i < 3000; i++) {
+        status = pm_once_add(&set, (XXH128_hash_t){random_word(&state), random_word(&state)}, &added, &err);
+    }
+    assert_fails(status, PM_LIMIT, "memory_limit is too small for remove_duplicates: what tells where the hashes of more than");
+    pm_once_release(&set);
+    set = (pm_once){.most = 1, .tmpdir = "/nowhere"};
+    for (status = PM_OK; status == PM_OK;) {
+        status = pm_once_add(&set, (XXH128_hash_t){random_word(&state), random_word(&state)}, &added, &err);
+    }
+    assert_fails(status, PM_NOT_FOUND, "No such file");
+    pm_once_release(&set);
+}
+END_TEST
+
 START_TEST(the_set_of_hashes_is_one) {
     pm_once set = {0};
     pm_error err = {0};
@@ -164,31 +213,32 @@ START_TEST(the_set_of_hashes_is_one) {
     ck_assert_uint_lt(set.bytes, 90 * N); /* what is put in above is far from evenly spread */
     pm_once_release(&set);
     ck_assert_uint_eq(set.bytes, 0);
-    set.most = 300000;
-    pm_status status = PM_OK;
-    while (status == PM_OK && set.n < N) {
-        bool added;
-        status = pm_once_add(&set, (XXH128_hash_t){random_word(&state), random_word(&state)}, &added, &err);
-    }
-    ck_assert_uint_gt(set.n, 300000 / 50);
-    ck_assert_uint_le(set.bytes, set.most);
-    assert_fails(status, PM_LIMIT, "memory_limit is too small for remove_duplicates: the hashes of more than");
     pm_once_release(&set);
 }
 END_TEST
 
-START_TEST(hashes_keep_to_their_limit) {
+START_TEST(hashes_go_to_disk) {
     pm_corpus_options options = PM_CORPUS_OPTIONS_INIT;
     pm_error err = {0};
     pm_block block = {0};
-    write_three(100000);
+    write_lines("many.txt", 9, 6000, 20000);
+    write_lines("more.txt", 11, 3000, 30000);
+    static const char *const names[] = {"many.txt", "more.txt", "many.txt"};
     options.remove_duplicates = true;
-    pm_corpus *corpus = open_files(three, 3, &options);
-    pm_corpus_limit_hashes(corpus, 20000); /* less than the first 8 tables */
-    assert_fails(pm_corpus_fill(corpus, &block, 0, &err), PM_LIMIT, "too small for remove_duplicates");
+    pm_block wanted = read_files(names, 3, &options, 0);
+    pm_corpus *corpus = open_files(names, 3, &options);
+    pm_corpus_limit_hashes(corpus, 20000, NULL);
+    pm_block taken = read_all(corpus, 0);
+    assert_same(&taken, &wanted);
+    pm_corpus_free(corpus);
+    corpus = open_files(names, 3, &options);
+    pm_corpus_limit_hashes(corpus, 20000, "/nowhere");
+    assert_fails(pm_corpus_fill(corpus, &block, 0, &err), PM_NOT_FOUND, "No such file");
     ck_assert_uint_eq(block.n, 0);
-    assert_fails(pm_corpus_fill(corpus, &block, 0, &err), PM_LIMIT, "too small for remove_duplicates");
+    assert_fails(pm_corpus_fill(corpus, &block, 0, &err), PM_NOT_FOUND, "No such file");
     pm_block_release(&block);
+    pm_block_release(&taken);
+    pm_block_release(&wanted);
     pm_corpus_free(corpus);
 }
 END_TEST
@@ -733,7 +783,9 @@ Suite *suite_filter(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, duplicates_are_taken_once_whatever_the_blocks, 0, 4);
     tcase_add_test(tests, the_set_of_hashes_is_one);
-    tcase_add_test(tests, hashes_keep_to_their_limit);
+    tcase_add_loop_test(tests, a_set_on_disk_is_one, 0, 4);
+    tcase_add_test(tests, a_set_on_disk_needs_memory_too);
+    tcase_add_test(tests, hashes_go_to_disk);
     tcase_add_loop_test(tests, a_sample_does_not_depend_on_what_stands_beside, 0, 3);
     tcase_add_test(tests, shares_at_their_ends);
     tcase_add_test(tests, a_sample_in_bytes_measures_the_text);

@@ -211,7 +211,7 @@ def train(files: Union[Path, Iterable[Path], None] = None, algorithm: str = "byt
     Which documents are taken: sample (a share, "10%" or 0.1, or about so many bytes of text, "20GB" or an int; which
     ones depends on a hash of each document's text and of seed, 0, alone, so the same share is taken of each file; for
     a size, packed files and JSONL are read twice), remove_duplicates (of equal documents the first; 21 to 43 bytes
-    of memory for each that is taken). Of bpe: mix, a dict of paths to whole numbers up to 2**20: the documents of that file
+    of memory for each that is taken, with memory_limit no more than half of it, then temporary files). Of bpe: mix, a dict of paths to whole numbers up to 2**20: the documents of that file
     count so many times; files need not name them again. temperature: languages count as much as the temperature-th root of their sizes, so
     that small ones get more pieces (1 or more; packed files and JSONL are read twice); temperature_by says what a language is, "file" or "folder" (all files of
     one). training_summary["sources"] and ["scripts"] tell what was taken, a source's "share" being that of all that was counted, weights included.
