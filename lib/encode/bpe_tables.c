@@ -8,7 +8,7 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
 
     for (pm_id id = PM_PAIR_LIMIT; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE) {
+        if (pm_model_is_piece(model, id)) {
             return pm_fail(err, PM_LIMIT, "a piece has the id %u: BPE has room for ids below %u", id,
                            (unsigned)PM_PAIR_LIMIT);
         }
@@ -89,7 +89,7 @@ static pm_status merge_each(pm_bpe *bpe, pm_merge_lane *lanes, pm_merge_scratch 
     size_t n = 0;
 
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] != PM_KIND_PIECE) {
+        if (!pm_model_is_piece(model, id)) {
             continue;
         }
         if (model->pieces[id].len > PM_MERGE_SHORT) {
@@ -124,7 +124,7 @@ static void find_underived(pm_bpe *bpe) {
     const pm_model *model = &bpe->tok->model;
 
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE && !pm_first_is_one(model, model->pieces[id])) {
+        if (pm_model_is_piece(model, id) && !pm_first_is_one(model, model->pieces[id])) {
             mark_unreachable(bpe, id);
         }
     }
@@ -162,7 +162,7 @@ static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
     size_t n = 0;
 
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        n += model->kinds[id] == PM_KIND_PIECE;
+        n += pm_model_is_piece(model, id);
     }
     PM_TRY(pm_words_init(&bpe->words, n, err));
     bpe->long_filter = pm_calloc(((size_t)1 << PM_LONG_FILTER_BITS) / 8, 1);
@@ -171,7 +171,7 @@ static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
     }
     for (pm_id id = 0; id < model->vocab_size; id++) {
         pm_bytes piece = model->pieces[id];
-        if (model->kinds[id] != PM_KIND_PIECE || !pm_bpe_may_look_up(bpe, id, false)) {
+        if (!pm_model_is_piece(model, id) || !pm_bpe_may_look_up(bpe, id, false)) {
             continue;
         }
         if (piece.len <= PM_WORD_MAX) {
@@ -193,7 +193,7 @@ static pm_status find_breaks(pm_bpe *bpe, pm_error *err) {
         return pm_fail_memory(err);
     }
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE) {
+        if (pm_model_is_piece(model, id)) {
             pm_breaks_add(bpe->breaks, model->pieces[id].data, model->pieces[id].len);
         }
     }
@@ -204,7 +204,7 @@ static pm_status build(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
 
     for (pm_id id = 0; id < model->vocab_size; id++) {
-        if (model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > bpe->longest) {
+        if (pm_model_is_piece(model, id) && model->pieces[id].len > bpe->longest) {
             bpe->longest = model->pieces[id].len;
         }
     }

@@ -53,7 +53,7 @@ static void derivation_release(derivation *d) {
     pm_merge_scratch_release(&d->scratch);
 }
 
-static bool is_piece(const pm_model *model, pm_id id) { return model->kinds[id] == PM_KIND_PIECE && model->pieces[id].len > 0; }
+static bool is_piece(const pm_model *model, pm_id id) { return pm_model_is_piece(model, id) && model->pieces[id].len > 0; }
 
 static pm_status find_bytes(derivation *d, pm_error *err) {
     const pm_model *model = d->model;

@@ -90,6 +90,22 @@ static size_t place_in_text(const uint8_t *text, size_t len, size_t at, size_t p
     return place;
 }
 
+/* In NFC, if the plan says so; *chunk may come to lie in the encoder. */
+static pm_status normalize_chunk(pm_encoder *enc, const pm_plan *plan, pm_bytes *chunk, pm_error *err) {
+    if (plan->normalize && !pm_nfc_quick_check(chunk->data, chunk->len)) {
+        enc->normalized.len = 0;
+        PM_TRY(pm_nfc_append(&enc->normalized, chunk->data, chunk->len, err));
+        *chunk = (pm_bytes){enc->normalized.data, enc->normalized.len};
+    }
+    return PM_OK;
+}
+
+/* As encode_bpe; in NFC, if the plan says so. */
+static pm_status encode_bytes(pm_encoder *enc, const pm_plan *plan, pm_bytes text, pm_out *out, pm_error *err) {
+    PM_TRY(normalize_chunk(enc, plan, &text, err));
+    return encode_bpe(enc, text.data, text.len, out, err);
+}
+
 /* As encode_bpe; in a copy with a blank before it, and blanks for U+2581, where the plan says so and there is something to do. */
 static pm_status encode_characters(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t len, pm_out *out, pm_error *err) {
     size_t prefix = enc->tok->model.add_prefix;
@@ -148,16 +164,6 @@ static uint64_t chunk_key(uint64_t seed, uint64_t number, uint64_t place) {
     uint64_t key = pm_hash_word(seed + UINT64_C(0x9E3779B97F4A7C15));
     key = pm_hash_word(key ^ (number + UINT64_C(0xD1B54A32D192ED03)));
     return pm_hash_word(key ^ (place + UINT64_C(0x8CB92BA72F3D8DD7)));
-}
-
-/* In NFC, if the plan says so; *chunk may come to lie in the encoder. */
-static pm_status normalize_chunk(pm_encoder *enc, const pm_plan *plan, pm_bytes *chunk, pm_error *err) {
-    if (plan->normalize && !pm_nfc_quick_check(chunk->data, chunk->len)) {
-        enc->normalized.len = 0;
-        PM_TRY(pm_nfc_append(&enc->normalized, chunk->data, chunk->len, err));
-        *chunk = (pm_bytes){enc->normalized.data, enc->normalized.len};
-    }
-    return PM_OK;
 }
 
 /* Chunks that stand one behind the other. Nearly always all are in NFC. */
@@ -256,7 +262,7 @@ static pm_status encode_stretch(pm_encoder *enc, const pm_plan *plan, const uint
     pm_status status = enc->engine->lattice
                            ? encode_bytepiece(enc, plan, text + start, end - start, start, number, out, err)
                        : enc->tok->model.characters ? encode_characters(enc, plan, text + start, end - start, out, err)
-                                                    : encode_bpe(enc, text + start, end - start, out, err);
+                                                    : encode_bytes(enc, plan, (pm_bytes){text + start, end - start}, out, err);
     if (status == PM_LIMIT && err && err->offset != PM_NO_OFFSET) {
         err->offset += start;
     }
@@ -276,15 +282,19 @@ static pm_status refuse(pm_bytes text, size_t at, pm_error *err) {
                       (int)(text.len < 200 ? text.len : 200), (const char *)text.data);
 }
 
-/* Cuts at special tokens. A refused one counts wherever it begins, an allowed one where no other reaches. */
-static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, pm_bytes text, uint64_t number, pm_out *out,
+/* Cuts text[start..end) at the special tokens that finder number `which` finds, and what is between at those of the next. A refused one counts wherever it begins, an allowed
+ * one where no other reaches. */
+static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, int which, const uint8_t *text, size_t start, size_t end, uint64_t number, pm_out *out,
                                 bool *noticed, pm_error *err) {
-    const pm_special_token *tokens = enc->tok->specials;
+    const pm_engine *engine = enc->engine;
+    const pm_special_token *tokens = engine->matched + (which ? engine->n_raw : 0);
+    pm_special_rules rules = {plan->rules.each ? plan->rules.each + (which ? engine->n_raw : 0) : NULL, plan->rules.all};
     pm_special_hit hit;
-    size_t start = 0; /* of the stretch that is not encoded yet; no token matches before */
 
-    for (size_t from = 0; plan->scan && pm_specials_next(enc->engine->specials, plan->rules, text.data, text.len, from, &hit);
-         from = hit.at + 1) {
+    if (which == 2) {
+        return encode_stretch(enc, plan, text, start, end, number, out, err);
+    }
+    for (size_t from = start; plan->scan && engine->specials[which] && pm_specials_next(engine->specials[which], rules, text, end, from, &hit); from = hit.at + 1) {
         if (hit.refuse != PM_ID_NONE) {
             return refuse(tokens[hit.refuse].text, hit.at, err);
         }
@@ -292,14 +302,14 @@ static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, pm_bytes t
             continue;
         }
         if (hit.match != PM_ID_NONE) {
-            PM_TRY(encode_stretch(enc, plan, text.data, start, hit.at, number, out, err));
+            PM_TRY(encode_between(enc, plan, which + 1, text, start, hit.at, number, out, noticed, err));
             PM_TRY(put_token(out, tokens[hit.match].id, tokens[hit.match].text.len, err));
             start = hit.at + tokens[hit.match].text.len;
         } else {
             *noticed = true;
         }
     }
-    return encode_stretch(enc, plan, text.data, start, text.len, number, out, err);
+    return encode_between(enc, plan, which + 1, text, start, end, number, out, noticed, err);
 }
 
 /* The document as UTF-8: as it is, or converted into the encoder's buffer, where it stays in the cache for what comes next. */
@@ -320,20 +330,26 @@ static pm_status to_utf8(pm_encoder *enc, pm_text text, pm_bytes *utf8, pm_error
     return t.bad ? pm_transcode_fail(text, t.read, err) : PM_OK;
 }
 
+/* What stands before the text (or behind it): the template's ids; where there is no post-processor <bos> (<eos>). */
+static pm_status put_ends(const pm_encoder *enc, bool behind, pm_out *out, pm_error *err) {
+    const pm_engine *engine = enc->engine;
+    const pm_template *t = &engine->template;
+    pm_id control = behind ? engine->eos : engine->bos;
+    for (size_t i = behind ? t->n_before : 0; i < (behind ? t->n : t->n_before); i++) {
+        PM_TRY(put_token(out, t->ids[i], 0, err));
+    }
+    return control != PM_ID_NONE && enc->tok->model.post_processor.n == 0 ? put_token(out, control, 0, err) : PM_OK;
+}
+
 pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text, uint64_t number, pm_out *out, bool *noticed,
                              pm_error *err) {
     pm_bytes utf8 = {NULL, 0};
 
     *noticed = false;
     PM_TRY(to_utf8(enc, text, &utf8, err));
-    if (plan->add_special_tokens && enc->engine->bos != PM_ID_NONE) {
-        PM_TRY(put_token(out, enc->engine->bos, 0, err));
-    }
-    PM_TRY(encode_between(enc, plan, utf8, number, out, noticed, err));
-    if (plan->add_special_tokens && enc->engine->eos != PM_ID_NONE) {
-        PM_TRY(put_token(out, enc->engine->eos, 0, err));
-    }
-    return PM_OK;
+    PM_TRY(plan->add_special_tokens ? put_ends(enc, false, out, err) : PM_OK);
+    PM_TRY(encode_between(enc, plan, 0, utf8.data, 0, utf8.len, number, out, noticed, err));
+    return plan->add_special_tokens ? put_ends(enc, true, out, err) : PM_OK;
 }
 
 pm_status pm_encode_text(pm_encoder *enc, pm_text text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids,

@@ -64,6 +64,9 @@ static void destroy(pm_encoder *enc) {
 /* Makes the parts that the encoder lacks. */
 static pm_status complete(pm_encoder *enc, pm_error *err) {
     const pm_splitter *splitter = enc->tok->model.splitter;
+    if (enc->tok->model.general) {
+        return pm_fail(err, PM_UNSUPPORTED, "encoding by a pipeline of steps is not supported yet");
+    }
     PM_TRY(pm_engine_complete(enc->engine, enc->tok, err));
     if (enc->engine->lattice && !enc->lattice) {
         PM_TRY(pm_lattice_scratch_new(&enc->lattice, err));

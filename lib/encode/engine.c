@@ -15,7 +15,11 @@ static void engine_free(void *p) {
         pm_shelf_drop(engine->shelf);
         pm_bpe_free(engine->bpe);
         pm_lattice_free(engine->lattice);
-        pm_specials_free(engine->specials);
+        pm_specials_free(engine->specials[0]);
+        pm_specials_free(engine->specials[1]);
+        pm_template_release(&engine->template);
+        pm_free(engine->matched);
+        pm_free(engine->always);
         pm_free(engine->decoded);
         pthread_mutex_destroy(&engine->completing);
         pm_free(engine);
@@ -111,16 +115,54 @@ static pm_status fill_decoded(pm_engine *engine, const pm_model *model, pm_error
     return PM_OK;
 }
 
+static bool is_normalized(const pm_model *model, pm_id id) { return model->added && (model->added[id] & PM_ADDED_NORMALIZED); }
+
+/* Is the id's text looked for, and in normalized text or not? */
+static bool is_matched(const pm_model *model, pm_id id, bool normalized) {
+    bool matched = model->kinds[id] == PM_KIND_SPECIAL || (model->kinds[id] == PM_KIND_PIECE && model->added && (model->added[id] & PM_ADDED));
+    return matched && is_normalized(model, id) == normalized;
+}
+
+static pm_status fill_matched(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
+    const pm_model *model = &tok->model;
+    size_t n = 0;
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        n += is_matched(model, id, is_normalized(model, id));
+    }
+    engine->matched = pm_alloc(n, sizeof *engine->matched);
+    engine->always = pm_alloc(n, sizeof *engine->always);
+    if (!engine->matched || !engine->always) {
+        return pm_fail_memory(err);
+    }
+    for (int normalized = 0; normalized < 2; normalized++) {
+        for (pm_id id = 0; id < tok->vocab_size; id++) {
+            if (is_matched(model, id, normalized)) {
+                engine->always[engine->n_matched] = model->kinds[id] == PM_KIND_PIECE;
+                engine->n_always += engine->always[engine->n_matched];
+                engine->matched[engine->n_matched++] = (pm_special_token){model->pieces[id], id};
+            }
+        }
+        engine->n_raw = normalized ? engine->n_raw : engine->n_matched;
+    }
+    return PM_OK;
+}
+
+static pm_status make_finders(pm_engine *engine, pm_error *err) {
+    size_t n = engine->n_matched - engine->n_raw;
+    PM_TRY(engine->n_raw ? pm_specials_new(&engine->specials[0], engine->matched, engine->n_raw, err) : PM_OK);
+    return n ? pm_specials_new(&engine->specials[1], engine->matched + engine->n_raw, n, err) : PM_OK;
+}
+
 static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
     PM_TRY(pm_cpu_choose(&engine->cpu, err)); /* a wrong PIECEMILL_CPU is told whatever the algorithm */
     PM_TRY(pm_shelf_new(&engine->shelf, err));
     PM_TRY(fill_decoded(engine, &tok->model, err));
     engine->bos = find_control(&tok->model, "<bos>", "<s>");
     engine->eos = find_control(&tok->model, "<eos>", "</s>");
-    if (tok->n_specials) {
-        PM_TRY(pm_specials_new(&engine->specials, tok->specials, tok->n_specials, err));
-    }
-    return tok->model.algorithm == PM_ALGORITHM_BPE ? PM_OK : make_lattice(engine, tok, err);
+    PM_TRY(pm_template_init(&engine->template, &tok->model.post_processor, tok->vocab_size, err));
+    PM_TRY(fill_matched(engine, tok, err));
+    PM_TRY(make_finders(engine, err));
+    return tok->model.algorithm == PM_ALGORITHM_BYTEPIECE ? make_lattice(engine, tok, err) : PM_OK;
 }
 
 pm_status pm_engine_complete(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
@@ -130,7 +172,7 @@ pm_status pm_engine_complete(pm_engine *engine, const pm_tokenizer *tok, pm_erro
     }
     pthread_mutex_lock(&engine->completing);
     if (!atomic_load_explicit(&engine->complete, memory_order_relaxed)) {
-        status = tok->model.algorithm == PM_ALGORITHM_BPE ? pm_bpe_new(&engine->bpe, tok, err) : PM_OK;
+        status = tok->model.algorithm == PM_ALGORITHM_BPE && !tok->model.general ? pm_bpe_new(&engine->bpe, tok, err) : PM_OK;
         atomic_store_explicit(&engine->complete, status == PM_OK, memory_order_release);
     }
     pthread_mutex_unlock(&engine->completing);

@@ -4,7 +4,7 @@
 pm_status pm_first_fill(pm_characters *map, const pm_model *model, pm_error *err) {
     for (pm_id id = 0; id < model->vocab_size; id++) {
         pm_bytes piece = model->pieces[id];
-        if (model->kinds[id] != PM_KIND_PIECE) {
+        if (!pm_model_is_piece(model, id)) {
             continue;
         }
         if (pm_first_is_one(model, piece)) {

@@ -9,6 +9,7 @@
 #include "encode/lattice.h"
 #include "encode/shelf.h"
 #include "encode/special.h"
+#include "encode/template.h"
 #include "model/model.h"
 #include "text/nfc.h"
 #include "text/transcode.h"
@@ -37,7 +38,13 @@ typedef struct pm_engine {
     pthread_mutex_t completing; /* held while it is made */
     pm_lattice *lattice;   /* BytePiece, else NULL */
     pm_id bos, eos;        /* PM_ID_NONE where there is none */
-    pm_specials *specials; /* NULL: there are none */
+    /* What is found in text: special tokens, and added tokens that are none, which always match. First those that are looked for in the text as it is, n_raw of them,
+     * then those that are looked for in what is left between, when it is normalized. */
+    pm_special_token *matched;
+    bool *always; /* of each */
+    size_t n_matched, n_raw, n_always;
+    pm_specials *specials[2]; /* NULL: there are none */
+    pm_template template;
     pm_decoded *decoded;   /* for each id, and a hole behind the last */
     pm_cpu cpu;            /* what converts texts */
     pm_idle idle;
@@ -66,8 +73,9 @@ typedef struct pm_plan {
     uint8_t *each; /* owned; rules.each */
     bool scan;     /* some token has a bit */
     bool normalize;
-    unsigned growth; /* a document gives at most so many ids a byte, and bos and eos */
+    unsigned growth; /* a document gives at most so many ids a byte */
     bool add_special_tokens;
+    size_t ends; /* a document gives at most so many ids more: those that are added */
     bool sample;
     double alpha;
     uint64_t seed, document;

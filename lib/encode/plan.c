@@ -21,9 +21,9 @@ static pm_status copy_options(pm_encode_options *o, const pm_encode_options *opt
     return PM_OK;
 }
 
-static pm_status mark(pm_plan *plan, const pm_tokenizer *tok, pm_bytes text, uint8_t bit, const char *list, pm_error *err) {
-    for (size_t i = 0; i < tok->n_specials; i++) {
-        if (pm_bytes_equal(tok->specials[i].text, text)) {
+static pm_status mark(pm_plan *plan, const pm_engine *engine, pm_bytes text, uint8_t bit, const char *list, pm_error *err) {
+    for (size_t i = 0; i < engine->n_matched; i++) {
+        if (!engine->always[i] && pm_bytes_equal(engine->matched[i].text, text)) {
             plan->each[i] |= bit;
             return PM_OK;
         }
@@ -32,24 +32,24 @@ static pm_status mark(pm_plan *plan, const pm_tokenizer *tok, pm_bytes text, uin
                    (int)(text.len < 200 ? text.len : 200), text.len ? (const char *)text.data : "");
 }
 
-/* Lists are given: each token has bits of its own. */
-static pm_status mark_each(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_options *o, bool refuse_rest, bool notice,
+/* Lists are given, or some tokens always match: each token has bits of its own. */
+static pm_status mark_each(pm_plan *plan, const pm_engine *engine, const pm_encode_options *o, bool refuse_rest, bool notice,
                            pm_error *err) {
-    size_t n = tok->n_specials;
+    size_t n = engine->n_matched;
 
     plan->each = pm_calloc(n, 1);
     if (!plan->each) {
         return pm_fail_memory(err);
     }
     for (size_t i = 0; i < o->n_allowed && o->allowed == PM_SPECIAL_LIST; i++) {
-        PM_TRY(mark(plan, tok, o->allowed_list[i], PM_SPECIAL_MATCH, "allowed", err));
+        PM_TRY(mark(plan, engine, o->allowed_list[i], PM_SPECIAL_MATCH, "allowed", err));
     }
     for (size_t i = 0; i < o->n_disallowed && o->disallowed == PM_SPECIAL_LIST; i++) {
-        PM_TRY(mark(plan, tok, o->disallowed_list[i], PM_SPECIAL_REFUSE, "disallowed", err));
+        PM_TRY(mark(plan, engine, o->disallowed_list[i], PM_SPECIAL_REFUSE, "disallowed", err));
     }
     for (size_t i = 0; i < n; i++) {
         uint8_t *bits = &plan->each[i];
-        if (o->allowed == PM_SPECIAL_ALL) {
+        if (o->allowed == PM_SPECIAL_ALL || engine->always[i]) {
             *bits |= PM_SPECIAL_MATCH;
         }
         if (*bits == 0) {
@@ -62,6 +62,7 @@ static pm_status mark_each(pm_plan *plan, const pm_tokenizer *tok, const pm_enco
 }
 
 pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_options *options, bool batch, pm_error *err) {
+    const pm_engine *engine = tok->engine;
     pm_encode_options o;
 
     *plan = (pm_plan){0};
@@ -78,6 +79,7 @@ pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_o
     plan->normalize = tok->model.normalize && !o.no_normalize;
     plan->growth = !plan->normalize ? 1 : !tok->model.characters ? 3 : tok->model.add_prefix ? 2 : 1;
     plan->add_special_tokens = o.add_special_tokens;
+    plan->ends = o.add_special_tokens ? 2 + engine->template.n : 0;
     plan->sample = o.alpha >= 0;
     plan->alpha = o.alpha;
     plan->seed = o.seed;
@@ -85,14 +87,14 @@ pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_o
     plan->threads = o.threads ? o.threads : batch ? pm_default_threads() : 1;
 
     bool refuse_rest = o.disallowed == PM_SPECIAL_ALL || (o.disallowed == PM_SPECIAL_DEFAULT && !batch);
-    if (o.allowed == PM_SPECIAL_LIST || o.disallowed == PM_SPECIAL_LIST) {
-        return mark_each(plan, tok, &o, refuse_rest, batch, err);
+    if (o.allowed == PM_SPECIAL_LIST || o.disallowed == PM_SPECIAL_LIST || engine->n_always) {
+        return mark_each(plan, engine, &o, refuse_rest, batch, err);
     }
     plan->rules.all = o.allowed == PM_SPECIAL_ALL ? PM_SPECIAL_MATCH
                       : refuse_rest               ? PM_SPECIAL_REFUSE
                       : batch                     ? PM_SPECIAL_NOTICE
                                                   : 0;
-    plan->scan = plan->rules.all != 0 && tok->n_specials > 0;
+    plan->scan = plan->rules.all != 0 && engine->n_matched > 0;
     return PM_OK;
 }
 
@@ -104,7 +106,7 @@ void pm_plan_release(pm_plan *plan) {
 size_t pm_plan_bound(const pm_plan *plan, size_t len) {
     size_t ids;
     if (__builtin_mul_overflow(len, plan->growth, &ids) ||
-        __builtin_add_overflow(ids, plan->add_special_tokens ? 2u : 0u, &ids)) {
+        __builtin_add_overflow(ids, plan->ends, &ids)) {
         return SIZE_MAX;
     }
     return ids;

@@ -34,7 +34,7 @@ bool pm_marked_decode(pm_buf *out, pm_bytes text) {
 static bool lie_within_words(const pm_model *model) {
     for (pm_id id = 0; id < model->vocab_size; id++) {
         pm_bytes piece = model->pieces[id];
-        if (model->kinds[id] != PM_KIND_PIECE || piece.len < 2) {
+        if (!pm_model_is_piece(model, id) || piece.len < 2) {
             continue;
         }
         if (memchr(piece.data + 1, PM_BLANK, piece.len - 1) || memchr(piece.data, '\n', piece.len)) {
@@ -74,7 +74,7 @@ static bool clashes(const pm_tokenizer *tok, pm_bytes name) {
 
 static pm_status check_names(const pm_tokenizer *tok, const char *what, pm_buf *name, pm_error *err) {
     for (pm_id id = 0; id < tok->vocab_size; id++) {
-        if (tok->model.kinds[id] != PM_KIND_PIECE) {
+        if (!pm_model_is_piece(&tok->model, id)) {
             continue;
         }
         name->len = 0;

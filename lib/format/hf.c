@@ -1,27 +1,26 @@
 /* hf.c - tokenizer.json of Hugging Face tokenizers: recognizing and writing. hf_read.c reads.
  *
- * Written for byte-level BPE, and in the very bytes that tokenizers itself would write (Tokenizer.save, pretty): two
- * spaces a level, fields in its order, entries by id. The pipeline is a Sequence of one Split a regex (Isolated: what
- * no match covers is a pre-token too) and a ByteLevel that turns bytes into characters and splits no further; ByteLevel
- * alone where there is no pattern.
+ * Written in the very bytes that tokenizers itself would write (Tokenizer.save, pretty): two spaces a level, fields in its order, entries by id. A plain model is first
+ * put into steps (hf_plain.c): a Split a regex (Isolated: what no match covers is a pre-token too) and a ByteLevel that turns bytes into characters and splits no further; BPE
+ * over characters as the files of Llama 2 are. A general model's steps are written as they are.
  *
- * BPE over characters is written as the files of Llama 2 are: a normalizer that puts U+2581 for blanks, and one before the text where the model does, byte_fallback,
- * and a decoder that undoes it. Where there is a pattern, its Splits come first and a Metaspace does that to each pre-token; a normalizer
- * makes a text's own U+2581 blanks before. Control tokens are added tokens like others.
- *
- * Special tokens stand in added_tokens and in the vocabulary: tokenizers gives an added token that is not in the
- * vocabulary a number of its own, which is another one when ids have holes. So one whose text is also the byte-level
- * form of a piece cannot be written. Reserved slots get no entry. Regexes are written as Oniguruma must read them to
- * cut in the same way (pretok/oniguruma.c). Counts have no place. */
+ * Special tokens of a plain model stand in added_tokens and in the vocabulary: tokenizers gives an added token that is not in the vocabulary a number of its own, which is another
+ * one when ids have holes. So one whose text is also the byte-level form of a piece cannot be written. Of a general model they stand where they were; those that are only added are
+ * written if tokenizers would number them so. Reserved slots get no entry. Counts have no place. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
 #endif
 #include "format/hf.h"
 
+#include <stdio.h>
+
+#include "base/bytes.h"
 #include "format/characters.h"
+#include "format/hf_plain.h"
+#include "format/hf_steps.h"
 #include "format/json.h"
+#include "format/number.h"
 #include "format/reader.h"
-#include "pretok/oniguruma.h"
 
 /* An object that holds "model": {...}. */
 static bool recognizes(const uint8_t *data, size_t len) {
@@ -48,7 +47,9 @@ static bool recognizes(const uint8_t *data, size_t len) {
 
 typedef struct output {
     pm_writer *w;
-    pm_buf text; /* of the line that is being made */
+    const pm_tokenizer *tok;
+    pm_model steps; /* of a plain model: its steps alone, and their texts */
+    pm_buf text;    /* of the line that is being made */
     pm_buf scratch;
 } output;
 
@@ -59,17 +60,20 @@ static pm_status put(output *o, const char *text, pm_error *err) {
 static pm_status put_string(output *o, pm_bytes text, pm_error *err) { return pm_json_quote(&o->text, text, err); }
 
 /* A piece as such files spell it. */
-static pm_status put_piece(output *o, const pm_model *model, pm_id id, pm_error *err) {
+static pm_status put_piece(output *o, pm_id id, pm_error *err) {
+    const pm_model *model = &o->tok->model;
+    if (model->kinds[id] == PM_KIND_BYTE) {
+        char name[PM_BYTE_NAME];
+        pm_byte_name(name, model->pieces[id].data[0]);
+        return pm_buf_printf(&o->text, err, "\"%s\"", name);
+    }
+    if (model->general || model->kinds[id] != PM_KIND_PIECE || pm_model_is_alone(model, id)) {
+        return put_string(o, model->pieces[id], err);
+    }
     o->scratch.len = 0;
     PM_TRY(model->characters ? pm_marked_append(&o->scratch, model->pieces[id], err)
                              : pm_byte_level_append(&o->scratch, model->pieces[id], err));
     return put_string(o, (pm_bytes){o->scratch.data, o->scratch.len}, err);
-}
-
-static pm_status put_byte_name(output *o, uint8_t byte, pm_error *err) {
-    char name[PM_BYTE_NAME];
-    pm_byte_name(name, byte);
-    return pm_buf_printf(&o->text, err, "\"%s\"", name);
 }
 
 /* Hands what was put to the writer. */
@@ -79,174 +83,218 @@ static pm_status flush(output *o, pm_error *err) {
     return pm_writer_write(o->w, o->text.data, len, err);
 }
 
-static pm_status write_added_tokens(output *o, const pm_tokenizer *tok, pm_error *err) {
-    PM_TRY(put(o, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n  \"added_tokens\": [",
-               err));
+/* ---- what goes around the model ---- */
+
+/* JSON on one line, as it is written: pretty, a member of the root. */
+static pm_status put_pretty(output *o, const char *name, pm_bytes line, pm_error *err) {
+    pm_json json = {0};
+    PM_TRY(pm_buf_printf(&o->text, err, "  \"%s\": ", name));
+    pm_status status = pm_json_parse(&json, line.data, line.len, err);
+    status = status == PM_OK ? pm_json_write(&o->text, &json, &json.values[0], 1, err) : status;
+    pm_json_release(&json);
+    PM_TRY(status);
+    return put(o, ",\n", err);
+}
+
+/* A setting that the file had: truncation, padding. */
+static pm_status write_kept(output *o, const char *name, pm_error *err) {
+    static const uint8_t null[] = "null";
+    pm_bytes line;
+    if (!pm_hf_setting(&o->tok->model, name, &line)) {
+        line = (pm_bytes){null, sizeof null - 1};
+    }
+    return put_pretty(o, name, line, err);
+}
+
+static pm_status write_part(output *o, pm_hf_part part, const pm_steps *steps, pm_error *err) {
+    o->scratch.len = 0;
+    PM_TRY(pm_hf_write_steps(&o->scratch, part, steps, err));
+    PM_TRY(put_pretty(o, pm_hf_part_name(part), (pm_bytes){o->scratch.data, o->scratch.len}, err));
+    return flush(o, err);
+}
+
+static bool is_added(const pm_model *model, pm_id id) {
+    return model->kinds[id] == PM_KIND_SPECIAL || model->kinds[id] == PM_KIND_CONTROL || (model->added && (model->added[id] & PM_ADDED));
+}
+
+static const char *truth(bool is_so) { return is_so ? "true" : "false"; }
+
+static pm_status write_added_tokens(output *o, pm_error *err) {
+    const pm_model *model = &o->tok->model;
     size_t n = 0;
-    for (pm_id id = 0; id < tok->vocab_size; id++) {
-        if (tok->model.kinds[id] != PM_KIND_SPECIAL && tok->model.kinds[id] != PM_KIND_CONTROL) {
+    PM_TRY(put(o, "  \"added_tokens\": [", err));
+    for (pm_id id = 0; id < o->tok->vocab_size; id++) {
+        if (!is_added(model, id)) {
             continue;
         }
+        unsigned flags = model->added ? model->added[id] : 0;
         PM_TRY(pm_buf_printf(&o->text, err, "%s\n    {\n      \"id\": %u,\n      \"content\": ", n++ ? "," : "", id));
-        PM_TRY(put_string(o, tok->model.pieces[id], err));
-        PM_TRY(put(o,
-                   ",\n      \"single_word\": false,\n      \"lstrip\": false,\n      \"rstrip\": false,\n"
-                   "      \"normalized\": false,\n      \"special\": true\n    }",
-                   err));
+        PM_TRY(put_string(o, model->pieces[id], err));
+        PM_TRY(pm_buf_printf(&o->text, err,
+                             ",\n      \"single_word\": %s,\n      \"lstrip\": %s,\n      \"rstrip\": %s,\n"
+                             "      \"normalized\": %s,\n      \"special\": %s\n    }",
+                             truth(flags & PM_ADDED_SINGLE_WORD), truth(flags & PM_ADDED_LSTRIP), truth(flags & PM_ADDED_RSTRIP),
+                             truth(flags & PM_ADDED_NORMALIZED), truth(model->kinds[id] != PM_KIND_PIECE)));
         PM_TRY(flush(o, err));
     }
     PM_TRY(put(o, n ? "\n  ],\n" : "],\n", err));
     return flush(o, err);
 }
 
-static pm_status write_split(output *o, const char *regex, pm_error *err) {
-    PM_TRY(put(o, "      {\n        \"type\": \"Split\",\n        \"pattern\": {\n          \"Regex\": ", err));
-    o->scratch.len = 0;
-    PM_TRY(pm_regex_to_oniguruma(&o->scratch, (pm_bytes){(const uint8_t *)regex, strlen(regex)}, err));
-    PM_TRY(put_string(o, (pm_bytes){o->scratch.data, o->scratch.len}, err));
-    return put(o, "\n        },\n        \"behavior\": \"Isolated\",\n        \"invert\": false\n      },\n", err);
+static pm_status write_pipeline(output *o, pm_error *err) {
+    const pm_model *model = &o->tok->model, *steps = model->general ? model : &o->steps;
+    PM_TRY(put(o, "{\n  \"version\": \"1.0\",\n", err));
+    PM_TRY(write_kept(o, "truncation", err));
+    PM_TRY(write_kept(o, "padding", err));
+    PM_TRY(write_added_tokens(o, err));
+    PM_TRY(write_part(o, PM_HF_NORMALIZER, &steps->normalizer, err));
+    PM_TRY(write_part(o, PM_HF_PRE_TOKENIZER, &steps->pre_tokenizer, err));
+    PM_TRY(write_part(o, PM_HF_POST_PROCESSOR, &model->post_processor, err));
+    return write_part(o, PM_HF_DECODER, &steps->decoder, err);
 }
 
-static pm_status write_pre_tokenizer(output *o, const pm_splitter *splitter, pm_error *err) {
-    size_t n = splitter ? pm_splitter_n_regexes(splitter) : 0;
-    PM_TRY(put(o, "  \"normalizer\": null,\n  \"pre_tokenizer\": {\n", err));
-    if (n == 0) {
-        PM_TRY(put(o,
-                   "    \"type\": \"ByteLevel\",\n    \"add_prefix_space\": false,\n    \"trim_offsets\": true,\n    "
-                   "\"use_regex\": false\n  },\n",
-                   err));
-        return flush(o, err);
-    }
-    PM_TRY(put(o, "    \"type\": \"Sequence\",\n    \"pretokenizers\": [\n", err));
-    for (size_t i = 0; i < n; i++) {
-        PM_TRY(write_split(o, pm_splitter_regex(splitter, i), err));
-    }
-    PM_TRY(put(o,
-               "      {\n        \"type\": \"ByteLevel\",\n        \"add_prefix_space\": false,\n        "
-               "\"trim_offsets\": true,\n"
-               "        \"use_regex\": false\n      }\n    ]\n  },\n",
-               err));
-    return flush(o, err);
+/* ---- the model ---- */
+
+static bool is_entry(const pm_model *model, pm_id id) {
+    pm_kind kind = (pm_kind)model->kinds[id];
+    return kind != PM_KIND_HOLE && kind != PM_KIND_RESERVED && !(model->general && pm_model_is_alone(model, id));
 }
 
-/* ---- BPE over characters ---- */
-
-#define REPLACE(indent, from, to)                                                                                      \
-    indent "{\n" indent "  \"type\": \"Replace\",\n" indent "  \"pattern\": {\n" indent "    \"String\": \"" from    \
-           "\"\n" indent "  },\n" indent "  \"content\": \"" to "\"\n" indent "}"
-#define MARK "\u2581"
-
-/* Where blanks become marks: in the normalizer where nothing is split, else in a Metaspace behind the Splits. */
-static pm_status write_marks(output *o, const pm_model *model, pm_error *err) {
-    if (pm_characters_need_no_pattern(model)) {
-        PM_TRY(put(o, "  \"normalizer\": {\n    \"type\": \"Sequence\",\n    \"normalizers\": [\n", err));
-        PM_TRY(model->add_prefix ? put(o, "      {\n        \"type\": \"Prepend\",\n        \"prepend\": \"" MARK "\"\n      },\n", err) : PM_OK);
-        PM_TRY(put(o, REPLACE("      ", " ", MARK) "\n    ]\n  },\n  \"pre_tokenizer\": null,\n", err));
-        return flush(o, err);
-    }
-    PM_TRY(put(o, "  \"normalizer\": {\n    \"type\": \"Sequence\",\n    \"normalizers\": [\n" REPLACE("      ", MARK, " ") "\n    ]\n  },\n", err));
-    PM_TRY(put(o, "  \"pre_tokenizer\": {\n    \"type\": \"Sequence\",\n    \"pretokenizers\": [\n", err));
-    for (size_t i = 0; i < pm_splitter_n_regexes(model->splitter); i++) {
-        PM_TRY(write_split(o, pm_splitter_regex(model->splitter, i), err));
-    }
-    PM_TRY(put(o,
-               "      {\n        \"type\": \"Metaspace\",\n        \"replacement\": \"" MARK "\",\n        \"prepend_scheme\": \"never\",\n"
-               "        \"split\": false\n      }\n    ]\n  },\n",
-               err));
-    return flush(o, err);
-}
-
-static pm_status write_unmark(output *o, const pm_model *model, pm_error *err) {
-    PM_TRY(put(o,
-               "  \"post_processor\": null,\n  \"decoder\": {\n    \"type\": \"Sequence\",\n    \"decoders\": [\n" REPLACE(
-                   "      ", MARK, " ") ",\n      {\n        \"type\": \"ByteFallback\"\n      },\n      {\n        \"type\": \"Fuse\"\n      }",
-               err));
-    if (model->add_prefix) {
-        PM_TRY(put(o,
-                   ",\n      {\n        \"type\": \"Strip\",\n        \"content\": \" \",\n        \"start\": 1,\n        \"stop\": 0\n      }",
-                   err));
-    }
-    return put(o,
-               "\n    ]\n  },\n  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": \"<unk>\",\n"
-               "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": true,\n    \"byte_fallback\": true,\n"
-               "    \"ignore_merges\": ",
-               err);
-}
-
-/* ---- the whole ---- */
-
-static pm_status write_vocab(output *o, const pm_tokenizer *tok, pm_error *err) {
+static pm_status write_vocab(output *o, pm_error *err) {
     const char *before = "\n";
-    for (pm_id id = 0; id < tok->vocab_size; id++) {
-        pm_kind kind = (pm_kind)tok->model.kinds[id];
-        pm_bytes bytes = tok->model.pieces[id];
-        if (kind == PM_KIND_HOLE || kind == PM_KIND_RESERVED) {
+    PM_TRY(put(o, "    \"vocab\": {", err));
+    for (pm_id id = 0; id < o->tok->vocab_size; id++) {
+        if (!is_entry(&o->tok->model, id)) {
             continue;
         }
         PM_TRY(pm_buf_printf(&o->text, err, "%s      ", before));
-        PM_TRY(kind == PM_KIND_PIECE  ? put_piece(o, &tok->model, id, err)
-               : kind == PM_KIND_BYTE ? put_byte_name(o, bytes.data[0], err)
-                                      : put_string(o, bytes, err));
+        PM_TRY(put_piece(o, id, err));
         PM_TRY(pm_buf_printf(&o->text, err, ": %u", id));
         PM_TRY(flush(o, err));
         before = ",\n";
     }
-    return put(o, "\n    },\n", err);
+    return put(o, *before == ',' ? "\n    }" : "}", err);
 }
 
-static pm_status write_merges(output *o, const pm_model *model, pm_error *err) {
-    PM_TRY(put(o, "    \"merges\": [", err));
+static pm_status write_merges(output *o, pm_error *err) {
+    const pm_model *model = &o->tok->model;
+    PM_TRY(put(o, ",\n    \"merges\": [", err));
     for (size_t i = 0; i < model->n_merges; i++) {
         PM_TRY(put(o, i ? ",\n      [\n        " : "\n      [\n        ", err));
-        PM_TRY(put_piece(o, model, model->merges[i].left, err));
+        PM_TRY(put_piece(o, model->merges[i].left, err));
         PM_TRY(put(o, ",\n        ", err));
-        PM_TRY(put_piece(o, model, model->merges[i].right, err));
+        PM_TRY(put_piece(o, model->merges[i].right, err));
         PM_TRY(put(o, "\n      ]", err));
         PM_TRY(flush(o, err));
     }
-    PM_TRY(put(o, model->n_merges ? "\n    ]\n  }\n}" : "]\n  }\n}", err));
+    return put(o, model->n_merges ? "\n    ]" : "]", err);
+}
+
+static pm_status put_member(output *o, const char *name, pm_bytes text, pm_error *err) {
+    PM_TRY(pm_buf_printf(&o->text, err, "    \"%s\": ", name));
+    PM_TRY(text.len ? put_string(o, text, err) : put(o, "null", err));
+    return put(o, ",\n", err);
+}
+
+static pm_status put_truth(output *o, const char *name, bool is_so, pm_error *err) {
+    return pm_buf_printf(&o->text, err, "    \"%s\": %s,\n", name, truth(is_so));
+}
+
+/* The unknown token: an entry, or the name of one that is none. */
+static pm_status put_unknown(output *o, pm_error *err) {
+    const pm_model *model = &o->tok->model;
+    pm_bytes text = {0};
+    if (model->characters) {
+        text = (pm_bytes){(const uint8_t *)"<unk>", 5};
+    } else if (model->has_unknown && model->unknown != PM_ID_NONE) {
+        text = model->pieces[model->unknown];
+    } else if (model->has_unknown) {
+        pm_hf_setting(model, "unk_token", &text);
+    }
+    return put_member(o, "unk_token", text, err);
+}
+
+static pm_status write_bpe(output *o, pm_error *err) {
+    const pm_model *model = &o->tok->model;
+    PM_TRY(put(o, "    \"dropout\": ", err));
+    PM_TRY(model->dropout > 0 ? pm_number_append(&o->text, model->dropout, err) : put(o, "null", err));
+    PM_TRY(put(o, ",\n", err));
+    PM_TRY(put_unknown(o, err));
+    PM_TRY(put_member(o, "continuing_subword_prefix", model->prefix, err));
+    PM_TRY(put_member(o, "end_of_word_suffix", model->suffix, err));
+    PM_TRY(put_truth(o, "fuse_unk", model->fuse_unknown || model->characters, err));
+    PM_TRY(put_truth(o, "byte_fallback", model->byte_fallback || model->characters, err));
+    PM_TRY(put_truth(o, "ignore_merges", model->whole_first, err));
+    PM_TRY(write_vocab(o, err));
+    return write_merges(o, err);
+}
+
+static pm_status write_unigram(output *o, pm_error *err) {
+    const pm_model *model = &o->tok->model;
+    const char *before = "\n";
+    PM_TRY(put(o, "    \"unk_id\": ", err));
+    PM_TRY(model->has_unknown ? pm_buf_printf(&o->text, err, "%u", model->unknown) : put(o, "null", err));
+    PM_TRY(put(o, ",\n    \"vocab\": [", err));
+    for (pm_id id = 0; id < o->tok->vocab_size; id++) {
+        if (!is_entry(model, id)) {
+            continue;
+        }
+        PM_TRY(pm_buf_printf(&o->text, err, "%s      [\n        ", before));
+        PM_TRY(put_piece(o, id, err));
+        PM_TRY(put(o, ",\n        ", err));
+        PM_TRY(pm_number_append(&o->text, model->scores[id], err));
+        PM_TRY(put(o, "\n      ]", err));
+        PM_TRY(flush(o, err));
+        before = ",\n";
+    }
+    return pm_buf_printf(&o->text, err, "%s,\n    \"byte_fallback\": %s", *before == ',' ? "\n    ]" : "]", truth(model->byte_fallback));
+}
+
+static pm_status write_word_piece(output *o, pm_error *err) {
+    const pm_model *model = &o->tok->model;
+    PM_TRY(put_unknown(o, err));
+    PM_TRY(put(o, "    \"continuing_subword_prefix\": ", err));
+    PM_TRY(put_string(o, model->prefix, err));
+    PM_TRY(pm_buf_printf(&o->text, err, ",\n    \"max_input_chars_per_word\": %u,\n", model->max_word));
+    return write_vocab(o, err);
+}
+
+static pm_status write_word_level(output *o, pm_error *err) {
+    PM_TRY(write_vocab(o, err));
+    PM_TRY(put(o, ",\n    \"unk_token\": ", err));
+    pm_bytes text = {0};
+    const pm_model *model = &o->tok->model;
+    if (model->has_unknown && model->unknown != PM_ID_NONE) {
+        text = model->pieces[model->unknown];
+    } else {
+        pm_hf_setting(model, "unk_token", &text);
+    }
+    return put_string(o, text, err);
+}
+
+static pm_status write_model(output *o, pm_error *err) {
+    static const char *const types[] = {"", "", "BPE", "Unigram", "WordPiece", "WordLevel"};
+    pm_algorithm algorithm = o->tok->model.algorithm;
+    PM_TRY(pm_buf_printf(&o->text, err, "  \"model\": {\n    \"type\": \"%s\",\n", types[algorithm]));
+    PM_TRY(algorithm == PM_ALGORITHM_BPE         ? write_bpe(o, err)
+           : algorithm == PM_ALGORITHM_UNIGRAM   ? write_unigram(o, err)
+           : algorithm == PM_ALGORITHM_WORDPIECE ? write_word_piece(o, err)
+                                                 : write_word_level(o, err));
+    PM_TRY(put(o, "\n  }\n}", err));
     return flush(o, err);
 }
 
-static pm_status write_byte_level(output *o, const pm_model *model, pm_error *err) {
-    PM_TRY(write_pre_tokenizer(o, model->splitter, err));
-    return put(
-        o,
-        "  \"post_processor\": null,\n  \"decoder\": {\n    \"type\": \"ByteLevel\",\n    \"add_prefix_space\": true,\n"
-        "    \"trim_offsets\": true,\n    \"use_regex\": true\n  },\n  \"model\": {\n    \"type\": \"BPE\",\n    "
-        "\"dropout\": null,\n"
-        "    \"unk_token\": null,\n    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
-        "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": ",
-        err);
-}
+/* ---- what cannot be written ---- */
 
-static pm_status write_all(output *o, const pm_tokenizer *tok, pm_error *err) {
-    PM_TRY(write_added_tokens(o, tok, err));
-    if (tok->model.characters) {
-        PM_TRY(write_marks(o, &tok->model, err));
-        PM_TRY(write_unmark(o, &tok->model, err));
-    } else {
-        PM_TRY(write_byte_level(o, &tok->model, err));
-    }
-    PM_TRY(put(o, tok->model.whole_first ? "true,\n    \"vocab\": {" : "false,\n    \"vocab\": {", err));
-    PM_TRY(write_vocab(o, tok, err));
-    return write_merges(o, &tok->model, err);
-}
-
-/* A special token that JSON cannot hold, or that would be taken for a piece. */
-static pm_status check_special(const pm_tokenizer *tok, const pm_special_token *special, pm_buf *bytes, pm_error *err) {
-    size_t wrong;
-    if (!pm_is_utf8(special->text, &wrong)) {
-        return pm_fail(err, PM_UNSUPPORTED, "special token %u is not UTF-8: tokenizer.json cannot hold it",
-                       special->id);
-    }
-    if (tok->model.characters) {
+/* A special token that would be taken for a piece. */
+static pm_status check_special(output *o, const pm_special_token *special, pm_error *err) {
+    if (o->tok->model.general || o->tok->model.characters) {
         return PM_OK; /* pm_characters_check has looked */
     }
-    bytes->len = 0;
-    PM_TRY(pm_buf_reserve(bytes, special->text.len, err));
-    if (pm_byte_level_decode(bytes, special->text) &&
-        pm_tokenizer_find_piece(tok, bytes->data, bytes->len) != PM_ID_NONE) {
+    o->scratch.len = 0;
+    PM_TRY(pm_buf_reserve(&o->scratch, special->text.len, err));
+    if (pm_byte_level_decode(&o->scratch, special->text) &&
+        pm_tokenizer_find_piece(o->tok, o->scratch.data, o->scratch.len) != PM_ID_NONE) {
         return pm_fail(err, PM_UNSUPPORTED,
                        "special token %u reads like a piece in byte-level characters: tokenizer.json cannot hold both",
                        special->id);
@@ -254,29 +302,67 @@ static pm_status check_special(const pm_tokenizer *tok, const pm_special_token *
     return PM_OK;
 }
 
-static pm_status check_writable(const pm_tokenizer *tok, pm_buf *scratch, pm_error *err) {
-    if (tok->model.algorithm != PM_ALGORITHM_BPE) {
-        return pm_fail(err, PM_UNSUPPORTED, "tokenizer.json is written for BPE only; BytePiece has no form there");
-    }
-    if (tok->model.characters) {
-        PM_TRY(pm_characters_check(tok, "tokenizer.json", err));
-        if (tok->model.add_prefix && !pm_characters_need_no_pattern(&tok->model)) {
-            return pm_fail(err, PM_UNSUPPORTED, "a blank before the text and a pattern: tokenizer.json is not written with both");
+/* Every text that is written as it is. */
+static pm_status check_texts(const pm_tokenizer *tok, pm_error *err) {
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        size_t wrong;
+        bool as_it_is = tok->model.kinds[id] == PM_KIND_SPECIAL || pm_model_is_alone(&tok->model, id) || (tok->model.general && tok->model.kinds[id] != PM_KIND_BYTE);
+        if (as_it_is && !pm_is_utf8(tok->model.pieces[id], &wrong)) {
+            return pm_fail(err, PM_UNSUPPORTED, "%s %u is not UTF-8: tokenizer.json cannot hold it",
+                           tok->model.kinds[id] == PM_KIND_SPECIAL ? "special token" : "piece", id);
         }
-    }
-    for (size_t i = 0; i < tok->n_specials; i++) {
-        PM_TRY(check_special(tok, &tok->specials[i], scratch, err));
     }
     return PM_OK;
 }
 
-static pm_status write_hf(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
-    (void)how;
-    output o = {.w = w};
-    pm_status status = check_writable(tok, &o.scratch, err);
-    if (status == PM_OK) {
-        status = write_all(&o, tok, err);
+/* tokenizers numbers tokens that are only added from the number of entries on, or behind the highest of those before. Unigram's entries are numbered as they stand. */
+static pm_status check_numbers(const pm_tokenizer *tok, pm_error *err) {
+    const pm_model *model = &tok->model;
+    uint64_t entries = 0, next;
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        entries += is_entry(model, id);
+        if (model->algorithm == PM_ALGORITHM_UNIGRAM && is_entry(model, id) && entries != (uint64_t)id + 1) {
+            return pm_fail(err, PM_UNSUPPORTED, "id %u stands behind ids that are no entries: tokenizer.json numbers Unigram's entries from 0", id);
+        }
     }
+    next = entries;
+    for (pm_id id = 0; id < tok->vocab_size; id++) {
+        if (!is_added(model, id)) {
+            continue;
+        }
+        if (pm_model_is_alone(model, id) && id != next) {
+            return pm_fail(err, PM_UNSUPPORTED, "added token %u would have id %llu in tokenizer.json", id, (unsigned long long)next);
+        }
+        next = id >= entries ? (uint64_t)id + 1 : next;
+    }
+    return PM_OK;
+}
+
+static pm_status check_writable(output *o, pm_error *err) {
+    const pm_tokenizer *tok = o->tok;
+    if (tok->model.algorithm == PM_ALGORITHM_BYTEPIECE) {
+        return pm_fail(err, PM_UNSUPPORTED, "tokenizer.json is written for BPE only; BytePiece has no form there");
+    }
+    PM_TRY(check_texts(tok, err));
+    if (tok->model.general) {
+        return check_numbers(tok, err);
+    }
+    if (tok->model.characters) {
+        PM_TRY(pm_characters_check(tok, "tokenizer.json", err));
+    }
+    for (size_t i = 0; i < tok->n_specials; i++) {
+        PM_TRY(check_special(o, &tok->specials[i], err));
+    }
+    return pm_hf_plain_steps(&o->steps, &tok->model, err);
+}
+
+static pm_status write_hf(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+    output o = {.w = w, .tok = tok};
+    (void)how;
+    pm_status status = check_writable(&o, err);
+    status = status == PM_OK ? write_pipeline(&o, err) : status;
+    status = status == PM_OK ? write_model(&o, err) : status;
+    pm_model_release(&o.steps);
     pm_buf_release(&o.text);
     pm_buf_release(&o.scratch);
     return status;

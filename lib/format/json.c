@@ -79,6 +79,57 @@ pm_status pm_json_quote(pm_buf *out, pm_bytes text, pm_error *err) {
     return pm_buf_append(out, "\"", 1, err);
 }
 
+static pm_status put(pm_buf *out, const char *text, pm_error *err) { return pm_buf_append(out, text, strlen(text), err); }
+
+static pm_status new_line(pm_buf *out, int level, pm_error *err) {
+    return level < 0 ? PM_OK : pm_buf_printf(out, err, "\n%*s", 2 * level, "");
+}
+
+/* A value that holds no other, or the bracket that opens one that does. */
+static pm_status put_value(pm_buf *out, const pm_json_value *value, pm_error *err) {
+    switch (value->type) {
+    case PM_JSON_NULL: return put(out, "null", err);
+    case PM_JSON_BOOL: return put(out, value->truth ? "true" : "false", err);
+    case PM_JSON_NUMBER: return pm_buf_append(out, value->text.data, value->text.len, err);
+    case PM_JSON_STRING: return pm_json_quote(out, value->text, err);
+    case PM_JSON_ARRAY: return put(out, value->n ? "[" : "[]", err);
+    default: return put(out, value->n ? "{" : "{}", err);
+    }
+}
+
+enum { MAX_DEPTH = 64 };
+
+pm_status pm_json_write(pm_buf *out, const pm_json *json, const pm_json_value *value, int indent, pm_error *err) {
+    const pm_json_value *open[MAX_DEPTH + 1];
+    size_t depth = 0;
+    uint32_t first = (uint32_t)(value - json->values);
+
+    for (uint32_t i = first; i < value->next; i++) {
+        const pm_json_value *v = &json->values[i], *in = depth ? open[depth - 1] : NULL;
+        int level = indent < 0 ? indent : indent + (int)depth;
+        bool object = in && in->type == PM_JSON_OBJECT;
+        if (in) {
+            PM_TRY(put(out, v > in + 1 ? "," : "", err));
+            PM_TRY(new_line(out, level, err));
+        }
+        PM_TRY(put_value(out, v, err));
+        if (object) { /* that was the key */
+            PM_TRY(put(out, indent < 0 ? ":" : ": ", err));
+            v = &json->values[++i];
+            PM_TRY(put_value(out, v, err));
+        }
+        if ((v->type == PM_JSON_ARRAY || v->type == PM_JSON_OBJECT) && v->n) {
+            open[depth++] = v;
+        }
+        while (depth && i + 1 == open[depth - 1]->next) {
+            depth--;
+            PM_TRY(new_line(out, indent < 0 ? indent : indent + (int)depth, err));
+            PM_TRY(put(out, open[depth]->type == PM_JSON_OBJECT ? "}" : "]", err));
+        }
+    }
+    return PM_OK;
+}
+
 void pm_json_release(pm_json *json) {
     pm_free(json->values);
     pm_arena_release(&json->strings);
@@ -89,8 +140,6 @@ void pm_json_release(pm_json *json) {
 
 #include <setjmp.h>
 #include <yajl/yajl_parse.h>
-
-enum { MAX_DEPTH = 64 };
 
 /* A block of yajl's, in a list. */
 typedef struct block {

@@ -44,6 +44,11 @@ bool pm_json_is(const pm_json_value *value, const char *text); /* the STRING `te
  * be well-formed UTF-8. */
 pm_status pm_json_quote(pm_buf *out, pm_bytes text, pm_error *err);
 
+/* Appends a value and all that it holds as JSON: on one line without blanks, or as Rust's serde_json makes it pretty, the lines behind the first `indent`
+ * levels of two blanks deep. */
+enum { PM_JSON_ONE_LINE = -1 };
+pm_status pm_json_write(pm_buf *out, const pm_json *json, const pm_json_value *value, int indent, pm_error *err);
+
 /* Where JSON's white space that begins at data[i] ends; i <= len. */
 size_t pm_json_skip_space(const uint8_t *data, size_t len, size_t i);
 

@@ -164,7 +164,7 @@ static bool recognizes(const uint8_t *data, size_t len) {
 static pm_status implied_merges(pm_model *model, const pm_tokenizer *tok, pm_error *err) {
     model->algorithm = PM_ALGORITHM_BPE;
     for (pm_id id = 0; id < tok->vocab_size; id++) {
-        if (tok->model.kinds[id] == PM_KIND_PIECE) {
+        if (pm_model_is_piece(&tok->model, id)) {
             PM_TRY(pm_model_set(model, id, PM_KIND_PIECE, tok->model.pieces[id], 0, true, err));
         }
     }
@@ -204,7 +204,7 @@ static pm_status check_writable(const pm_tokenizer *tok, pm_error *err) {
     pm_model implied = {0};
     size_t n_pieces = 0;
     for (pm_id id = 0; id < tok->vocab_size; id++) {
-        n_pieces += tok->model.kinds[id] == PM_KIND_PIECE;
+        n_pieces += pm_model_is_piece(&tok->model, id);
     }
     pm_status status = implied_merges(&implied, tok, err);
     if (status == PM_OK) {
@@ -220,7 +220,7 @@ static pm_status write_tiktoken(const pm_tokenizer *tok, pm_writer *w, const pm_
     pm_buf text = {0};
     pm_status status = PM_OK;
     for (pm_id id = 0; id < tok->vocab_size && status == PM_OK; id++) {
-        if (tok->model.kinds[id] != PM_KIND_PIECE) {
+        if (!pm_model_is_piece(&tok->model, id)) {
             continue;
         }
         text.len = 0;

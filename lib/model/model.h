@@ -118,6 +118,9 @@ pm_status pm_tokenizer_from_model(pm_tokenizer **out, pm_model *model, pm_error 
 /* Is an id one that only added_tokens has? */
 static inline bool pm_model_is_alone(const pm_model *model, pm_id id) { return model->added && (model->added[id] & PM_ADDED_ALONE); }
 
+/* Is it a piece of the algorithm's? */
+static inline bool pm_model_is_piece(const pm_model *model, pm_id id) { return model->kinds[id] == PM_KIND_PIECE && !pm_model_is_alone(model, id); }
+
 /* The id of a piece that the algorithm has (not a special token, nor one that is only added), or PM_ID_NONE. */
 pm_id pm_tokenizer_find_piece(const pm_tokenizer *tok, const uint8_t *data, size_t len);
 

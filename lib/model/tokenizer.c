@@ -173,6 +173,13 @@ static pm_status check_bytes(const pm_tokenizer *tok, pm_error *err) {
     return PM_OK;
 }
 
+/* Where a text begins as characters, a byte that is a character needs no byte token if the character is a piece (Gemma has none for a tab). */
+static void spare_byte_tokens(pm_tokenizer *tok) {
+    for (uint8_t b = 0; b < 0x80; b++) {
+        tok->byte_id[b] = tok->byte_id[b] == PM_ID_NONE ? pm_tokenizer_find_piece(tok, &b, 1) : tok->byte_id[b];
+    }
+}
+
 /* Where a text begins as characters, pieces are made of them, and a blank is one (how else would the byte tokens of a blank be told from those of U+2581?). */
 static pm_status check_characters(const pm_tokenizer *tok, pm_error *err) {
     static const uint8_t blank = PM_BLANK;
@@ -205,6 +212,9 @@ static pm_status complete(pm_tokenizer *tok, pm_error *err) {
     if (tok->model.general) {
         PM_TRY(check_general(tok, err));
     } else {
+        if (tok->model.characters) {
+            spare_byte_tokens(tok);
+        }
         PM_TRY(check_bytes(tok, err));
         PM_TRY(check_characters(tok, err));
     }
