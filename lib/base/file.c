@@ -110,7 +110,7 @@ static pm_status read_to_end(pm_file *out, int fd, size_t guess, const char *pat
         pm_buf_release(&buf);
         return pm_error_in_file(err, status, path);
     }
-    *out = (pm_file){buf.data, buf.len, 0};
+    *out = (pm_file){buf.data, buf.len, 0, NULL};
     return PM_OK;
 }
 
@@ -134,10 +134,11 @@ pm_status pm_file_open(pm_file *out, const char *path, bool copy, pm_error *err)
         if (p == MAP_FAILED) {
             status = pm_fail_errno(err, path, errno, "cannot map");
         } else {
-            *out = (pm_file){p, (size_t)info.st_size, (size_t)info.st_size};
+            *out = (pm_file){p, (size_t)info.st_size, (size_t)info.st_size, NULL};
         }
     }
     close(fd);
+    out->path = path;
     return status;
 }
 

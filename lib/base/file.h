@@ -14,6 +14,7 @@ typedef struct pm_file {
     const uint8_t *data;
     size_t len;
     size_t mapped; /* bytes mapped; 0: data is from pm_alloc */
+    const char *path; /* the caller's: for who reads what lies beside it while the file is being read */
 } pm_file;
 
 /* Maps a regular file (or reads it: copy, or not a regular file). A folder is PM_IO "is a folder". */

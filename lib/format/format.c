@@ -4,13 +4,13 @@
 #include <stdio.h>
 
 #include "encode/engine.h"
+#include "format/folder.h"
 
 static const pm_format_ops *const formats[] = {&pm_format_native, &pm_format_tiktoken, &pm_format_hf,
-                                               &pm_format_bytepiece, &pm_format_sentencepiece, &pm_format_bert,
-                                               &pm_format_tekken, &pm_format_llama2c, &pm_format_gguf};
+                                               &pm_format_bytepiece, &pm_format_sentencepiece, &pm_format_hf_vocab, &pm_format_bert, &pm_format_gguf};
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
-static const char known_formats[] = "native, tiktoken, hf, bytepiece, sentencepiece, bert, tekken, llama2c, gguf";
+static const char known_formats[] = "native, tiktoken, hf, bytepiece, sentencepiece, hf-vocab, bert, gguf";
 
 static const pm_format_ops *find_format(pm_format format) {
     for (size_t i = 0; i < N_FORMATS; i++) {
@@ -113,6 +113,24 @@ static pm_status read_model(pm_model *model, pm_file *file, const pm_load_option
     return pm_model_add_special_tokens(model, options->special_tokens, options->n_special_tokens, err);
 }
 
+static pm_status read_file(pm_model *model, const char *path, const pm_load_options *options, pm_error *err) {
+    pm_file file;
+    PM_TRY(pm_file_open(&file, path, (options->flags & PM_LOAD_COPY) != 0, err));
+    pm_status status = read_model(model, &file, options, err);
+    pm_file_close(&file);
+    model->file.path = NULL;
+    return pm_error_in_file(err, status, path);
+}
+
+static pm_status read_folder(pm_model *model, const char *folder, const pm_load_options *options, pm_error *err) {
+    char *path;
+    PM_TRY(pm_folder_find(&path, folder, options->format, err));
+    bool vocab_txt = options->format == PM_FORMAT_BERT || strcmp(strrchr(path, '/'), "/vocab.txt") == 0;
+    pm_status status = read_file(model, path, options, err);
+    pm_free(path);
+    return status == PM_OK ? pm_folder_config(model, folder, vocab_txt, err) : status;
+}
+
 static pm_status make_tokenizer(pm_tokenizer **out, pm_model *model, pm_error *err) {
     PM_TRY(pm_tokenizer_make(out, model, err));
     pm_status status = check_pairs(&(*out)->model, err);
@@ -142,16 +160,13 @@ static pm_status take_options(pm_load_options *out, const pm_load_options *optio
 
 pm_status pm_tokenizer_load(pm_tokenizer **out, const char *path, const pm_load_options *options, pm_error *err) {
     pm_load_options o;
-    pm_file file;
     pm_model model = {0};
     *out = NULL;
     if (err) {
         err->file[0] = '\0';
     }
     PM_TRY(take_options(&o, options, err));
-    PM_TRY(pm_file_open(&file, path, (o.flags & PM_LOAD_COPY) != 0, err));
-    pm_status status = read_model(&model, &file, &o, err);
-    pm_file_close(&file);
+    pm_status status = pm_is_folder(path) ? read_folder(&model, path, &o, err) : read_file(&model, path, &o, err);
     if (status == PM_OK) {
         status = make_tokenizer(out, &model, err);
     } else {
@@ -180,7 +195,7 @@ static pm_status format_of_path(const pm_format_ops **out, const char *path, pm_
         }
     }
     return pm_fail_file(err, PM_INVALID_ARGUMENT, path, PM_NO_OFFSET,
-                        "the ending names no format (.piecemill, .tiktoken, .model, .gguf, tokenizer.json and vocab.txt do): name one of %s",
+                        "the ending names no format (.piecemill, .tiktoken, .model, .gguf, tokenizer.json, vocab.json and vocab.txt do): name one of %s",
                         known_formats);
 }
 
@@ -212,7 +227,7 @@ pm_status pm_lose(const pm_save_options *how, pm_error *err, const char *format,
     return PM_OK;
 }
 
-static pm_status save(const pm_tokenizer *tok, const char *path, const pm_save_options *how, pm_error *err) {
+static pm_status save_file(const pm_tokenizer *tok, const char *path, const pm_save_options *how, pm_error *err) {
     const pm_format_ops *ops = find_format(how->format);
     pm_writer w;
     if (how->format == PM_FORMAT_AUTO) {
@@ -229,13 +244,24 @@ static pm_status save(const pm_tokenizer *tok, const char *path, const pm_save_o
     return pm_error_in_file(err, pm_writer_close(&w, status, err), path);
 }
 
+static pm_status save_folder(const pm_tokenizer *tok, const char *folder, const pm_save_options *options, pm_error *err) {
+    pm_save_options how = *options;
+    char *path;
+    how.format = how.format == PM_FORMAT_AUTO ? PM_FORMAT_HF : how.format;
+    PM_TRY(pm_folder_path(&path, folder, how.format, err));
+    pm_status status = save_file(tok, path, &how, err);
+    pm_free(path);
+    return status == PM_OK && how.format == PM_FORMAT_HF ? pm_folder_write_config(tok, folder, err) : status;
+}
+
 pm_status pm_tokenizer_save_with(const pm_tokenizer *tok, const char *path, const pm_save_options *options, pm_error *err) {
     pm_save_options how;
     if (err) {
         err->file[0] = '\0';
     }
     PM_TRY(take_save_options(&how, options, err));
-    return save(tok, path, &how, err);
+    size_t n = strlen(path);
+    return pm_is_folder(path) || (n > 0 && path[n - 1] == '/') ? save_folder(tok, path, &how, err) : save_file(tok, path, &how, err);
 }
 
 pm_status pm_tokenizer_save(const pm_tokenizer *tok, const char *path, pm_format format, pm_error *err) {
