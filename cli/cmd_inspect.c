@@ -77,7 +77,16 @@ static void gather(facts *f, const pm_tokenizer *tok, const cli_pieces *pieces) 
     pm_tokenizer_hash(tok, f->hash);
 }
 
-static const char *algorithm_name(const facts *f) { return pm_tokenizer_algorithm(f->tok) == PM_ALGORITHM_BPE ? "bpe" : "bytepiece"; }
+static const char *algorithm_name(const facts *f) {
+    switch (pm_tokenizer_algorithm(f->tok)) {
+    case PM_ALGORITHM_BYTEPIECE: return "bytepiece";
+    case PM_ALGORITHM_BPE: return "bpe";
+    case PM_ALGORITHM_UNIGRAM: return "unigram";
+    case PM_ALGORITHM_WORDPIECE: return "wordpiece";
+    case PM_ALGORITHM_WORDLEVEL: return "wordlevel";
+    }
+    return "?";
+}
 
 /* ---------------------------------------------------------------- for people ---- */
 
@@ -129,8 +138,9 @@ static void print_specials(cli_out *out, const facts *f) {
     }
 }
 
-/* The "key=value" lines, indented. */
+/* The "key=value" lines, indented; of a long one, a chat template say, the beginning. */
 static void print_settings(cli_out *out, const facts *f) {
+    enum { LONGEST = 160 };
     const char *line = pm_tokenizer_settings(f->tok);
     if (*line) {
         cli_out_printf(out, "\nsettings\n");
@@ -138,7 +148,14 @@ static void print_settings(cli_out *out, const facts *f) {
     while (*line) {
         size_t n = strcspn(line, "\n");
         cli_out_write(out, "  ", 2);
-        cli_out_write(out, line, n);
+        size_t shown = n < LONGEST ? n : LONGEST;
+        while (shown < n && shown > 0 && ((unsigned char)line[shown] & 0xC0) == 0x80) { /* not inside a character */
+            shown--;
+        }
+        cli_out_write(out, line, shown);
+        if (shown < n) {
+            cli_out_printf(out, "... (%zu bytes)", n);
+        }
         cli_out_write(out, "\n", 1);
         line += n + (line[n] == '\n');
     }

@@ -21,6 +21,7 @@
 #include "format/json.h"
 #include "format/number.h"
 #include "format/reader.h"
+#include "format/unigram.h"
 
 /* An object that holds "model": {...}. */
 static bool recognizes(const uint8_t *data, size_t len) {
@@ -340,9 +341,6 @@ static pm_status check_numbers(const pm_tokenizer *tok, pm_error *err) {
 
 static pm_status check_writable(output *o, pm_error *err) {
     const pm_tokenizer *tok = o->tok;
-    if (tok->model.algorithm == PM_ALGORITHM_BYTEPIECE) {
-        return pm_fail(err, PM_UNSUPPORTED, "tokenizer.json is written for BPE only; BytePiece has no form there");
-    }
     PM_TRY(check_texts(tok, err));
     if (tok->model.general) {
         return check_numbers(tok, err);
@@ -356,9 +354,8 @@ static pm_status check_writable(output *o, pm_error *err) {
     return pm_hf_plain_steps(&o->steps, &tok->model, err);
 }
 
-static pm_status write_hf(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+static pm_status write_tokenizer(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
     output o = {.w = w, .tok = tok};
-    (void)how;
     pm_status status = check_writable(&o, err);
     status = status == PM_OK ? write_pipeline(&o, err) : status;
     status = status == PM_OK ? write_model(&o, err) : status;
@@ -366,6 +363,22 @@ static pm_status write_hf(const pm_tokenizer *tok, pm_writer *w, const pm_save_o
     pm_buf_release(&o.text);
     pm_buf_release(&o.scratch);
     return status;
+}
+
+/* BytePiece has no form there: what is written is the Unigram model that gives the same ids. */
+static pm_status write_bytepiece(const pm_tokenizer *tok, pm_writer *w, pm_error *err) {
+    pm_tokenizer unigram = {.vocab_size = tok->vocab_size};
+    pm_status status = pm_bytepiece_to_unigram(&unigram.model, tok, err);
+    if (status == PM_OK) {
+        status = write_tokenizer(&unigram, w, err);
+    }
+    pm_model_release(&unigram.model);
+    return status;
+}
+
+static pm_status write_hf(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
+    (void)how;
+    return tok->model.algorithm == PM_ALGORITHM_BYTEPIECE ? write_bytepiece(tok, w, err) : write_tokenizer(tok, w, err);
 }
 
 const pm_format_ops pm_format_hf = {

@@ -237,7 +237,8 @@ START_TEST(write_read_write_gives_the_same_bytes) {
             snprintf(second, sizeof second, "%s", temporary_path("second"));
             pm_status status = pm_tokenizer_save(tok, first, format, &err);
             ck_assert(status == PM_OK || status == PM_UNSUPPORTED);
-            if (status == PM_OK) {
+            bool other = format == PM_FORMAT_HF && tok->model.algorithm == PM_ALGORITHM_BYTEPIECE; /* is read as what it is there: Unigram */
+            if (status == PM_OK && !other) {
                 assert_ok(load(&again, first, format, 0, &err));
                 assert_equal(tok, again,
                              format == PM_FORMAT_NATIVE      ? ALL
@@ -500,7 +501,6 @@ START_TEST(what_a_format_cannot_carry_is_refused) {
     pm_error err = {0};
     pm_tokenizer *bpe = load_model("good-bpe.piecemill"), *bp = load_model("good-bytepiece.piecemill"), *tok;
     assert_unsupported(bp, PM_FORMAT_TIKTOKEN, "BPE vocabularies only");
-    assert_unsupported(bp, PM_FORMAT_HF, "BPE only");
     assert_unsupported(bpe, PM_FORMAT_BYTEPIECE, "BytePiece models only");
     bp->model.normalize = false;
     assert_unsupported(bp, PM_FORMAT_BYTEPIECE, "normalizes");
