@@ -85,10 +85,24 @@ static pm_status extend(nbest *b, size_t chunk, pm_error *err) {
     return PM_OK;
 }
 
+/* A segmentation of a word of a general tokenizer. */
+static pm_status add_tokens(void *user, const pm_core_token *tokens, size_t n, double score, pm_error *err) {
+    nbest *b = user;
+    PM_TRY(pm_grow((void **)&b->ids, &b->cap_ids, b->n_ids + n, sizeof *b->ids, err));
+    PM_TRY(pm_grow((void **)&b->candidates, &b->cap_candidates, b->n_candidates + 1, sizeof *b->candidates, err));
+    b->candidates[b->n_candidates++] = (candidate){b->n_ids, b->n_ids + n, score};
+    for (size_t i = 0; i < n; i++) {
+        b->ids[b->n_ids++] = tokens[i].id;
+    }
+    return PM_OK;
+}
+
 static pm_status nbest_chunk(pm_visitor *v, pm_encoder *enc, pm_bytes chunk, pm_error *err) {
     nbest *b = (nbest *)v;
     size_t first = b->n_candidates;
-    PM_TRY(pm_lattice_nbest(enc->engine->lattice, enc->lattice, chunk, b->most, add_candidate, b, err));
+    PM_TRY(enc->engine->pipeline
+               ? pm_core_nbest(pm_pipeline_core(enc->engine->pipeline), pm_pipeline_core_scratch(enc->pipeline), chunk, b->most, add_tokens, b, err)
+               : pm_lattice_nbest(enc->engine->lattice, enc->lattice, chunk, b->most, add_candidate, b, err));
     return extend(b, first, err);
 }
 
@@ -175,9 +189,10 @@ static pm_status marginals_token(pm_visitor *v, pm_id id, size_t len, pm_error *
 static pm_status visit(pm_encoder *enc, pm_text text, const pm_plan *plan, pm_visitor *visitor, pm_error *err) {
     pm_out out = {.visitor = visitor};
     bool noticed;
-    if (!enc->engine->lattice) {
-        return pm_fail(err, PM_INVALID_ARGUMENT,
-                       "segmentations have probabilities in BytePiece only: this tokenizer is BPE");
+    bool unigram = enc->engine->pipeline && enc->tok->model.algorithm == PM_ALGORITHM_UNIGRAM && visitor->chunk != marginals_chunk;
+    if (!enc->engine->lattice && !unigram) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "segmentations have probabilities in BytePiece only: this tokenizer is %s",
+                       enc->tok->model.algorithm == PM_ALGORITHM_BPE ? "BPE" : "of another kind");
     }
     return pm_encode_document(enc, plan, text, 0, &out, &noticed, err);
 }

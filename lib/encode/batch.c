@@ -18,6 +18,9 @@
  * Where the system refuses so much address space, the documents are encoded twice: first to count, then, with an array of exactly the right
  * length, to write each slice where it belongs.
  *
+ * A general tokenizer has no such bound, since its steps may make a text longer as they like. There each slice has a stage of its own, which grows, and all are
+ * copied together at the end.
+ *
  * What fails is the same on any number of threads: slices begin in order, a slice behind one that failed is not begun, and of those that failed
  * the first counts. */
 #include <pthread.h>
@@ -25,7 +28,7 @@
 #include "base/thread.h"
 #include "encode/inside.h"
 
-enum { SLICES_A_THREAD = 16, SMALL_BATCH = 1 << 16 /* ids: below, plain memory */ };
+enum { SLICES_A_THREAD = 16, SMALL_BATCH = 1 << 16 /* ids: below, plain memory */, FIRST_IDS = 1 << 10 /* of a stage that grows */ };
 static const size_t SLICE_BYTES_MIN = 1 << 16, SLICE_BYTES_MAX = 1 << 18;
 
 /* Memory for the ids of a slice that does not know its place yet. */
@@ -50,7 +53,7 @@ typedef struct documents {
     size_t n;
 } documents;
 
-typedef enum pass { STAGE, COUNT, WRITE /* straight to the place: it is known */ } pass;
+typedef enum pass { STAGE, COUNT, WRITE /* straight to the place: it is known */, KEEP /* in a stage of its own that grows */ } pass;
 
 typedef struct batch_job {
     const pm_tokenizer *tok;
@@ -177,7 +180,7 @@ static void settle(batch_job *job, slice *s, uint64_t with_special) {
     pthread_mutex_unlock(&job->lock);
     for (size_t i = first; i < end; i++) {
         slice *next = &job->slices[i];
-        if (next->stage) {
+        if (next->stage && job->pass != KEEP) {
             memcpy(job->out->ids + next->place, next->stage->ids, next->n * sizeof(pm_id));
             give_stage(job, next->stage);
             next->stage = NULL;
@@ -204,6 +207,25 @@ static bool is_behind_failure(batch_job *job, size_t doc) {
     return behind;
 }
 
+/* A larger stage for the slice that owns `out`. */
+static pm_status grow_stage(pm_out *out, size_t need, pm_error *err) {
+    slice *s = out->owner;
+    size_t cap = s->stage->cap + s->stage->cap / 2;
+    cap = cap < need ? need : cap;
+    if (cap > (PTRDIFF_MAX - sizeof *s->stage) / sizeof(pm_id)) {
+        return pm_fail_memory(err);
+    }
+    stage *st = pm_realloc(s->stage, 1, sizeof *st + cap * sizeof(pm_id));
+    if (!st) {
+        return pm_fail_memory(err);
+    }
+    st->cap = cap;
+    s->stage = st;
+    out->ids = st->ids;
+    out->cap = cap;
+    return PM_OK;
+}
+
 /* Where a slice writes. */
 static pm_status open_slice(batch_job *job, slice *s, pm_out *out, pm_error *err) {
     *out = (pm_out){0};
@@ -215,11 +237,16 @@ static pm_status open_slice(batch_job *job, slice *s, pm_out *out, pm_error *err
         out->ids = job->out->ids + s->place;
         return PM_OK;
     }
-    s->stage = take_stage(job, s->room);
+    s->stage = job->pass == KEEP ? pm_alloc(1, sizeof *s->stage + FIRST_IDS * sizeof(pm_id)) : take_stage(job, s->room);
     if (!s->stage) {
         return pm_fail_memory(err);
     }
     out->ids = s->stage->ids;
+    if (job->pass == KEEP) {
+        s->stage->cap = out->cap = FIRST_IDS;
+        out->grow = grow_stage;
+        out->owner = s;
+    }
     return PM_OK;
 }
 
@@ -328,6 +355,21 @@ static pm_status encode_in_one_pass(batch_job *job, pm_error *err) {
     return PM_OK;
 }
 
+static pm_status encode_and_copy(batch_job *job, pm_error *err) {
+    PM_TRY(run_slices(job, KEEP, err));
+    if (!reserve(job, job->n_ids)) {
+        return pm_fail_memory(err);
+    }
+    for (size_t i = 0; i < job->n_slices; i++) {
+        slice *s = &job->slices[i];
+        memcpy(job->out->ids + s->place, s->stage->ids, s->n * sizeof(pm_id));
+        pm_free(s->stage);
+        s->stage = NULL;
+    }
+    add_up_offsets(job->out);
+    return PM_OK;
+}
+
 static pm_status encode_in_two_passes(batch_job *job, pm_error *err) {
     PM_TRY(run_slices(job, COUNT, err));
     for (size_t i = 0; i < job->n_slices; i++) {
@@ -354,6 +396,9 @@ static pm_status run_job(batch_job *job, pm_error *err) {
         return pm_fail_memory(err);
     }
     job->out->n_docs = n;
+    if (job->tok->model.general) {
+        return encode_and_copy(job, err);
+    }
     return reserve(job, total) ? encode_in_one_pass(job, err) : encode_in_two_passes(job, err);
 }
 

@@ -102,6 +102,20 @@ static size_t put_first(const pm_tokenizer *tok, words w, const pm_id *ids, size
     return i + 1;
 }
 
+/* By the steps of a general tokenizer: into memory, and from there what fits. */
+static pm_status decode_steps(const pm_decoder *decoder, const pm_id *ids, size_t n_ids, uint8_t *out, size_t cap, size_t *n, pm_error *err) {
+    pm_buf text = {0};
+    pm_status status = pm_decoder_run(decoder, ids, n_ids, &text, err);
+    if (status == PM_OK) {
+        *n = text.len;
+        if (cap && text.len) {
+            memcpy(out, text.data, text.len < cap ? text.len : cap);
+        }
+    }
+    pm_buf_release(&text);
+    return status;
+}
+
 pm_status pm_decode(const pm_tokenizer *tok, const pm_id *ids, size_t n_ids, uint8_t *out, size_t cap, size_t *n_out,
                     pm_error *err) {
     const words w = {((const pm_engine *)tok->engine)->decoded, tok->vocab_size};
@@ -109,6 +123,10 @@ pm_status pm_decode(const pm_tokenizer *tok, const pm_id *ids, size_t n_ids, uin
 
     *n_out = 0;
     cap = out ? cap : 0;
+    if (tok->model.general) {
+        PM_TRY(decode_steps(((const pm_engine *)tok->engine)->decoder, ids, n_ids, out, cap, &n, err));
+        n_ids = 0;
+    }
     for (size_t i = tok->model.add_prefix ? put_first(tok, w, ids, n_ids, out, cap, &n) : 0; i < n_ids; i++) {
         i += out ? put_blocks(w, ids + i, n_ids - i, out, cap, &n) : measure_blocks(w, ids + i, n_ids - i, &n);
         if (i < n_ids && !put_piece(tok, w, ids[i], out, cap, &n)) {

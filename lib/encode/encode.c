@@ -29,6 +29,24 @@ static void put(pm_out *out, const pm_id *ids, size_t n) {
     out->n += n;
 }
 
+pm_status pm_out_put(pm_out *out, const pm_id *ids, size_t n, pm_error *err) {
+    PM_TRY(out->grow && n > room(out) ? out->grow(out, out->n + n, err) : PM_OK);
+    put(out, ids, n);
+    return PM_OK;
+}
+
+pm_status pm_out_place(pm_out *out, pm_token token, pm_error *err) {
+    PM_TRY(pm_grow((void **)&out->tokens->items, &out->tokens->cap, out->tokens->n + 1, sizeof *out->tokens->items, err));
+    out->tokens->items[out->tokens->n++] = token;
+    return PM_OK;
+}
+
+pm_status pm_out_token(pm_out *out, pm_token token, pm_error *err) {
+    return out->visitor  ? out->visitor->token(out->visitor, token.id, (size_t)(token.end - token.begin), err)
+           : out->tokens ? pm_out_place(out, token, err)
+                         : pm_out_put(out, &token.id, 1, err);
+}
+
 /* ---------------------------------------------------------------- BPE ---- */
 
 static pm_status encode_block(pm_encoder *enc, const uint8_t *text, size_t len, size_t start, const size_t *ends, size_t n,
@@ -254,10 +272,12 @@ static pm_status encode_bytepiece(pm_encoder *enc, const pm_plan *plan, const ui
 /* ---------------------------------------------------------------- documents ---- */
 
 /* A stretch without special tokens, text[start..end). Positions in errors become positions in the document. */
-static pm_status encode_stretch(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t start, size_t end,
-                                uint64_t number, pm_out *out, pm_error *err) {
+pm_status pm_encode_stretch(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t start, size_t end, uint64_t number, pm_out *out, pm_error *err) {
     if (start == end) {
         return PM_OK;
+    }
+    if (out->tokens) {
+        return pm_place_stretch(enc, plan, (pm_bytes){text, end}, start, number, out, err);
     }
     pm_status status = enc->engine->lattice
                            ? encode_bytepiece(enc, plan, text + start, end - start, start, number, out, err)
@@ -267,14 +287,6 @@ static pm_status encode_stretch(pm_encoder *enc, const pm_plan *plan, const uint
         err->offset += start;
     }
     return status;
-}
-
-static pm_status put_token(pm_out *out, pm_id id, size_t len, pm_error *err) {
-    if (out->visitor) {
-        return out->visitor->token(out->visitor, id, len, err);
-    }
-    put(out, &id, 1);
-    return PM_OK;
 }
 
 static pm_status refuse(pm_bytes text, size_t at, pm_error *err) {
@@ -292,7 +304,7 @@ static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, int which,
     pm_special_hit hit;
 
     if (which == 2) {
-        return encode_stretch(enc, plan, text, start, end, number, out, err);
+        return pm_encode_stretch(enc, plan, text, start, end, number, out, err);
     }
     for (size_t from = start; plan->scan && engine->specials[which] && pm_specials_next(engine->specials[which], rules, text, end, from, &hit); from = hit.at + 1) {
         if (hit.refuse != PM_ID_NONE) {
@@ -303,8 +315,9 @@ static pm_status encode_between(pm_encoder *enc, const pm_plan *plan, int which,
         }
         if (hit.match != PM_ID_NONE) {
             PM_TRY(encode_between(enc, plan, which + 1, text, start, hit.at, number, out, noticed, err));
-            PM_TRY(put_token(out, tokens[hit.match].id, tokens[hit.match].text.len, err));
-            start = hit.at + tokens[hit.match].text.len;
+            size_t behind = hit.at + tokens[hit.match].text.len;
+            PM_TRY(pm_out_token(out, (pm_token){tokens[hit.match].id, hit.at, behind}, err));
+            start = behind;
         } else {
             *noticed = true;
         }
@@ -336,9 +349,9 @@ static pm_status put_ends(const pm_encoder *enc, bool behind, pm_out *out, pm_er
     const pm_template *t = &engine->template;
     pm_id control = behind ? engine->eos : engine->bos;
     for (size_t i = behind ? t->n_before : 0; i < (behind ? t->n : t->n_before); i++) {
-        PM_TRY(put_token(out, t->ids[i], 0, err));
+        PM_TRY(pm_out_token(out, (pm_token){t->ids[i], 0, 0}, err));
     }
-    return control != PM_ID_NONE && enc->tok->model.post_processor.n == 0 ? put_token(out, control, 0, err) : PM_OK;
+    return control != PM_ID_NONE && enc->tok->model.post_processor.n == 0 ? pm_out_token(out, (pm_token){control, 0, 0}, err) : PM_OK;
 }
 
 pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text, uint64_t number, pm_out *out, bool *noticed,
@@ -348,7 +361,12 @@ pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text,
     *noticed = false;
     PM_TRY(to_utf8(enc, text, &utf8, err));
     PM_TRY(plan->add_special_tokens ? put_ends(enc, false, out, err) : PM_OK);
-    PM_TRY(encode_between(enc, plan, 0, utf8.data, 0, utf8.len, number, out, noticed, err));
+    size_t first = out->tokens ? out->tokens->n : 0;
+    PM_TRY(enc->engine->pipeline ? pm_pipeline_encode(enc, plan, utf8, number, out, noticed, err)
+                                 : encode_between(enc, plan, 0, utf8.data, 0, utf8.len, number, out, noticed, err));
+    if (out->tokens) {
+        pm_trim_offsets(enc, utf8, out->tokens, first);
+    }
     return plan->add_special_tokens ? put_ends(enc, true, out, err) : PM_OK;
 }
 

@@ -54,6 +54,7 @@ static void destroy(pm_encoder *enc) {
         pm_split_scratch_free(enc->split);
         pm_bpe_scratch_free(enc->bpe);
         pm_lattice_scratch_free(enc->lattice);
+        pm_pipeline_scratch_free(enc->pipeline);
         pm_buf_release(&enc->utf8);
         pm_buf_release(&enc->normalized);
         pm_free(enc->spill);
@@ -64,12 +65,12 @@ static void destroy(pm_encoder *enc) {
 /* Makes the parts that the encoder lacks. */
 static pm_status complete(pm_encoder *enc, pm_error *err) {
     const pm_splitter *splitter = enc->tok->model.splitter;
-    if (enc->tok->model.general) {
-        return pm_fail(err, PM_UNSUPPORTED, "encoding by a pipeline of steps is not supported yet");
-    }
     PM_TRY(pm_engine_complete(enc->engine, enc->tok, err));
     if (enc->engine->lattice && !enc->lattice) {
         PM_TRY(pm_lattice_scratch_new(&enc->lattice, err));
+    }
+    if (enc->engine->pipeline && !enc->pipeline) {
+        PM_TRY(pm_pipeline_scratch_new(&enc->pipeline, enc->engine->pipeline, err));
     }
     if (enc->engine->bpe && !enc->bpe) {
         PM_TRY(pm_bpe_scratch_new(&enc->bpe, err));
@@ -110,6 +111,9 @@ static void forget_large(pm_encoder *enc) {
     enc->lattice = NULL;
     if (enc->bpe) {
         pm_bpe_scratch_trim(enc->bpe);
+    }
+    if (enc->pipeline) {
+        pm_pipeline_scratch_trim(enc->pipeline);
     }
     pm_buf_release(&enc->utf8);
     pm_buf_release(&enc->normalized);

@@ -14,6 +14,8 @@ static void engine_free(void *p) {
         pm_idle_release(&engine->idle);
         pm_shelf_drop(engine->shelf);
         pm_bpe_free(engine->bpe);
+        pm_pipeline_free(engine->pipeline);
+        pm_decoder_free(engine->decoder);
         pm_lattice_free(engine->lattice);
         pm_specials_free(engine->specials[0]);
         pm_specials_free(engine->specials[1]);
@@ -119,8 +121,9 @@ static bool is_normalized(const pm_model *model, pm_id id) { return model->added
 
 /* Is the id's text looked for, and in normalized text or not? */
 static bool is_matched(const pm_model *model, pm_id id, bool normalized) {
-    bool matched = model->kinds[id] == PM_KIND_SPECIAL || (model->kinds[id] == PM_KIND_PIECE && model->added && (model->added[id] & PM_ADDED));
-    return matched && is_normalized(model, id) == normalized;
+    bool sentencepiece = model->normalizer.n && model->normalizer.items[0].type == PM_STEP_SENTENCEPIECE; /* its user-defined symbols are the algorithm's */
+    bool added = model->kinds[id] == PM_KIND_PIECE && model->added && (model->added[id] & PM_ADDED) && !sentencepiece;
+    return (model->kinds[id] == PM_KIND_SPECIAL || added) && is_normalized(model, id) == normalized;
 }
 
 static pm_status fill_matched(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
@@ -161,6 +164,10 @@ static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_erro
     engine->eos = find_control(&tok->model, "<eos>", "</s>");
     PM_TRY(pm_template_init(&engine->template, &tok->model.post_processor, tok->vocab_size, err));
     PM_TRY(fill_matched(engine, tok, err));
+    if (tok->model.general) {
+        PM_TRY(pm_decoder_new(&engine->decoder, &tok->model, err));
+        return pm_pipeline_new(&engine->pipeline, tok, engine, err);
+    }
     PM_TRY(make_finders(engine, err));
     return tok->model.algorithm == PM_ALGORITHM_BYTEPIECE ? make_lattice(engine, tok, err) : PM_OK;
 }

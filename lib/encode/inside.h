@@ -6,7 +6,9 @@
 #include <stdatomic.h>
 
 #include "encode/bpe.h"
+#include "encode/decoder.h"
 #include "encode/lattice.h"
+#include "encode/pipeline.h"
 #include "encode/shelf.h"
 #include "encode/special.h"
 #include "encode/template.h"
@@ -34,6 +36,8 @@ void pm_idle_release(pm_idle *idle);
  * encoder is. */
 typedef struct pm_engine {
     pm_bpe *bpe;           /* BPE, else NULL */
+    pm_pipeline *pipeline; /* general tokenizers, else NULL; so the decoder */
+    pm_decoder *decoder;
     atomic_bool complete;  /* `bpe` is there, if there is to be one; */
     pthread_mutex_t completing; /* held while it is made */
     pm_lattice *lattice;   /* BytePiece, else NULL */
@@ -60,6 +64,7 @@ struct pm_encoder {
     pm_split_scratch *split;
     pm_bpe_scratch *bpe;
     pm_lattice_scratch *lattice;
+    pm_pipeline_scratch *pipeline;
     pm_buf utf8; /* of a document in another form */
     pm_buf normalized;
     pm_id *spill; /* ids of a block that might not fit */
@@ -100,8 +105,29 @@ struct pm_visitor {
 typedef struct pm_out {
     pm_id *ids;
     size_t cap, n;
-    pm_visitor *visitor; /* BytePiece: NULL, or what comes in place of all that */
+    pm_status (*grow)(struct pm_out *out, size_t need, pm_error *err); /* general tokenizers: makes room for `need` ids in all; NULL: what there is no room for is counted only */
+    void *owner;                                                       /* what `grow` looks at */
+    pm_visitor *visitor; /* NULL, or what comes in place of all that */
+    pm_tokens *tokens;   /* likewise: ids with their places */
 } pm_out;
+
+/* Appends ids. */
+pm_status pm_out_put(pm_out *out, const pm_id *ids, size_t n, pm_error *err);
+/* Appends an id to out->tokens. */
+pm_status pm_out_place(pm_out *out, pm_token token, pm_error *err);
+/* Appends the id of a special or added token that stands at some place in the text: to whatever there is. */
+pm_status pm_out_token(pm_out *out, pm_token token, pm_error *err);
+
+/* Where the character begins that holds the byte at `at`, and where that ends that holds the byte before; `at` itself in what is not UTF-8. */
+size_t pm_character_begin(pm_bytes text, size_t at);
+size_t pm_character_end(pm_bytes text, size_t at);
+
+/* A plain tokenizer's ids of a stretch without special tokens, text[start .. end); and the same with their places, into out->tokens. */
+pm_status pm_encode_stretch(pm_encoder *enc, const pm_plan *plan, const uint8_t *text, size_t start, size_t end, uint64_t number, pm_out *out, pm_error *err);
+pm_status pm_place_stretch(pm_encoder *enc, const pm_plan *plan, pm_bytes text, size_t start, uint64_t number, pm_out *out, pm_error *err);
+
+/* Takes the white space that the template trims out of the places of the tokens from number `first` on. */
+void pm_trim_offsets(const pm_encoder *enc, pm_bytes text, pm_tokens *tokens, size_t first);
 
 /* Appends one document's ids. `number` is its index (it seeds sampling). *noticed: it held a token with PM_SPECIAL_NOTICE. */
 pm_status pm_encode_document(pm_encoder *enc, const pm_plan *plan, pm_text text, uint64_t number, pm_out *out, bool *noticed,

@@ -61,6 +61,18 @@ static pm_status mark_each(pm_plan *plan, const pm_engine *engine, const pm_enco
     return PM_OK;
 }
 
+/* What can be drawn: segmentations of BytePiece and Unigram, merges of BPE in a general tokenizer. */
+static pm_status check_alpha(const pm_tokenizer *tok, double alpha, pm_error *err) {
+    pm_algorithm algorithm = tok->model.algorithm;
+    if (algorithm == PM_ALGORITHM_BYTEPIECE || algorithm == PM_ALGORITHM_UNIGRAM) {
+        return PM_OK;
+    }
+    if (algorithm != PM_ALGORITHM_BPE || !tok->model.general) {
+        return pm_fail(err, PM_INVALID_ARGUMENT, "alpha is for BytePiece: this tokenizer is %s", algorithm == PM_ALGORITHM_BPE ? "BPE" : "none that can be drawn from");
+    }
+    return alpha <= 1 ? PM_OK : pm_fail(err, PM_INVALID_ARGUMENT, "alpha is the share of merges that are left out: at most 1");
+}
+
 pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_options *options, bool batch, pm_error *err) {
     const pm_engine *engine = tok->engine;
     pm_encode_options o;
@@ -73,10 +85,8 @@ pm_status pm_plan_init(pm_plan *plan, const pm_tokenizer *tok, const pm_encode_o
     if (o.alpha > PM_ALPHA_MAX) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "alpha must be at most %.0f: for the best segmentation leave it out", PM_ALPHA_MAX);
     }
-    if (o.alpha >= 0 && tok->model.algorithm != PM_ALGORITHM_BYTEPIECE) {
-        return pm_fail(err, PM_INVALID_ARGUMENT, "alpha is for BytePiece: this tokenizer is BPE");
-    }
-    plan->normalize = tok->model.normalize && !o.no_normalize;
+    PM_TRY(o.alpha >= 0 ? check_alpha(tok, o.alpha, err) : PM_OK);
+    plan->normalize = (tok->model.normalize || tok->model.general) && !o.no_normalize;
     plan->growth = !plan->normalize ? 1 : !tok->model.characters ? 3 : tok->model.add_prefix ? 2 : 1;
     plan->add_special_tokens = o.add_special_tokens;
     plan->ends = o.add_special_tokens ? 2 + engine->template.n : 0;

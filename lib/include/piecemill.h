@@ -556,6 +556,22 @@ PM_API pm_status pm_encode(pm_encoder *enc, pm_bytes text, const pm_encode_optio
  * unit's index. PM_INVALID_ARGUMENT also for an unknown form. */
 PM_API pm_status pm_encode_text(pm_encoder *enc, pm_text text, const pm_encode_options *options, pm_id *ids, size_t cap, size_t *n_ids, pm_error *err);
 
+/* An id, and the bytes of the document's UTF-8 that it stands for: whole characters, so several ids may stand for the same; none (begin == end) where it was added. */
+typedef struct pm_token {
+    pm_id id;
+    uint64_t begin, end;
+} pm_token;
+
+typedef struct pm_tokens {
+    pm_token *items;
+    size_t n, cap;
+} pm_tokens;
+
+/* As pm_encode_text, with the place of each id. Where the text is normalized, places are those in the text as it was given, and agree with the library that the tokenizer is from; a
+ * tokenizer.json that trims offsets leaves white space at the ends of tokens out. Released with pm_tokens_release. Errors: those of pm_encode_text. */
+PM_API pm_status pm_encode_offsets(pm_encoder *enc, pm_text text, const pm_encode_options *options, pm_tokens *out, pm_error *err);
+PM_API void pm_tokens_release(pm_tokens *tokens);
+
 /* Result of a batch: document i has ids[offsets[i]] .. ids[offsets[i + 1]]. Released with pm_batch_release. */
 typedef struct pm_batch {
     pm_id *ids;
