@@ -41,7 +41,7 @@ typedef struct facts {
     uint64_t piece_bytes;   /* of all pieces */
     pm_id longest[MOST], frequent[MOST];
     size_t n_longest, n_frequent;
-    char hash[33];
+    char hash[PM_HASH_HEX];
 } facts;
 
 static uint64_t length_of(const pm_tokenizer *tok, pm_id id) { return pm_tokenizer_piece(tok, id).len; }

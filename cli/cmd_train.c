@@ -311,7 +311,7 @@ static void say_summary(const train_call *call, const pm_corpus *corpus, pm_toke
 }
 
 static void print_model(cli_out *out, const train_call *call, const pm_tokenizer *tok, size_t i) {
-    char hash[33];
+    char hash[PM_HASH_HEX];
     char *name = output_name(call, i);
     pm_tokenizer_hash(tok, hash);
     cli_out_printf(out, "%s{\"path\": ", i ? ", " : "");

@@ -1,8 +1,7 @@
 /* tokenizer.c - the finished half of model.h: checks, look-up by bytes, and the accessors of the public header. */
-#include <stdio.h>
-
 #include "base/bytes.h"
 #include "base/hash.h"
+#include "base/sha256.h"
 #include "model/model.h"
 #include "text/byte_level.h"
 #include "text/characters.h"
@@ -48,6 +47,15 @@ static pm_status take_byte(pm_tokenizer *tok, pm_id id, pm_error *err) {
     return PM_OK;
 }
 
+enum { AHEAD = 16 }; /* pieces */
+
+/* Asks for the slot of a piece that is added soon. */
+static void ask_for_slot(const pm_tokenizer *tok, size_t id) {
+    if (id < tok->vocab_size) {
+        __builtin_prefetch(&tok->slots[pm_hash(tok->model.pieces[id].data, tok->model.pieces[id].len) & tok->slot_mask], 1);
+    }
+}
+
 static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
     size_t n = 16;
     while (n < 2 * (size_t)tok->vocab_size) {
@@ -62,6 +70,7 @@ static pm_status fill_slots(pm_tokenizer *tok, pm_error *err) {
     memset(tok->byte_id, 0xFF, sizeof tok->byte_id);
     for (pm_id id = 0; id < tok->vocab_size; id++) {
         pm_bytes piece = tok->model.pieces[id];
+        ask_for_slot(tok, (size_t)id + AHEAD);
         if (tok->model.kinds[id] == PM_KIND_BYTE) {
             PM_TRY(take_byte(tok, id, err));
         }
@@ -359,43 +368,81 @@ const char *pm_tokenizer_settings(const pm_tokenizer *tok) {
 
 /* ---------------------------------------------------------------- identity ---- */
 
-static void hash_number(XXH3_state_t *state, uint64_t n) {
+/* The canonical form is a list of numbers, of eight bytes, and strings, whose length stands before them: what decides ids and text, and nothing of the file it
+ * came from. */
+static void hash_number(pm_sha256 *hash, uint64_t n) {
     uint8_t bytes[8];
     for (int i = 0; i < 8; i++) {
         bytes[i] = (uint8_t)(n >> (8 * i));
     }
-    XXH3_128bits_update(state, bytes, sizeof bytes);
+    pm_sha256_update(hash, bytes, sizeof bytes);
 }
 
-static void hash_string(XXH3_state_t *state, const void *data, size_t len) {
-    hash_number(state, len);
-    XXH3_128bits_update(state, data, len);
+static void hash_string(pm_sha256 *hash, pm_bytes text) {
+    hash_number(hash, text.len);
+    pm_sha256_update(hash, text.data, text.len);
 }
 
-void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[33]) {
-    XXH3_state_t state;
+static void hash_steps(pm_sha256 *hash, const pm_steps *steps) {
+    hash_number(hash, steps->n);
+    for (size_t i = 0; i < steps->n; i++) {
+        const pm_step *s = &steps->items[i];
+        const uint64_t numbers[] = {s->type, s->flags, s->n, s->m};
+        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
+            hash_number(hash, numbers[k]);
+        }
+        hash_string(hash, s->a);
+        hash_string(hash, s->b);
+    }
+}
+
+/* What a plain model lacks. The score that decides is hashed by its bits. */
+static void hash_general(pm_sha256 *hash, const pm_model *model) {
+    hash_steps(hash, &model->normalizer);
+    hash_steps(hash, &model->pre_tokenizer);
+    hash_steps(hash, &model->decoder);
+    hash_number(hash, model->has_unknown ? model->unknown + UINT64_C(1) : 0);
+    hash_number(hash, (uint64_t)model->fuse_unknown | (uint64_t)model->byte_fallback << 1 | (uint64_t)model->whole_first << 2);
+    hash_number(hash, model->max_word);
+    hash_string(hash, model->prefix);
+    hash_string(hash, model->suffix);
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        uint64_t bits = 0;
+        if (model->scores) {
+            memcpy(&bits, &model->scores[id], sizeof bits);
+        }
+        hash_number(hash, bits);
+        hash_number(hash, model->added ? model->added[id] : 0);
+    }
+}
+
+void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[PM_HASH_HEX]) {
+    pm_sha256 hash;
     const pm_model *model = &tok->model;
 
-    XXH3_128bits_reset(&state);
-    hash_number(&state, model->algorithm);
-    hash_number(&state, (uint64_t)model->normalize | (uint64_t)model->characters << 1 | (uint64_t)model->add_prefix << 2);
-    hash_number(&state, tok->vocab_size);
+    pm_sha256_init(&hash);
+    hash_number(&hash, model->algorithm);
+    hash_number(&hash, (uint64_t)model->normalize | (uint64_t)model->characters << 1 | (uint64_t)model->add_prefix << 2 | (uint64_t)model->general << 3);
+    hash_number(&hash, tok->vocab_size);
     for (pm_id id = 0; id < tok->vocab_size; id++) {
-        hash_number(&state, model->kinds[id]);
-        hash_string(&state, model->pieces[id].data, model->pieces[id].len);
+        hash_number(&hash, model->kinds[id]);
+        hash_string(&hash, model->pieces[id]);
         /* A BPE piece's count is a remark; a BytePiece piece's decides the segmentation. */
-        hash_number(&state, model->algorithm == PM_ALGORITHM_BYTEPIECE ? model->counts[id] : 0);
+        hash_number(&hash, model->algorithm == PM_ALGORITHM_BYTEPIECE ? model->counts[id] : 0);
     }
-    hash_number(&state, model->n_merges);
+    hash_number(&hash, model->n_merges);
     for (size_t i = 0; i < model->n_merges; i++) {
-        hash_number(&state, model->merges[i].left);
-        hash_number(&state, model->merges[i].right);
-        hash_number(&state, model->merges[i].result);
+        hash_number(&hash, model->merges[i].left);
+        hash_number(&hash, model->merges[i].right);
+        hash_number(&hash, model->merges[i].result);
     }
+    hash_number(&hash, pm_tokenizer_n_patterns(tok));
     for (size_t i = 0; i < pm_tokenizer_n_patterns(tok); i++) {
         const char *regex = pm_tokenizer_pattern(tok, i);
-        hash_string(&state, regex, strlen(regex));
+        hash_string(&hash, (pm_bytes){(const uint8_t *)regex, strlen(regex)});
     }
-    XXH128_hash_t digest = XXH3_128bits_digest(&state);
-    snprintf(hex, 33, "%016llx%016llx", (unsigned long long)digest.high64, (unsigned long long)digest.low64);
+    if (model->general) {
+        hash_general(&hash, model);
+    }
+    pm_sha256_hex(&hash, hex);
 }

@@ -268,7 +268,7 @@ static pm_status set_rules(pm_model *model, const pm_train_options *o, pm_error 
         uint64_t value;
     } rules[] = {{"min_documents", o->min_documents}, {"max_count_per_document", o->max_count_per_document}, {"max_piece_length", o->max_piece_length}, {"max_words", o->max_words}, {"utf8_boundaries", o->utf8_boundaries},
                  {"required_pieces", o->n_required_pieces}, {"excluded_pieces", o->n_excluded_pieces}};
-    char hash[33];
+    char hash[PM_HASH_HEX];
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         if (rules[i].value) {
             PM_TRY(pm_model_setting_number(model, rules[i].name, rules[i].value, err));

@@ -226,7 +226,7 @@ static pm_status add_settings(pm_buf *out, const pm_train_job *job, pm_error *er
     PM_TRY(add_texts(out, "required_pieces", o->required_pieces, o->n_required_pieces, err));
     PM_TRY(add_texts(out, "excluded_pieces", o->excluded_pieces, o->n_excluded_pieces, err));
     if (o->extend) {
-        char hash[33];
+        char hash[PM_HASH_HEX];
         pm_tokenizer_hash(o->extend, hash);
         PM_TRY(pm_count_setting_add(out, "extends", hash, err));
     }

@@ -95,7 +95,7 @@ static void train(const char *name, pm_algorithm algorithm, const char *scratch)
     pm_error err;
     pm_corpus *corpus;
     pm_tokenizer *tok;
-    char hex[33];
+    char hex[PM_HASH_HEX];
     uint64_t hash = 0;
 
     options.algorithm = algorithm;

@@ -196,7 +196,7 @@ static void write_whole(const char *path, const void *data, size_t len) {
 static void mix(const void *data, size_t len) { result = XXH3_64bits_withSeed(data, len, result); }
 
 static void mix_tokenizer(const pm_tokenizer *tok) {
-    char hex[33];
+    char hex[PM_HASH_HEX];
     pm_tokenizer_hash(tok, hex);
     mix(hex, 32);
 }

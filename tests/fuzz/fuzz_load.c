@@ -88,7 +88,7 @@ static void check_encoding(const pm_tokenizer *tok, pm_bytes text) {
 
 static void check_same(const pm_tokenizer *a, const pm_tokenizer *b, bool whole) {
     static const pm_error none;
-    char x[33], y[33];
+    char x[PM_HASH_HEX], y[PM_HASH_HEX];
     must(a->model.n_merges == b->model.n_merges, "another number of merges", &none);
     must(a->model.n_merges == 0 || memcmp(a->model.merges, b->model.merges, a->model.n_merges * sizeof(pm_merge)) == 0,
          "other merges", &none);

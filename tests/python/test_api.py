@@ -313,7 +313,7 @@ def test_native_keeps_everything(tok, bp, tmp_path):
         path = tmp_path / (original.algorithm + ".piecemill")
         original.save(path)
         loaded = piecemill.Tokenizer.load(path)
-        assert loaded.hash == original.hash and len(loaded.hash) == 32
+        assert loaded.hash == original.hash and len(loaded.hash) == 64
         assert loaded.settings == original.settings
         assert loaded.pattern == original.pattern and loaded.pattern_name == original.pattern_name
         again = tmp_path / "again"

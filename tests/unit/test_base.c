@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/sha256.h"
 #include "base/thread.h"
 #include "support.h"
 
@@ -18,6 +19,42 @@ START_TEST(error_keeps_the_end_of_a_long_path) {
     ck_assert_uint_eq(err.offset, 7);
     ck_assert_int_eq(strncmp(err.file, "...x", 4), 0);
     ck_assert_str_eq(err.file + strlen(err.file) - 4, "/end");
+}
+END_TEST
+
+/* Digests of n letters "a", by Python's hashlib: all ways for a message to end in a block. */
+START_TEST(sha256_is_that_of_the_standard) {
+    static const struct {
+        size_t n;
+        const char *hex;
+    } cases[] = {
+        {0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {1, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"},
+        {55, "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318"},
+        {56, "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a"},
+        {63, "7d3e74a05d7db15bce4ad9ec0658ea98e3f06eeecf16b4c6fff2da457ddc2f34"},
+        {64, "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb"},
+        {65, "635361c48bb9eab14198e76ea8ab7f1a41685d6ad62aa9146d301d4f17eb0ae0"},
+        {119, "31eba51c313a5c08226adf18d4a359cfdfd8d2e816b13f4af952f7ea6584dcfb"},
+        {120, "2f3d335432c70b580af0e8e1b3674a7c020d683aa5f73aaaedfdc55af904c21c"},
+        {128, "6836cf13bac400e9105071cd6af47084dfacad4e5e302c94bfed24e013afb73e"},
+        {200, "c2a908d98f5df987ade41b5fce213067efbcc21ef2240212a41e54b5e7c28ae5"},
+    };
+    static uint8_t text[200];
+    memset(text, 'a', sizeof text);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (size_t part = 1; part <= 200; part += 33) {
+            char hex[PM_SHA256_HEX];
+            pm_sha256 hash;
+            pm_sha256_init(&hash);
+            for (size_t at = 0, n; at < cases[i].n; at += n) {
+                n = cases[i].n - at < part ? cases[i].n - at : part;
+                pm_sha256_update(&hash, text, n);
+            }
+            pm_sha256_hex(&hash, hex);
+            ck_assert_str_eq(hex, cases[i].hex);
+        }
+    }
 }
 END_TEST
 
@@ -252,6 +289,7 @@ Suite *suite_base(void) {
     Suite *suite = suite_create("base");
     TCase *tc = tcase_create("base");
     tcase_add_test(tc, error_keeps_the_end_of_a_long_path);
+    tcase_add_test(tc, sha256_is_that_of_the_standard);
     tcase_add_test(tc, sizes_are_checked_before_they_are_multiplied);
     tcase_add_test(tc, pages_grow_keep_what_they_hold_and_add_zeros);
     tcase_add_test(tc, arena_gives_aligned_memory_and_keeps_it);

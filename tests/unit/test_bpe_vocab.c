@@ -474,7 +474,7 @@ START_TEST(a_tokenizer_is_extended) {
         extending.n_patterns = 0;
         extending.extend = base;
         pm_tokenizer *tok = train(&extending);
-        char hash[33], wanted[33];
+        char hash[PM_HASH_HEX], wanted[PM_HASH_HEX];
         pm_tokenizer_hash(tok, hash);
         pm_tokenizer_hash(whole, wanted);
         ck_assert_str_eq(hash, wanted);

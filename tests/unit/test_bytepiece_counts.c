@@ -227,7 +227,7 @@ START_TEST(weights_are_repetitions) {
         assert_ok(pm_train(toks, SIZES, corpus, &o, &err));
         pm_corpus_free(corpus);
         for (int k = 0; k < SIZES; k++) {
-            char a[33], b[33];
+            char a[PM_HASH_HEX], b[PM_HASH_HEX];
             pm_tokenizer_hash(toks[k], a);
             pm_tokenizer_hash(twins[k], b);
             ck_assert_str_eq(a, b);

@@ -386,7 +386,7 @@ START_TEST(a_file_gives_the_same_tokenizer) {
     static pm_id ids[2 * MAX_TEXT + 2], again[2 * MAX_TEXT + 2];
     uint64_t state = 7;
     pm_tokenizer *tok = random_tokenizer(4, &state), *prefixed = with_prefix(tok), *loaded;
-    char path[512], one[33], two[33];
+    char path[512], one[PM_HASH_HEX], two[PM_HASH_HEX];
     snprintf(path, sizeof path, "%s", temporary_path("characters.piecemill"));
     for (int i = 0; i < 2; i++) {
         const pm_tokenizer *from = i ? prefixed : tok;
@@ -493,7 +493,7 @@ END_TEST
 /* Under a limit words go to a file and phases are more; the tokenizer is the same. So it is from a checkpoint that has some of the merges. */
 START_TEST(limits_and_checkpoints_change_nothing) {
     pm_tokenizer *tok[4];
-    char hash[4][33], folder[512];
+    char hash[4][PM_HASH_HEX], folder[512];
     snprintf(folder, sizeof folder, "%s", temporary_path("characters.checkpoint"));
     for (int i = 0; i < 4; i++) {
         pm_corpus *corpus;

@@ -508,7 +508,7 @@ START_TEST(a_pattern_cuts_before_anything_else) {
             same_ids(tok, apart, docs[d], parts + first[d], first[d + 1] - first[d], 0.1);
         }
         const char *path = temporary_path("pattern.piecemill");
-        char saved[33], loaded[33];
+        char saved[PM_HASH_HEX], loaded[PM_HASH_HEX];
         pm_tokenizer_hash(tok, saved);
         assert_ok(pm_tokenizer_save(tok, path, PM_FORMAT_NATIVE, &err));
         assert_fails(pm_tokenizer_save(tok, path, PM_FORMAT_BYTEPIECE, &err), PM_UNSUPPORTED, "no room for a pattern");
