@@ -6,7 +6,7 @@
 
 #include "common.h"
 
-enum { OPT_FROM = CLI_LONG, OPT_TO, OPT_SPECIAL, OPT_ANY_UNICODE, OPT_LOSSY, OPT_JSON, BATCH_BYTES = 4 << 20 };
+enum { OPT_FROM = CLI_LONG, OPT_TO, OPT_SPECIAL, OPT_ANY_UNICODE, OPT_LOSSY, OPT_TABLES, OPT_JSON, BATCH_BYTES = 4 << 20 };
 
 static const cli_option options[] = {
     {OPT_FROM, "from", "FORMAT", "IN's format, where the content does not tell: native, tiktoken, hf, hf-vocab, bert, sentencepiece, bytepiece, tekken, llama2c, gguf"},
@@ -16,6 +16,7 @@ static const cli_option options[] = {
     {OPT_SPECIAL, "special-tokens", "TEXT[=ID]", NULL},
     {OPT_ANY_UNICODE, "any-unicode", NULL, "take a model whose regex was made for another version of Unicode"},
     {OPT_LOSSY, "lossy", NULL, "go on where OUT cannot give the same ids for every text, and say what is lost"},
+    {OPT_TABLES, "tables", NULL, "to .piecemill: with the encoder's tables, so that loading takes milliseconds; a file several times as large"},
     {OPT_JSON, "json", NULL, "what was lost and compared, for programs"},
     {CLI_SPLIT, "split", "HOW", "TEXT becomes documents by line, paragraph or document [line]"},
     {CLI_FIELD, "field", "NAME", "the field of JSONL that holds the text [text]; standard input is JSONL then"},
@@ -35,7 +36,7 @@ typedef struct convert_call {
     cli_sources texts;
     const char *out;
     pm_format format;
-    bool lossy, json, quiet;
+    bool lossy, tables, json, quiet;
 } convert_call;
 
 /* What is found out on the way. */
@@ -56,6 +57,7 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_SPECIAL: return cli_add_special(&call->in.specials, &call->in.n_specials, value, true);
     case OPT_ANY_UNICODE: call->in.any_unicode = true; break;
     case OPT_LOSSY: call->lossy = true; break;
+    case OPT_TABLES: call->tables = true; break;
     case OPT_JSON: call->json = true; break;
     case 'q': call->quiet = true; break;
     default: return cli_sources_set(&call->texts, code, value);
@@ -98,7 +100,7 @@ static int save(const convert_call *call, const pm_tokenizer *tok, findings *f) 
     pm_save_options o = PM_SAVE_OPTIONS_INIT;
     pm_error err;
     o.format = call->format;
-    o.flags = call->lossy ? PM_SAVE_LOSSY : 0;
+    o.flags = (call->lossy ? PM_SAVE_LOSSY : 0u) | (call->tables ? PM_SAVE_TABLES : 0u);
     o.lost = keep_sentence;
     o.lost_user = f;
     pm_status status = pm_tokenizer_save_with(tok, call->out, &o, &err);

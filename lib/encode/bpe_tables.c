@@ -2,8 +2,6 @@
  * pieces are reachable. */
 #include "encode/bpe_tables.h"
 
-enum { BYTE_PAIRS = 1 << 16 };
-
 static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
     const pm_model *model = &bpe->tok->model;
 
@@ -22,12 +20,12 @@ static pm_status fill_pairs(pm_bpe *bpe, pm_error *err) {
         bpe->characters = pm_calloc(1, sizeof *bpe->characters);
         return bpe->characters ? pm_first_fill(bpe->characters, model, err) : pm_fail_memory(err);
     }
-    bpe->byte_pairs = pm_alloc(BYTE_PAIRS, sizeof *bpe->byte_pairs);
+    bpe->byte_pairs = pm_alloc(PM_BYTE_PAIRS, sizeof *bpe->byte_pairs);
     if (!bpe->byte_pairs) {
         return pm_fail_memory(err);
     }
     const pm_id *byte_id = bpe->tok->byte_id;
-    for (unsigned i = 0; i < BYTE_PAIRS; i++) {
+    for (unsigned i = 0; i < PM_BYTE_PAIRS; i++) {
         bpe->byte_pairs[i] = pm_pairs_find(&bpe->pairs, byte_id[i >> 8], byte_id[i & 0xFF]);
     }
     return PM_OK;
@@ -165,7 +163,7 @@ static pm_status fill_words(pm_bpe *bpe, pm_error *err) {
         n += pm_model_is_piece(model, id);
     }
     PM_TRY(pm_words_init(&bpe->words, n, err));
-    bpe->long_filter = pm_calloc(((size_t)1 << PM_LONG_FILTER_BITS) / 8, 1);
+    bpe->long_filter = pm_calloc(PM_LONG_FILTER_BYTES, 1);
     if (!bpe->long_filter) {
         return pm_fail_memory(err);
     }
@@ -232,7 +230,9 @@ pm_status pm_bpe_new(pm_bpe **out, const pm_tokenizer *tok, pm_error *err) {
 }
 
 void pm_bpe_free(pm_bpe *bpe) {
-    if (bpe) {
+    if (bpe && bpe->mapped) {
+        pm_free(bpe);
+    } else if (bpe) {
         pm_words_release(&bpe->words);
         pm_pairs_release(&bpe->pairs);
         pm_free(bpe->byte_pairs);

@@ -9,7 +9,7 @@
 #include "encode/merge.h"
 #include "encode/words.h"
 
-enum { PM_LONG_FILTER_BITS = 17 };
+enum { PM_LONG_FILTER_BITS = 17, PM_LONG_FILTER_BYTES = (1 << PM_LONG_FILTER_BITS) / 8, PM_BYTE_PAIRS = 1 << 16 };
 
 struct pm_bpe {
     const pm_tokenizer *tok;
@@ -21,6 +21,7 @@ struct pm_bpe {
     uint8_t *unreachable; /* a bit for each id: merging does not lead to this piece; NULL: to all */
     uint8_t *long_filter; /* a bit for each hash (long_hash) of a piece longer than PM_WORD_MAX */
     size_t longest;       /* piece */
+    bool mapped;          /* the tables lie in a file */
     bool rising;          /* each merge has a higher rank than those that make its parts */
 };
 

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/cpu.h"
 #include "base/log.h"
+#include "encode/bpe_mapped.h"
 #include "encode/inside.h"
 
 static void engine_free(void *p) {
@@ -172,6 +173,13 @@ static pm_status fill_engine(pm_engine *engine, const pm_tokenizer *tok, pm_erro
     return tok->model.algorithm == PM_ALGORITHM_BYTEPIECE ? make_lattice(engine, tok, err) : PM_OK;
 }
 
+static pm_status make_bpe(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
+    if (tok->model.tables.len) {
+        PM_TRY(pm_bpe_map(&engine->bpe, tok, tok->model.tables, err));
+    }
+    return engine->bpe ? PM_OK : pm_bpe_new(&engine->bpe, tok, err);
+}
+
 pm_status pm_engine_complete(pm_engine *engine, const pm_tokenizer *tok, pm_error *err) {
     pm_status status = PM_OK;
     if (atomic_load_explicit(&engine->complete, memory_order_acquire)) {
@@ -179,7 +187,7 @@ pm_status pm_engine_complete(pm_engine *engine, const pm_tokenizer *tok, pm_erro
     }
     pthread_mutex_lock(&engine->completing);
     if (!atomic_load_explicit(&engine->complete, memory_order_relaxed)) {
-        status = tok->model.algorithm == PM_ALGORITHM_BPE && !tok->model.general ? pm_bpe_new(&engine->bpe, tok, err) : PM_OK;
+        status = tok->model.algorithm == PM_ALGORITHM_BPE && !tok->model.general ? make_bpe(engine, tok, err) : PM_OK;
         atomic_store_explicit(&engine->complete, status == PM_OK, memory_order_release);
     }
     pthread_mutex_unlock(&engine->completing);
@@ -215,3 +223,12 @@ static pm_status make(pm_tokenizer **out, pm_model *model, bool complete, pm_err
 
 pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err) { return make(out, model, true, err); }
 pm_status pm_tokenizer_make_trained(pm_tokenizer **out, pm_model *model, pm_error *err) { return make(out, model, false, err); }
+
+pm_status pm_tokenizer_append_tables(const pm_tokenizer *tok, pm_buf *out, pm_error *err) {
+    pm_engine *engine = tok->engine;
+    if (tok->model.general || tok->model.algorithm != PM_ALGORITHM_BPE) {
+        return pm_fail(err, PM_UNSUPPORTED, "only BPE behind a pattern has ready-made tables");
+    }
+    PM_TRY(pm_engine_complete(engine, tok, err));
+    return pm_bpe_append_tables(engine->bpe, out, err);
+}

@@ -10,4 +10,8 @@ pm_status pm_tokenizer_make(pm_tokenizer **out, pm_model *model, pm_error *err);
  * saves needs none. */
 pm_status pm_tokenizer_make_trained(pm_tokenizer **out, pm_model *model, pm_error *err);
 
+/* Appends the tables of a tokenizer's encoder as a file may hold them, for model->tables. Errors: PM_UNSUPPORTED (it has none that can lie in a
+ * file; big-endian machines), PM_NO_MEMORY. */
+pm_status pm_tokenizer_append_tables(const pm_tokenizer *tok, pm_buf *out, pm_error *err);
+
 #endif

@@ -5,13 +5,10 @@ static size_t table_bytes(const pm_pairs *pairs) {
     return (pairs->mask + 2) * PM_PAIRS_IN_BUCKET * sizeof *pairs->slots;
 }
 
-pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err) {
+void pm_pairs_shape(pm_pairs *pairs, size_t n) {
     unsigned bits = 3;
 
     *pairs = (pm_pairs){0};
-    if (n_ranks > PM_PAIR_LIMIT) {
-        return pm_fail(err, PM_LIMIT, "%zu merges are too many: %u is the limit", n_ranks, (unsigned)PM_PAIR_LIMIT);
-    }
     while (((size_t)2 << bits) < n) { /* two pairs a bucket at most */
         bits++;
     }
@@ -19,6 +16,13 @@ pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err
     pairs->shift = 64 - bits;
     pairs->filter_shift =
         pairs->shift + 2; /* a word for four buckets: 8 to 16 bits a pair, of 100 absent pairs 6 to 12 pass */
+}
+
+pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err) {
+    pm_pairs_shape(pairs, n);
+    if (n_ranks > PM_PAIR_LIMIT) {
+        return pm_fail(err, PM_LIMIT, "%zu merges are too many: %u is the limit", n_ranks, (unsigned)PM_PAIR_LIMIT);
+    }
     pairs->slots = pm_pages_alloc(table_bytes(pairs));
     pairs->filter = pm_calloc((pairs->mask + 1) / 4, sizeof *pairs->filter);
     pairs->results = pm_alloc(n_ranks, sizeof *pairs->results);

@@ -31,6 +31,8 @@ typedef struct pm_pairs {
     size_t n;
 } pm_pairs;
 
+/* How large a table for n pairs is, without one. */
+void pm_pairs_shape(pm_pairs *pairs, size_t n);
 /* An empty table for at most n pairs of ranks below n_ranks. Errors: PM_LIMIT (n_ranks above PM_PAIR_LIMIT),
  * PM_NO_MEMORY. */
 pm_status pm_pairs_init(pm_pairs *pairs, size_t n, size_t n_ranks, pm_error *err);

@@ -21,14 +21,17 @@ const pm_word_key pm_word_masks[PM_WORD_MAX + 1] = {
     {FIRST(8), FIRST(7)},
 };
 
-pm_status pm_words_init(pm_words *words, size_t n, pm_error *err) {
+void pm_words_shape(pm_words *words, size_t n) {
     unsigned bits = 1;
     while (bits < 40 && (size_t)2 << bits < n + n / 4) { /* 1.6 words a bucket at most */
         bits++;
     }
-    size_t buckets = (size_t)1 << bits;
-    *words = (pm_words){.mask = buckets - 1, .shift = 64 - bits};
-    words->buckets = pm_pages_alloc(buckets * sizeof *words->buckets);
+    *words = (pm_words){.mask = ((size_t)1 << bits) - 1, .shift = 64 - bits};
+}
+
+pm_status pm_words_init(pm_words *words, size_t n, pm_error *err) {
+    pm_words_shape(words, n);
+    words->buckets = pm_pages_alloc((words->mask + 1) * sizeof *words->buckets);
     return words->buckets ? PM_OK : pm_fail_memory(err);
 }
 

@@ -26,6 +26,7 @@ typedef struct pm_words {
     unsigned shift;
 } pm_words;
 
+void pm_words_shape(pm_words *words, size_t n); /* how large a table for n is, without one */
 pm_status pm_words_init(pm_words *words, size_t n, pm_error *err); /* room for n */
 void pm_words_release(pm_words *words);
 void pm_words_add(pm_words *words, pm_word_key key, pm_id id);

@@ -209,7 +209,7 @@ static pm_status take_save_options(pm_save_options *out, const pm_save_options *
         return pm_fail(err, PM_INVALID_ARGUMENT, "pm_save_options has size %zu: initialise it with PM_SAVE_OPTIONS_INIT", options->size);
     }
     memcpy(out, options, options->size);
-    return out->flags & ~(unsigned)PM_SAVE_LOSSY ? pm_fail(err, PM_INVALID_ARGUMENT, "flags 0x%X are not all known", out->flags) : PM_OK;
+    return out->flags & ~(unsigned)(PM_SAVE_LOSSY | PM_SAVE_TABLES) ? pm_fail(err, PM_INVALID_ARGUMENT, "flags 0x%X are not all known", out->flags) : PM_OK;
 }
 
 pm_status pm_lose(const pm_save_options *how, pm_error *err, const char *format, ...) {
@@ -236,6 +236,9 @@ static pm_status save_file(const pm_tokenizer *tok, const char *path, const pm_s
     if (!ops || !ops->write) {
         return pm_fail(err, PM_INVALID_ARGUMENT, "format %d cannot be written (known formats: %s)", (int)how->format,
                        known_formats);
+    }
+    if (how->flags & PM_SAVE_TABLES && ops->format != PM_FORMAT_NATIVE) {
+        return pm_fail_file(err, PM_INVALID_ARGUMENT, path, PM_NO_OFFSET, "ready-made tables go with the native format only, not with %s", ops->name);
     }
     pm_status status = pm_writer_open(&w, path, err);
     if (status == PM_OK) {

@@ -17,6 +17,7 @@
  * Nothing in a file is believed: every offset, length, id and flag is checked here or by pm_tokenizer_from_model before
  * it is used, also when the checksum is right. */
 #include "base/hash.h"
+#include "encode/engine.h"
 #include "format/format.h"
 
 enum {
@@ -35,10 +36,10 @@ enum {
 static const uint8_t magic[8] = {0x89, 'P', 'M', 'L', '\r', '\n', 0x1A, '\n'};
 
 /* The sections of version 1, in their order in the file. */
-typedef enum section_id { MODEL, KINDS, LENGTHS, BYTES, COUNTS, MERGES, PATTERN, GENERAL, SCORES, ADDED, STEPS, SETTINGS, N_SECTIONS } section_id;
-static const char tags[N_SECTIONS][5] = {"MODL", "KIND", "PLEN", "PBYT", "CNTS", "MRGS", "PTRN", "GNRL", "SCOR", "ADDD", "STEP", "SETT"};
+typedef enum section_id { MODEL, KINDS, LENGTHS, BYTES, COUNTS, MERGES, PATTERN, GENERAL, SCORES, ADDED, STEPS, SETTINGS, TABLES, N_SECTIONS } section_id;
+static const char tags[N_SECTIONS][5] = {"MODL", "KIND", "PLEN", "PBYT", "CNTS", "MRGS", "PTRN", "GNRL", "SCOR", "ADDD", "STEP", "SETT", "TBLS"};
 /* What a library that does not know the section must refuse; and which are in every file. */
-static const bool required[N_SECTIONS] = {true, true, true, true, true, true, true, true, true, true, true, false};
+static const bool required[N_SECTIONS] = {true, true, true, true, true, true, true, true, true, true, true, false, false};
 static const bool always[N_SECTIONS] = {true, true, true, true};
 
 enum {
@@ -483,6 +484,7 @@ static pm_status read_native(pm_model *model, pm_file *file, const pm_load_optio
     PM_TRY(read_scores(&r, err));
     PM_TRY(read_added(&r, err));
     PM_TRY(read_steps(&r, err));
+    model->tables = (pm_bytes){r.s[TABLES].len ? r.data + r.s[TABLES].offset : NULL, (size_t)r.s[TABLES].len};
     return read_settings(&r, err);
 }
 
@@ -709,9 +711,19 @@ static pm_status write_settings(image *m, const pm_model *model, pm_error *err) 
     return PM_OK;
 }
 
+static pm_status write_tables(image *m, const pm_tokenizer *tok, bool wanted, pm_error *err) {
+    if (!wanted) {
+        return PM_OK;
+    }
+    PM_TRY(begin_section(m, TABLES, err));
+    PM_TRY(pm_tokenizer_append_tables(tok, &m->buf, err));
+    end_section(m);
+    return PM_OK;
+}
+
 /* How many sections there will be decides where the first one begins. */
-static uint32_t count_sections(const pm_model *model) {
-    uint32_t n = 4;
+static uint32_t count_sections(const pm_model *model, bool tables) {
+    uint32_t n = 4 + tables;
     n += model->n_merges > 0;
     n += model->settings.len > 0;
     n += model->general;
@@ -727,9 +739,10 @@ static uint32_t count_sections(const pm_model *model) {
     return n;
 }
 
-static pm_status make_image(image *m, const pm_model *model, pm_error *err) {
+static pm_status make_image(image *m, const pm_tokenizer *tok, bool tables, pm_error *err) {
+    const pm_model *model = &tok->model;
     XXH128_canonical_t sum;
-    uint32_t n = count_sections(model);
+    uint32_t n = count_sections(model, tables);
     size_t front = TABLE + (size_t)n * ENTRY;
     PM_TRY(pm_buf_reserve(&m->buf, front, err));
     memset(m->buf.data, 0, front);
@@ -744,6 +757,7 @@ static pm_status make_image(image *m, const pm_model *model, pm_error *err) {
     PM_TRY(write_added(m, model, err));
     PM_TRY(write_steps(m, model, err));
     PM_TRY(write_settings(m, model, err));
+    PM_TRY(write_tables(m, tok, tables, err));
     memcpy(m->buf.data, magic, sizeof magic);
     set32(m->buf.data + 8, VERSION);
     set64(m->buf.data + 32, m->buf.len);
@@ -754,9 +768,8 @@ static pm_status make_image(image *m, const pm_model *model, pm_error *err) {
 }
 
 static pm_status write_native(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
-    (void)how;
     image m = {0};
-    pm_status status = make_image(&m, &tok->model, err);
+    pm_status status = make_image(&m, tok, how->flags & PM_SAVE_TABLES, err);
     if (status == PM_OK) {
         status = pm_writer_write(w, m.buf.data, m.buf.len, err);
     }

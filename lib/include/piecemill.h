@@ -446,7 +446,11 @@ PM_API pm_status pm_tokenizer_save(const pm_tokenizer *tok, const char *path, pm
 
 /* pm_tokenizer_save writes only what gives the same ids for every text. With PM_SAVE_LOSSY a format writes what it can, where its writer knows how to go on, and
  * tells what was lost: one sentence without full stop each, on the calling thread. */
-enum { PM_SAVE_LOSSY = 1 };
+enum {
+    PM_SAVE_LOSSY = 1,
+    PM_SAVE_TABLES = 2 /* native: with the encoder's tables ready-made, so that loading takes some milliseconds and processes share their pages: a file several times as
+                        * large. Byte-level BPE and little-endian machines, else PM_UNSUPPORTED. Other formats: PM_INVALID_ARGUMENT */
+};
 typedef void (*pm_lost_fn)(void *user, const char *what);
 typedef struct pm_save_options {
     size_t size;
@@ -501,9 +505,11 @@ PM_API const char *pm_tokenizer_pattern(const pm_tokenizer *tok, size_t i);
 /* Training settings that the file recorded, as "key=value" lines; "" if none. For people, and for `piecemill inspect`. */
 PM_API const char *pm_tokenizer_settings(const pm_tokenizer *tok);
 
-/* 128-bit XXH3 of the canonical form (algorithm, pieces with ids, merges, special tokens, pattern): equal for tokenizers
- * that give the same ids, whatever file they came from. Written as 32 hexadecimal digits and a NUL. */
-PM_API void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[33]);
+/* The identity of a tokenizer: SHA-256 of a canonical form of what decides ids and decoded text (algorithm, pieces with ids and kinds, scores, merges, pattern
+ * or steps, added tokens; not what add_special_tokens adds, nor remarks such as counts of BPE), as 64 hexadecimal digits and a NUL. Equal for tokenizers
+ * whatever format they came from, as long as it carries all of that. */
+#define PM_HASH_HEX 65
+PM_API void pm_tokenizer_hash(const pm_tokenizer *tok, char hex[PM_HASH_HEX]);
 
 /* The names of patterns that this library knows, i < pm_n_pattern_names(); and a name's regexes (NULL past the end). */
 PM_API size_t pm_n_pattern_names(void);

@@ -64,6 +64,8 @@ typedef struct pm_model {
     uint32_t max_word;          /* WordPiece: characters of the longest word that is looked at */
     double dropout;             /* BPE: 0 none; carried, and used where the caller asks for sampling */
 
+    pm_bytes tables; /* of a plain BPE model: what encode/bpe_mapped.h wrote, in `file`; empty: they are to be made */
+
     pm_arena arena; /* the pieces' bytes */
     pm_file file;   /* a mapped file that they may lie in instead */
 } pm_model;

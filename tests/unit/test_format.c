@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "model/model.h"
 #include "support.h"
 
@@ -544,6 +545,100 @@ START_TEST(save_options_are_checked) {
 }
 END_TEST
 
+/* ---------------------------------------------------------------- ready-made tables ---- */
+
+static size_t ids_of(const pm_tokenizer *tok, pm_id *ids, size_t cap) {
+    static const char text[] = "the cat and the hat, abc ababab \xe4\xb8\xad\xe5\x9b\xbd\xe4\xba\xba  1234 \xff the";
+    pm_error err = {0};
+    pm_encoder *enc;
+    size_t n;
+    assert_ok(pm_encoder_new(&enc, tok, &err));
+    assert_ok(pm_encode(enc, (pm_bytes){(const uint8_t *)text, sizeof text - 1}, NULL, ids, cap, &n, &err));
+    pm_encoder_free(enc);
+    return n;
+}
+
+static void save_with_tables(const pm_tokenizer *tok, const char *path) {
+    pm_error err = {0};
+    pm_save_options how = PM_SAVE_OPTIONS_INIT;
+    how.format = PM_FORMAT_NATIVE;
+    how.flags = PM_SAVE_TABLES;
+    assert_ok(pm_tokenizer_save_with(tok, path, &how, &err));
+}
+
+START_TEST(ready_made_tables_give_the_same_ids) {
+    pm_error err = {0};
+    pm_tokenizer *tok = load_model("good-bpe.piecemill"), *again;
+    pm_id ids[200], others[200];
+    const char *path = temporary_path("tables");
+    save_with_tables(tok, path);
+    for (unsigned flags = 0; flags <= PM_LOAD_COPY; flags += PM_LOAD_COPY) {
+        assert_ok(load(&again, path, PM_FORMAT_AUTO, flags, &err));
+        ck_assert_uint_gt(again->model.tables.len, 100000);
+        assert_equal(tok, again, ALL);
+        size_t n = ids_of(tok, ids, 200);
+        ck_assert_uint_eq(ids_of(again, others, 200), n);
+        ck_assert_mem_eq(ids, others, n * sizeof *ids);
+        pm_tokenizer_free(again);
+    }
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
+/* Writes over some bytes, makes the checksum right and loads. True: it was refused. */
+static bool refuses_changed(const pm_buf *file, size_t at, size_t n, uint8_t with) {
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    pm_id ids[200];
+    uint8_t kept[64];
+    XXH128_canonical_t sum;
+    memcpy(kept, file->data + at, n);
+    memset(file->data + at, with, n);
+    XXH128_canonicalFromHash(&sum, XXH3_128bits(file->data + 32, file->len - 32));
+    memcpy(file->data + 16, &sum, sizeof sum);
+    pm_status status = load(&tok, temporary_file("lies", file->data, file->len), PM_FORMAT_NATIVE, 0, &err);
+    ck_assert(status == PM_OK || status == PM_BAD_FORMAT);
+    if (status == PM_OK) {
+        ids_of(tok, ids, 200);
+        pm_tokenizer_free(tok);
+    }
+    memcpy(file->data + at, kept, n);
+    return status != PM_OK;
+}
+
+/* Tables that lie give an error, other ids, or are made anew; but nothing is read outside of them and every search ends. */
+START_TEST(ready_made_tables_are_not_believed) {
+    enum { ARRAYS = 8, FRONT = 64, MARK = 64 };
+    pm_error err = {0};
+    char path[512];
+    pm_tokenizer *tok = load_model("good-bpe.piecemill");
+    snprintf(path, sizeof path, "%s", temporary_path("tables"));
+    save_with_tables(tok, path);
+    pm_tokenizer_free(tok);
+    assert_ok(load(&tok, path, PM_FORMAT_AUTO, PM_LOAD_COPY, &err));
+    const size_t tables = (size_t)(tok->model.tables.data - tok->model.file.data);
+    pm_tokenizer_free(tok);
+    pm_buf file = read_file(path);
+    for (size_t at = 0; at < FRONT + 16 * ARRAYS; at += 4) {
+        refuses_changed(&file, tables + at, 4, 0xFF);
+        refuses_changed(&file, tables + at, 4, 0x01);
+    }
+    unsigned refused = 0;
+    for (size_t i = 0; i < ARRAYS; i++) {
+        uint64_t offset, len;
+        memcpy(&offset, file.data + tables + FRONT + 16 * i, sizeof offset);
+        memcpy(&len, file.data + tables + FRONT + 16 * i + 8, sizeof len);
+        for (uint64_t at = 0; at + MARK <= len; at += len / 7 + 1) {
+            refused += refuses_changed(&file, tables + offset + at, MARK, 0xFF);
+            refused += refuses_changed(&file, tables + offset + at, MARK, 0x7F);
+            refuses_changed(&file, tables + offset + at, MARK, 0);
+        }
+    }
+    ck_assert_uint_ge(refused, 20);
+    pm_buf_release(&file);
+}
+END_TEST
+
 /* ---------------------------------------------------------------- real vocabularies ---- */
 
 START_TEST(real_vocabularies_go_through_every_format) {
@@ -600,6 +695,8 @@ Suite *suite_format(void) {
     tcase_add_test(tc, special_tokens_are_added_to_those_of_the_file);
     tcase_add_test(tc, what_a_format_cannot_carry_is_refused);
     tcase_add_test(tc, save_options_are_checked);
+    tcase_add_test(tc, ready_made_tables_give_the_same_ids);
+    tcase_add_test(tc, ready_made_tables_are_not_believed);
     tcase_add_loop_test(tc, real_vocabularies_go_through_every_format, 0, 3);
     suite_add_tcase(suite, tc);
     return suite;
