@@ -18,9 +18,9 @@
  *
  * about 5 bytes. Runs are merged with what is in memory by a heap of their next keys. All runs of a shard are made one,
  * and their disk is given back, when there are SOME and those behind the first, which was made of all before it, have
- * more than twice its bytes: so the first grows by a factor each time, an n-gram is written some log(n / memory) times, and
- * the file is about three times as large as one run of everything. And when there are MANY, so that a merge needs
- * no more than MANY buffers. */
+ * more than half of its bytes: so the first grows by a factor each time, an n-gram is written some log(n / memory) times,
+ * and the file is half as large again as one run of everything. And when there are MANY, so that a merge needs no more
+ * than MANY buffers. */
 #include "count/ngram_shard.h"
 
 #include "count/ngrams.h"
@@ -28,7 +28,7 @@
 enum {
     DIGIT = 11,
     DIGITS = 1 << DIGIT,
-    SOME = 32,
+    SOME = 16,
     MANY = 256,
     CODED = 1 << 16,
     MAX_ITEM = 20,
@@ -268,7 +268,7 @@ static bool should_unite(const pm_ngram_shard_counts *s) {
     for (size_t i = 1; i < s->n_runs; i++) {
         behind += s->runs[i].bytes;
     }
-    return s->n_runs + 1 >= MANY || (s->n_runs + 1 >= SOME && behind > 2 * s->runs[0].bytes);
+    return s->n_runs + 1 >= MANY || (s->n_runs + 1 >= SOME && behind > s->runs[0].bytes / 2);
 }
 
 pm_status pm_ngram_shard_spill(pm_ngram_shard_counts *s, unsigned bits, pm_scratch_file *file, pm_ngram_sorter *sorter,
