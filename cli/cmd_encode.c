@@ -10,7 +10,7 @@
 
 enum {
     OPT_FORMAT = CLI_LONG, OPT_FROM, OPT_COUNT, OPT_THREADS, OPT_SPECIAL, OPT_ALLOWED, OPT_DISALLOWED, OPT_ADD_SPECIAL,
-    OPT_ALPHA, OPT_SEED, OPT_NBEST, OPT_MARGINALS, OPT_NO_NORMALIZE, OPT_ANY_UNICODE
+    OPT_ALPHA, OPT_SEED, OPT_NBEST, OPT_MARGINALS, OPT_OFFSETS, OPT_NO_NORMALIZE, OPT_ANY_UNICODE
 };
 
 static const cli_option options[] = {
@@ -31,6 +31,7 @@ static const cli_option options[] = {
     {OPT_ALPHA, "alpha", "A", "bytepiece: draw segmentations, log-probabilities times A, instead of the best one"},
     {OPT_SEED, "seed", "N", "for --alpha [0]"},
     {OPT_NBEST, "nbest", "N", "bytepiece: the N best segmentations: lines of document, score (log-probability) and ids, with tabs between"},
+    {OPT_OFFSETS, "offsets", NULL, "write where each id is from: lines of document, begin and end in bytes, and id, with tabs between"},
     {OPT_MARGINALS, "marginals", NULL, "bytepiece: for each possible piece its probability, also with --alpha: document, begin, end, id, probability"},
     {OPT_NO_NORMALIZE, "no-normalize", NULL, "bytepiece: leave the text as it is instead of NFC"},
     {OPT_THREADS, "threads", "N", "[all processors that may be used]"},
@@ -54,7 +55,7 @@ typedef struct encode_call {
     cli_sources sources;
     cli_list allowed, disallowed;
     pm_bytes *lists[2];
-    bool count, raw, quiet, marginals;
+    bool count, raw, quiet, marginals, offsets;
     unsigned nbest; /* 0: not asked for */
     pm_tokenizer *tok;
     cli_out out;
@@ -111,6 +112,7 @@ static bool set_option(void *ctx, int code, const char *value) {
     case OPT_ALPHA: return set_alpha(call, value);
     case OPT_SEED: return cli_parse_size("seed", value, UINT64_MAX, &call->o.seed);
     case OPT_NBEST: return set_nbest(call, value);
+    case OPT_OFFSETS: call->offsets = true; break;
     case OPT_MARGINALS: call->marginals = true; break;
     case OPT_NO_NORMALIZE: call->o.no_normalize = true; break;
     case OPT_THREADS: return cli_parse_number("threads", value, 4096, &call->o.threads);
@@ -130,6 +132,10 @@ static int parse(encode_call *call, int argc, char **argv) {
     }
     if (call->marginals && (call->count || call->raw || call->nbest)) {
         cli_say("--marginals goes with none of --count, --format u32 and --nbest");
+        return CLI_USAGE;
+    }
+    if (call->offsets && (call->count || call->raw || call->nbest || call->marginals)) {
+        cli_say("--offsets goes with none of --count, --format u32, --nbest and --marginals");
         return CLI_USAGE;
     }
     cli_sources_operands(&call->sources, argv + optind, argc - optind);
@@ -316,6 +322,15 @@ static void write_marginals(encode_call *call, uint64_t document, const pm_margi
     }
 }
 
+static void write_offsets(encode_call *call, uint64_t document, const pm_tokens *tokens) {
+    for (size_t i = 0; i < tokens->n && !call->out.failed; i++) {
+        const pm_token *t = &tokens->items[i];
+        char line[128];
+        int len = snprintf(line, sizeof line, "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu32 "\n", document, t->begin, t->end, t->id);
+        cli_out_write(&call->out, line, (size_t)len);
+    }
+}
+
 /* One document by itself, as its number says; scores: room for the n best. */
 static pm_status write_document(encode_call *call, pm_encoder *encoder, pm_text text, uint64_t number, const pm_encode_options *o, double *scores,
                                 pm_error *err) {
@@ -328,6 +343,15 @@ static pm_status write_document(encode_call *call, pm_encoder *encoder, pm_text 
         }
         return status;
     }
+    if (call->offsets) {
+        pm_tokens tokens;
+        pm_status status = pm_encode_offsets(encoder, text, o, &tokens, err);
+        if (status == PM_OK) {
+            write_offsets(call, number, &tokens);
+            pm_tokens_release(&tokens);
+        }
+        return status;
+    }
     pm_batch best;
     pm_status status = pm_encode_nbest(encoder, text, call->nbest, o, &best, scores, err);
     if (status == PM_OK) {
@@ -337,7 +361,7 @@ static pm_status write_document(encode_call *call, pm_encoder *encoder, pm_text 
     return status;
 }
 
-/* Writes the n best segmentations of each document, or its marginals; a failure is that of the library. */
+/* Writes the n best segmentations of each document, its marginals or where its ids are from; a failure is that of the library. */
 static pm_status write_each(encode_call *call, const pm_bytes *docs, size_t n, pm_error *err) {
     pm_encode_options o = call->o;
     pm_encoder *encoder = NULL;
@@ -467,7 +491,7 @@ static int encoding_failed(const encode_call *call, const pm_bytes *docs, size_t
 static pm_status encode_documents(encode_call *call, const pm_bytes *docs, size_t n, pm_error *err) {
     pm_encode_options o = call->o;
     pm_batch batch;
-    if (call->nbest || call->marginals) {
+    if (call->nbest || call->marginals || call->offsets) {
         return write_each(call, docs, n, err);
     }
     o.document = call->documents;

@@ -680,6 +680,11 @@ call 2 "expected 1 or more" encode -m zh.piecemill --nbest 0 few.txt
 call 2 "goes with none of" encode -m zh.piecemill --nbest 2 --count few.txt
 call 2 "goes with none of" encode -m zh.piecemill --nbest 2 --alpha 0.1 few.txt
 call 2 "BPE" encode --nbest 2 -m tokenizer.json few.txt
+printf 'a low\nlower' > fix.txt
+call 0 "" encode --offsets --split line -m tokenizer.json fix.txt
+awk -F '\t' 'NF != 4 || $2 >= $3 || $2 != end[$1] + 0 { exit 1 } { end[$1] = $3 } END { if (end[1] != 6 || end[2] != 5) exit 1 }' out || fail "offsets leave a gap"
+call 2 "goes with none of" encode -m tokenizer.json --offsets --count fix.txt
+call 2 "goes with none of" encode -m zh.piecemill --offsets --marginals fix.txt
 head -n 2 small_zh.txt | tail -n 1 > fix.txt
 call 0 "" encode --marginals -m zh.piecemill fix.txt
 awk -F '\t' 'NF != 5 || $1 != 1 || $2 >= $3 || $5 < 0 || $5 > 1 { exit 1 } { for (i = $2; i < $3; i++) sum[i] += $5; n = i }

@@ -142,6 +142,16 @@ class Tokenizer:
         seed: Optional[int] = None,
         normalize: bool = True,
     ) -> BatchResult: ...
+    def encode_with_offsets(
+        self,
+        text: _Text,
+        /,
+        *,
+        allowed_special: _SpecialSet = (),
+        disallowed_special: _SpecialSet = "all",
+        add_special_tokens: bool = False,
+        normalize: bool = True,
+    ) -> Tuple[List[int], List[Tuple[int, int]]]: ...
     def nbest(
         self,
         text: _Text,

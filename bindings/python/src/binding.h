@@ -165,10 +165,11 @@ int pmpy_report_into(PyObject *dict, PyObject *report);
 PyObject *pmpy_encode(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
 PyObject *pmpy_encode_batch(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
 PyObject *pmpy_nbest(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
+PyObject *pmpy_encode_with_offsets(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
 PyObject *pmpy_marginals(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
 PyObject *pmpy_decode(PyObject *self, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords);
 PyObject *pmpy_decode_bytes(PyObject *self, PyObject *value);
-extern const char pmpy_encode_doc[], pmpy_encode_batch_doc[], pmpy_nbest_doc[], pmpy_marginals_doc[], pmpy_decode_doc[], pmpy_decode_bytes_doc[];
+extern const char pmpy_encode_doc[], pmpy_encode_batch_doc[], pmpy_nbest_doc[], pmpy_marginals_doc[], pmpy_encode_with_offsets_doc[], pmpy_decode_doc[], pmpy_decode_bytes_doc[];
 
 /* ---- counts.c ---- */
 

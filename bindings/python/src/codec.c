@@ -445,6 +445,101 @@ PyObject *pmpy_marginals(PyObject *op, PyObject *const *args, Py_ssize_t n_args,
     return list;
 }
 
+/* ---- offsets ---- */
+
+/* Turns places in bytes of the text's UTF-8 into characters. A str's alone: in bytes a character is a byte. */
+static int count_characters(const pm_text *text, pm_tokens *tokens) {
+    size_t n, *before, characters = 0;
+    if (text->form == PM_TEXT_UTF8) {
+        return 0;
+    }
+    if (pm_text_to_utf8(*text, NULL, 0, &n, NULL) != PM_OK || n == SIZE_MAX) {
+        return -1;
+    }
+    uint8_t *utf8 = malloc(n + 1);
+    before = malloc((n + 1) * sizeof *before);
+    if (!utf8 || !before || pm_text_to_utf8(*text, utf8, n, &n, NULL) != PM_OK) {
+        free(utf8);
+        free(before);
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) { /* characters that begin before byte i */
+        before[i] = characters;
+        characters += (utf8[i] & 0xC0) != 0x80;
+    }
+    before[n] = characters;
+    for (size_t i = 0; i < tokens->n; i++) {
+        tokens->items[i].begin = before[tokens->items[i].begin];
+        tokens->items[i].end = before[tokens->items[i].end];
+    }
+    free(utf8);
+    free(before);
+    return 0;
+}
+
+static PyObject *lists_of_tokens(const pm_tokens *tokens) {
+    PyObject *ids = PyList_New((Py_ssize_t)tokens->n), *places = PyList_New((Py_ssize_t)tokens->n);
+    for (size_t i = 0; ids && places && i < tokens->n; i++) {
+        const pm_token *t = &tokens->items[i];
+        PyObject *id = PyLong_FromUnsignedLong(t->id);
+        PyObject *place = Py_BuildValue("(KK)", (unsigned long long)t->begin, (unsigned long long)t->end);
+        if (!id || !place) {
+            Py_XDECREF(id);
+            Py_XDECREF(place);
+            Py_CLEAR(ids);
+            break;
+        }
+        PMPY_LIST_SET(ids, (Py_ssize_t)i, id);
+        PMPY_LIST_SET(places, (Py_ssize_t)i, place);
+    }
+    if (!ids || !places) {
+        Py_XDECREF(ids);
+        Py_XDECREF(places);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", ids, places);
+}
+
+const char pmpy_encode_with_offsets_doc[] = PyDoc_STR(
+    "encode_with_offsets($self, text, /, *, allowed_special=(), disallowed_special='all', add_special_tokens=False,\n"
+    "                    normalize=True)\n--\n\n"
+    "The ids of one document and where each is from: (ids, offsets), two lists of one length. An offset is (begin, end),\n"
+    "characters of the str, or bytes where text is bytes; whole characters, so several ids may have the same, and\n"
+    "begin == end for what was added. They are those in the text as it was given, also where it is normalized, and\n"
+    "agree with the library that the tokenizer is from. The other arguments and errors are those of encode. The GIL is\n"
+    "released.\n\n"
+    ">>> ids, offsets = tok.encode_with_offsets('slow and lower')\n"
+    ">>> ['slow and lower'[begin:end] for begin, end in offsets][0][0]\n"
+    "'s'\n");
+
+PyObject *pmpy_encode_with_offsets(PyObject *op, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+    static const char *const names[] = {"text", "allowed_special", "disallowed_special", "add_special_tokens", "normalize"};
+    const pm_tokenizer *tok = ((pmpy_tokenizer *)op)->tok;
+    pmpy_state *state = pmpy_state_of(op);
+    PyObject *values[5];
+    question q;
+    if (pmpy_arguments("encode_with_offsets", args, n_args, keywords, names, 5, 1, 1, values) < 0 ||
+        question_init(state, &q, values[0], NULL, values + 1) < 0) {
+        return NULL;
+    }
+    pm_tokens tokens = {0};
+    pm_error err = {0};
+    pm_encoder *encoder;
+    int counted = 0;
+    PyThreadState *thread = PyEval_SaveThread();
+    pm_status status = pm_encoder_new(&encoder, tok, &err);
+    if (status == PM_OK) {
+        status = pm_encode_offsets(encoder, q.texts.items[0], &q.a.options, &tokens, &err);
+        pm_encoder_free(encoder);
+        counted = status == PM_OK ? count_characters(&q.texts.items[0], &tokens) : 0;
+    }
+    PyEval_RestoreThread(thread);
+    PyObject *lists = status != PM_OK ? raise_question(state, &q, values[0], &err) : counted < 0 ? PyErr_NoMemory() : lists_of_tokens(&tokens);
+    pm_tokens_release(&tokens);
+    question_release(&q);
+    return lists;
+}
+
 /* ---- decode ---- */
 
 /* The bytes of ids: in `few`, or in an object of their own that is exactly as large. */

@@ -468,6 +468,7 @@ static PyMethodDef methods[] = {
     {"save", PMPY_METHOD(tokenizer_save), KEYWORDS, save_doc},
     {"encode", PMPY_METHOD(pmpy_encode), KEYWORDS, pmpy_encode_doc},
     {"encode_batch", PMPY_METHOD(pmpy_encode_batch), KEYWORDS, pmpy_encode_batch_doc},
+    {"encode_with_offsets", PMPY_METHOD(pmpy_encode_with_offsets), KEYWORDS, pmpy_encode_with_offsets_doc},
     {"nbest", PMPY_METHOD(pmpy_nbest), KEYWORDS, pmpy_nbest_doc},
     {"marginals", PMPY_METHOD(pmpy_marginals), KEYWORDS, pmpy_marginals_doc},
     {"decode", PMPY_METHOD(pmpy_decode), KEYWORDS, pmpy_decode_doc},
