@@ -161,8 +161,8 @@ awk 'BEGIN { for (i = 0; i < 900000; i++) print i }' > lines.txt # their hashes 
 call 0 "" train -q -a bpe -v 600 -o x.tiktoken --remove-duplicates lines.txt small_en.txt lines.txt small_en.txt
 call 0 "" train -q -a bpe -v 600 -o y.tiktoken --remove-duplicates --memory 57M --threads 1 lines.txt small_en.txt lines.txt small_en.txt
 same x.tiktoken y.tiktoken "duplicates found on disk"
-call 3 "No such file" train -q -a bpe -v 600 -o y.tiktoken --remove-duplicates --memory 57M --threads 1 --tmpdir /nowhere lines.txt
-rm -f lines.txt
+call 1 "No such file" train -q -a bpe -v 600 -o y.tiktoken --remove-duplicates --memory 57M --threads 1 --tmpdir /nowhere lines.txt
+rm -f lines.txt x.tiktoken y.tiktoken
 # A sample does not depend on threads or on how the text lies in files; its size is about what was asked for.
 call 0 "" train -q -a bpe -v 400 -o a.piecemill --sample 30% --seed 5 --threads 1 small_en.txt
 head -c 70000 small_en.txt | head -n -1 > en1.txt
