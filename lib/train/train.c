@@ -291,9 +291,18 @@ static pm_status share_memory(pm_train_job *job, bool halved, pm_error *err) {
                : pm_bytepiece_memory_share(&job->bytepiece_memory, o->memory_limit, halved, o->threads, err);
 }
 
+/* Weights that come of a temperature are whole numbers in a smaller unit. */
+static void set_unit(pm_train_job *job, const pm_corpus *corpus) {
+    job->unit = corpus && pm_corpus_has_temperature(corpus) ? PM_TEMPERATURE_UNIT : 1;
+    if (__builtin_mul_overflow(job->o.min_count, (uint64_t)job->unit, &job->o.min_count)) {
+        job->o.min_count = UINT64_MAX;
+    }
+}
+
 pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err) {
     bool halved = corpus && pm_corpus_removes_duplicates(corpus);
     pm_ticker_init(&job->ticker, job->o.progress, job->o.progress_user, job->o.memory_limit);
+    set_unit(job, corpus);
     if (corpus) {
         pm_corpus_limit_documents(corpus, job->o.memory_limit / 8); /* a line of JSON and its text are held at once, beside tables */
         pm_corpus_watch(corpus, &job->ticker);
@@ -327,17 +336,8 @@ static void fill_summary(pm_train_job *job, pm_tokenizer *const *out) {
     }
 }
 
-/* Weights that come of a temperature are whole numbers in a smaller unit. */
-static void set_unit(pm_train_job *job, const pm_corpus *corpus) {
-    job->unit = corpus && pm_corpus_has_temperature(corpus) ? PM_TEMPERATURE_UNIT : 1;
-    if (__builtin_mul_overflow(job->o.min_count, (uint64_t)job->unit, &job->o.min_count)) {
-        job->o.min_count = UINT64_MAX;
-    }
-}
-
 /* With checked options. */
 static pm_status train(pm_tokenizer **out, pm_corpus *corpus, pm_train_job *job, pm_error *err) {
-    set_unit(job, corpus);
     pm_status status = pm_train_job_begin(job, corpus, err);
     if (status == PM_OK) {
         status = job->o.algorithm == PM_ALGORITHM_BPE ? pm_train_bpe(out, corpus, job, err) : pm_train_bytepiece(out, corpus, job, err);

@@ -1,5 +1,6 @@
 /* test_bytepiece_counts.c - BytePiece from count files, with weights, by documents, in little memory: the same bytes; and what it refuses. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "count/countfile.h"
 #include "support.h"
@@ -475,6 +476,41 @@ static void refuse_folder(pm_corpus *corpus, const pm_train_options *o, pm_statu
     pm_corpus_free(corpus);
 }
 
+/* Some steps after this file of the checkpoint is there. */
+static int stop_after_round(void *user, const pm_progress *progress) {
+    (void)progress;
+    return access(user, F_OK) == 0 && --steps < 0;
+}
+
+/* A run that was stopped after a round of n-grams, at once or in what comes next: another text is refused, the same one goes on to the same bytes. */
+START_TEST(a_text_that_changed_meanwhile_is_refused) {
+    for (int i = 0; i < 2; i++) {
+        pm_train_options o = some_options(1);
+        pm_tokenizer *toks[SIZES];
+        char folder[512], round[600];
+        snprintf(folder, sizeof folder, "%s", new_folder("changed", (uint64_t)i));
+        snprintf(round, sizeof round, "%s/checkpoint-0001.counts", folder);
+        make_documents(1);
+        models expected = train(corpus_of(0, 1), o);
+        set_sizes(&o);
+        o.checkpoint = folder;
+        o.progress = stop_after_round;
+        o.progress_user = round;
+        steps = 30 * i;
+        refuse_folder(corpus_of(0, 1), &o, PM_CANCELLED, "cancelled");
+        ck_assert_int_eq(access(round, F_OK), 0);
+        o.progress = NULL;
+        docs[0].weight = 2;
+        refuse_folder(corpus_of(0, 1), &o, PM_BAD_INPUT, "not the one that this checkpoint was begun with");
+        docs[0].weight = 1;
+        pm_corpus *corpus = corpus_of(0, 1);
+        assert_ok(pm_train(toks, SIZES, corpus, &o, &err));
+        pm_corpus_free(corpus);
+        assert_same(save(toks), expected);
+    }
+}
+END_TEST
+
 START_TEST(a_folder_of_another_run_is_refused) {
     pm_train_options o = PM_TRAIN_OPTIONS_INIT, other;
     char folder[512], file[600];
@@ -635,6 +671,7 @@ Suite *suite_bytepiece_counts(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, small_rounds, usual_rounds);
     tcase_add_test(tc, a_run_that_is_stopped_again_and_again);
+    tcase_add_test(tc, a_text_that_changed_meanwhile_is_refused);
     tcase_add_test(tc, a_folder_of_another_run_is_refused);
     suite_add_tcase(suite, tc);
     return suite;

@@ -527,6 +527,65 @@ START_TEST(training_from_counts_is_training_from_text) {
 }
 END_TEST
 
+/* The words of a file, each counted 2^shift times as often. */
+static void write_scaled(const char *path, const char *from, unsigned shift) {
+    pm_count_reader r;
+    pm_count_writer writer;
+    pm_counts *counts;
+    pm_count_totals totals = {.documents = 1, .bytes = 1};
+    assert_ok(pm_counts_open(&counts, from, &err));
+    assert_ok(pm_count_reader_open(&r, from, &err));
+    assert_ok(pm_count_writer_open(&writer, path, NULL, pm_counts_settings(counts), &err));
+    for (;;) {
+        assert_ok(pm_count_reader_next(&r, &err));
+        if (!r.word.len) {
+            break;
+        }
+        assert_ok(pm_count_writer_add(&writer, r.word.data, r.word.len, r.count << shift, 0, &err));
+    }
+    assert_ok(pm_count_writer_close(&writer, PM_OK, &totals, &err));
+    pm_count_reader_close(&r);
+    pm_counts_free(counts);
+}
+
+static pm_tokenizer *train_small(const char *counts, uint64_t memory) {
+    pm_train_options o = PM_TRAIN_OPTIONS_INIT;
+    const uint32_t size = 300;
+    pm_tokenizer *tok;
+    o.algorithm = PM_ALGORITHM_BPE;
+    o.vocab_sizes = &size;
+    o.n_vocab_sizes = 1;
+    o.counts = &counts;
+    o.n_counts = 1;
+    o.memory_limit = memory;
+    assert_ok(pm_train(&tok, 1, NULL, &o, &err));
+    return tok;
+}
+
+/* The largest weight, 2^20, on as many as 2^44 of a word: the same merges, and counts that much higher. */
+START_TEST(counts_of_two_to_the_sixtieth) {
+    static const char text[] = "low low low lower lower newest newest newest newest newest newest widest widest widest slow slowest low lowly news";
+    pm_corpus *corpus;
+    assert_ok(pm_corpus_new(&corpus, NULL, &err));
+    assert_ok(pm_corpus_add_document(corpus, (pm_bytes){(const uint8_t *)text, sizeof text - 1}, &err));
+    assert_ok(pm_count(path_of(0), corpus, NULL, &err));
+    pm_corpus_free(corpus);
+    for (unsigned shift = 30; shift <= 46; shift += 8) { /* the least number of words is 2^32 - 1 each */
+        write_scaled(path_of(1), path_of(0), shift);
+        pm_tokenizer *a = train_small(path_of(0), 0), *b = train_small(path_of(1), shift % 16 ? 0 : UINT64_C(32) << 20);
+        ck_assert_uint_gt(pm_tokenizer_n_merges(a), 15);
+        ck_assert_uint_eq(pm_tokenizer_n_merges(a), pm_tokenizer_n_merges(b));
+        for (pm_id id = 0; id < pm_tokenizer_vocab_size(a); id++) {
+            pm_bytes x = pm_tokenizer_piece(a, id), y = pm_tokenizer_piece(b, id);
+            ck_assert(x.len == y.len && memcmp(x.data, y.data, x.len) == 0);
+            ck_assert_uint_eq(pm_tokenizer_count(a, id) << shift, pm_tokenizer_count(b, id));
+        }
+        pm_tokenizer_free(a);
+        pm_tokenizer_free(b);
+    }
+}
+END_TEST
+
 START_TEST(counts_are_read_word_by_word) {
     pm_counts *counts;
     pm_corpus *corpus;
@@ -821,6 +880,7 @@ Suite *suite_counts(void) {
     tcase_add_test(t, settings_are_lines_and_the_first_that_differs_is_named);
     tcase_add_test(t, the_example_of_the_description);
     tcase_add_test(t, training_from_counts_is_training_from_text);
+    tcase_add_test(t, counts_of_two_to_the_sixtieth);
     tcase_add_test(t, counts_are_read_word_by_word);
     tcase_add_test(t, wrong_calls_are_refused);
     tcase_add_test(t, counts_of_another_unicode_are_refused);
