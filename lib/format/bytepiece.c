@@ -17,13 +17,23 @@
  * at line ends, ": ", no newline at the end. What it has no place for is refused: special tokens, reserved slots, a
  * model without normalization. Whether digits were isolated in training is not in it either; that changes no id.
  *
+ * Pieces without ids, as bytepiece's convert_to_bytepiece takes them from elsewhere, are read too where the format is named (such a file looks like a vocab.json):
+ *
+ *     {"the": 1200, "中国": 77, ...}
+ *
+ * The key is the text itself, the value its count. As there, single bytes that are missing get the count 1, pieces that others put together beat are dropped and
+ * their counts given to those others until none is, and ids go by length, then by bytes.
+ *
  * Read: any order of members; ids as given, from 3. Python lets the later of two equal keys win and takes base64 with
  * foreign characters in it; both are errors here, as is a single byte that is missing: no text holding it could be
  * encoded. */
+#include "base/bytes.h"
+#include "base/thread.h"
 #include "format/format.h"
 #include "format/json.h"
 #include "format/reader.h"
 #include "text/utf8.h"
+#include "train/prune.h"
 
 enum { CONTROLS = 3 };
 static const char *const control_names[CONTROLS] = {"<pad>", "<bos>", "<eos>"};
@@ -32,6 +42,7 @@ static const char *const control_names[CONTROLS] = {"<pad>", "<bos>", "<eos>"};
 
 typedef struct reader {
     pm_model *model;
+    pm_model given; /* pieces without ids, so that one that is there twice is found */
     pm_json json;
     pm_piece_index index;
     pm_buf bytes;
@@ -77,6 +88,91 @@ static pm_status read_member(reader *r, const pm_json_value *key, pm_error *err)
     return PM_OK;
 }
 
+/* ---------------------------------------------------------------- reading: pieces with counts alone ---- */
+
+typedef struct counted {
+    pm_bytes piece;
+    uint64_t count;
+} counted;
+
+static int by_length_and_bytes(const void *a, const void *b) {
+    pm_bytes x = ((const counted *)a)->piece, y = ((const counted *)b)->piece;
+    return x.len != y.len ? (x.len > y.len) - (x.len < y.len) : pm_bytes_compare(x, y);
+}
+
+/* The pieces that pruning left, by length and bytes. */
+static pm_status set_pruned(reader *r, const pm_pruned *pruned, pm_error *err) {
+    counted *list = pm_alloc(pruned->n, sizeof *list);
+    size_t n = 0;
+    pm_status status = list ? PM_OK : pm_fail_memory(err);
+    for (size_t i = 0; list && i < pruned->n; i++) {
+        if (pruned->counts[0][i]) {
+            list[n++] = (counted){pruned->pieces[i], pruned->counts[0][i]};
+        }
+    }
+    if (list) {
+        qsort(list, n, sizeof *list, by_length_and_bytes);
+    }
+    for (size_t i = 0; i < n && status == PM_OK; i++) {
+        status = pm_model_set(r->model, (pm_id)(CONTROLS + i), PM_KIND_PIECE, list[i].piece, list[i].count, false, err);
+    }
+    pm_free(list);
+    return status;
+}
+
+static pm_status add_counted(reader *r, pm_pruner *pruner, bool *is_there, pm_error *err) {
+    const pm_json_value *values = r->json.values;
+    for (uint32_t i = 1; i < r->json.n; i += 2) {
+        pm_bytes piece = values[i].text;
+        uint64_t count;
+        if (piece.len == 0) {
+            return pm_fail_at(err, PM_BAD_FORMAT, values[i].offset, "a piece is empty");
+        }
+        if (!pm_json_u64(&values[i + 1], &count) || count == 0 || count > INT64_MAX - 256 - r->total) {
+            return pm_fail_at(err, PM_BAD_FORMAT, values[i + 1].offset, "expected a count: a whole number from 1, all of them below 2^63 in sum");
+        }
+        if (pm_piece_index_find(&r->index, &r->given, piece) != PM_ID_NONE) {
+            return pm_fail_at(err, PM_BAD_FORMAT, values[i].offset, "this piece was given already");
+        }
+        PM_TRY(pm_model_set(&r->given, r->given.vocab_size, PM_KIND_PIECE, piece, count, true, err));
+        pm_piece_index_add(&r->index, &r->given, r->given.vocab_size - 1);
+        r->total += count;
+        if (piece.len == 1) {
+            is_there[piece.data[0]] = true;
+        }
+        PM_TRY(pm_pruner_add(pruner, piece, count, err));
+    }
+    return PM_OK;
+}
+
+static pm_status prune(reader *r, pm_pruner *pruner, pm_error *err) {
+    bool is_there[256] = {false};
+    size_t size = (size_t)r->json.values[0].n + 256;
+    pm_pruned pruned;
+    PM_TRY(add_counted(r, pruner, is_there, err));
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t byte = (uint8_t)b;
+        PM_TRY(is_there[b] ? PM_OK : pm_pruner_add(pruner, (pm_bytes){&byte, 1}, 1, err));
+    }
+    PM_TRY(pm_pruner_run(pruner, &pruned, &size, 1, err));
+    pm_status status = set_pruned(r, &pruned, err);
+    pm_pruned_release(&pruned);
+    return status;
+}
+
+static pm_status read_counted(reader *r, pm_error *err) {
+    pm_prune_options options = {.max_length = SIZE_MAX, .min_count = 1, .threads = 1, .memory = UINT64_MAX};
+    pm_pruner *pruner;
+    pm_ticker ticker;
+    pm_ticker_init(&ticker, NULL, NULL, 0);
+    PM_TRY(pm_pruner_new(&pruner, &options, &ticker, err));
+    pm_status status = prune(r, pruner, err);
+    pm_pruner_free(pruner);
+    return status;
+}
+
+/* ---------------------------------------------------------------- reading: the file ---- */
+
 static pm_status read_json(reader *r, const pm_file *file, pm_error *err) {
     PM_TRY(pm_json_parse(&r->json, file->data, file->len, err));
     const pm_json_value *values = r->json.values;
@@ -87,6 +183,9 @@ static pm_status read_json(reader *r, const pm_file *file, pm_error *err) {
     for (pm_id i = 0; i < CONTROLS; i++) {
         pm_bytes name = {(const uint8_t *)control_names[i], strlen(control_names[i])};
         PM_TRY(pm_model_set(r->model, i, PM_KIND_CONTROL, name, 0, false, err));
+    }
+    if (values[0].n && values[2].type == PM_JSON_NUMBER) {
+        return read_counted(r, err);
     }
     for (uint32_t i = 1; i < r->json.n; i = values[i + 1].next) {
         PM_TRY(read_member(r, &values[i], err));
@@ -106,6 +205,7 @@ static pm_status read_bytepiece(pm_model *model, pm_file *file, const pm_load_op
     pm_status status = read_json(&r, file, err);
     pm_json_release(&r.json);
     pm_piece_index_release(&r.index);
+    pm_model_release(&r.given);
     pm_buf_release(&r.bytes);
     return status;
 }

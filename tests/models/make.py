@@ -118,6 +118,15 @@ def make_bytepiece():
         data = compact.replace(old, new)
         bad(name + ".bytepiece.json", "bytepiece", data, "PM_BAD_FORMAT", compact.index(old) + at if isinstance(at, int) else at, words, reason)
 
+    def counted(name, text, at, words, reason):
+        bad(name + ".bytepiece.json", "bytepiece", text.encode(), "PM_BAD_FORMAT", text.encode().index(at), words, reason)
+
+    counted("counted-zero", '{"the": 3, "ab": 0}', b"0}", "expected a count", "a piece that is never there")
+    counted("counted-empty", '{"the": 3, "": 4}', b'""', "a piece is empty", "no text")
+    counted("counted-twice", '{"the": 3, "the": 4}', b'"the": 4', "given already", "a piece twice")
+    bad("counted-sum.bytepiece.json", "bytepiece", b'{"the": 9223372036854775000, "a": 9}', "PM_LIMIT", None, "2^62 bytes", "more than any text holds")
+    counted("counted-mixed", '{"the": 3, "ab": [4, "ab", 5]}', b"[4", "expected a count", "an entry of the other sort")
+
     the = b'"dGhl":[%d,"the",%d]' % (dump["dGhl"][0], dump["dGhl"][2])
     edit("id-taken", the, b'"dGhl":[3,"the",5]', 8, "id 3 was given already", "an id twice")
     edit("id-control", the, b'"dGhl":[2,"the",5]', 8, "expected an id", "2 is <eos>")

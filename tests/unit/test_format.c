@@ -329,6 +329,33 @@ END_TEST
 
 /* ---------------------------------------------------------------- choosing a format ---- */
 
+static uint64_t count_of(const pm_tokenizer *tok, const char *piece, pm_id *id) {
+    *id = pm_tokenizer_find(tok, (pm_bytes){(const uint8_t *)piece, strlen(piece)});
+    return *id == PM_ID_NONE ? 0 : pm_tokenizer_count(tok, *id);
+}
+
+/* The numbers are those of bytepiece 0.6.3's convert_to_bytepiece: "abab" is beaten by "ab" and "ab" together, and their count goes to them. */
+START_TEST(bytepiece_takes_pieces_with_counts_alone) {
+    static const char text[] = "{\"ab\": 1000, \"c\": 7, \"abc\": 20, \"abab\": 1, \"\\u4e2d\": 30}";
+    pm_error err = {0};
+    pm_tokenizer *tok;
+    pm_id id;
+    assert_ok(load(&tok, temporary_file("counted", text, sizeof text - 1), PM_FORMAT_BYTEPIECE, 0, &err));
+    ck_assert_uint_eq(tok->vocab_size, 3 + 256 + 3);
+    ck_assert_uint_eq(count_of(tok, "a", &id), 1);
+    ck_assert_uint_eq(id, 3 + 'a');
+    ck_assert_uint_eq(count_of(tok, "c", &id), 7);
+    ck_assert_uint_eq(count_of(tok, "abab", &id), 0);
+    ck_assert_uint_eq(count_of(tok, "ab", &id), 1002);
+    ck_assert_uint_eq(id, 3 + 256);
+    ck_assert_uint_eq(count_of(tok, "abc", &id), 20);
+    ck_assert_uint_eq(id, 3 + 257);
+    ck_assert_uint_eq(count_of(tok, "\xE4\xB8\xAD", &id), 30);
+    ck_assert_uint_eq(id, 3 + 258);
+    pm_tokenizer_free(tok);
+}
+END_TEST
+
 START_TEST(names_of_formats) {
     pm_format format;
     for (pm_format f = PM_FORMAT_NATIVE; f <= PM_FORMAT_BYTEPIECE; f++) {
@@ -686,6 +713,7 @@ Suite *suite_format(void) {
     tcase_add_test(tc, write_read_write_gives_the_same_bytes);
     tcase_add_loop_test(tc, a_file_cut_at_any_byte_is_no_crash, 0, sizeof damaged / sizeof *damaged);
     tcase_add_loop_test(tc, a_flip_of_any_byte_is_no_crash, 0, sizeof damaged / sizeof *damaged);
+    tcase_add_test(tc, bytepiece_takes_pieces_with_counts_alone);
     tcase_add_test(tc, names_of_formats);
     tcase_add_test(tc, the_ending_chooses_the_format);
     tcase_add_test(tc, files_that_are_not_there_say_so);
