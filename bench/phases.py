@@ -40,7 +40,7 @@ PHASES = [
     ("merging", r"encode/(merge|pairs|first)", r""),
     ("merging", r"encode/bpe", r"merge|pair|encode_new"),
     ("writing ids and the loop around", r"encode/(bpe|encode|batch|engine|plan|inside|shelf)", r""),
-    ("lattice (BytePiece)", r"encode/(lattice|sample|alternatives|heads|placer|ways|weight)|text/nfc", r""),
+    ("lattice (BytePiece)", r"encode/(lattice|sample|alternatives|heads|placer|ten|ways|weight)|text/nfc", r""),
 ]
 
 
