@@ -28,6 +28,7 @@ MOST_RUNS = 40
 PHASES = [
     ("conversion from Python's str", r"text/transcode", r""),
     ("special tokens", r"encode/special", r""),
+    ("normalizing", r"encode/(normalizer|replace|rewrite)|text/(forms|grapheme|charsmap)", r""),
     ("classes of characters", r"pretok/classes|text/unicode", r""),
     ("starts of pre-tokens", r"pretok/", r""),
     ("cutting at certain breaks", r"encode/breaks", r""),
