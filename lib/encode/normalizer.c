@@ -83,7 +83,6 @@ static pm_status add_precompiled(pm_normalizer *z, const pm_step *step, pm_error
 
     PM_TRY(add_op(z, PM_OP_PRECOMPILED, 0, &op, err));
     PM_TRY(pm_charsmap_init(&op->charsmap, step->a, true, err));
-    op->has_charsmap = true;
     for (unsigned c = 0; c < 0x80; c++) {
         uint8_t byte = (uint8_t)c;
         pm_bytes by;
@@ -98,12 +97,17 @@ static pm_status add_sentencepiece(pm_normalizer *z, const pm_step *step, const 
     PM_TRY(add_op(z, PM_OP_SENTENCEPIECE, step->flags, &op, err));
     if (step->a.len) {
         PM_TRY(pm_charsmap_init(&op->charsmap, step->a, false, err));
-        op->has_charsmap = true;
     }
     PM_TRY(pm_kept_init(&op->kept, kept, n, err));
-    for (unsigned c = 0; c < 0x80; c++) {
-        op->inert[c] = c != ' ' && !op->charsmap.begins[c] && op->kept.first[c] == op->kept.first[c + 1];
+    for (unsigned c = 0; c < 0x80; c++) { /* what no rule of ASCII alone begins with */
+        bool rule = false;
+        for (uint8_t pair[2] = {(uint8_t)c, 0}; pair[1] < 0x80; pair[1]++) {
+            rule |= pm_charsmap_may_begin(&op->charsmap, pair, 2);
+        }
+        op->inert[c] = !rule && op->kept.first[c] == op->kept.first[c + 1];
     }
+    op->inert_blank = op->inert[' '];
+    op->inert[' '] = false;
     return PM_OK;
 }
 

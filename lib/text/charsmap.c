@@ -144,6 +144,21 @@ static pm_status check_texts(const pm_charsmap *map, size_t offset, pm_error *er
     return PM_OK;
 }
 
+/* Most characters have no rule: two bytes tell of nearly all of them. */
+static void note_beginnings(pm_charsmap *map) {
+    size_t root = offset_of(unit_at(map, 0));
+
+    for (unsigned a = 0; a < 256; a++) {
+        uint32_t unit = unit_at(map, root ^ a);
+        map->begins[a] = label_of(unit) == a;
+        for (unsigned b = 0; map->begins[a] && b < 256; b++) {
+            if (ends_rule(unit) || label_of(unit_at(map, root ^ a ^ offset_of(unit) ^ b)) == b) {
+                map->pairs[(a << 8 | b) >> 5] |= UINT32_C(1) << (b & 31);
+            }
+        }
+    }
+}
+
 pm_status pm_charsmap_init(pm_charsmap *map, pm_bytes blob, bool characters, pm_error *err) {
     graph g = {0};
 
@@ -168,8 +183,8 @@ pm_status pm_charsmap_init(pm_charsmap *map, pm_bytes blob, bool characters, pm_
     pm_status status = graph_make(&g, map, n, err);
     status = status == PM_OK ? walk(&g, map, characters, err) : status;
     graph_release(&g);
-    for (size_t b = 0; status == PM_OK && b < 256; b++) {
-        map->begins[b] = label_of(unit_at(map, offset_of(unit_at(map, 0)) ^ b)) == b;
+    if (status == PM_OK) {
+        note_beginnings(map);
     }
     return status;
 }
