@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes lib/text/forms_table.h: what Hugging Face's tokenizers knows of characters when it normalizes; and docs/unicode.md: where it differs from Unicode 16.
+"""Writes lib/text/forms_table.h: what Hugging Face's tokenizers knows of characters when it normalizes; and docs/normalization.md: where it differs from Unicode 16.
 
     python3 -m venv v && v/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 unicodedata2==16.0.0
     v/bin/python scripts/make_forms_table.py GRAPHEMES > lib/text/forms_table.h
-    v/bin/python scripts/make_forms_table.py --differences > docs/unicode.md
+    v/bin/python scripts/make_forms_table.py --differences > docs/normalization.md
 
 Everything but grapheme clusters is asked of the library itself, character by character, so that the table is right whatever versions of Unicode its parts
-were made from (they are several; docs/unicode.md). Combining classes never change once a character has one: they are Python's where the library reorders
+were made from (they are several; docs/normalization.md). Combining classes never change once a character has one: they are Python's where the library reorders
 the character, else 0. GRAPHEMES is src/tables.rs of the crate unicode-segmentation that the library was built with (1.13.3, Unicode 17).
 
 A character has a record, found in two stages; records that are equal are stored once.
@@ -219,7 +219,7 @@ Bytes outside well-formed UTF-8 never reach these libraries (they are U+FFFD to 
 
 
 def write_differences():
-    """docs/unicode.md."""
+    """docs/normalization.md."""
     import sentencepiece
     import unicodedata2 as u
     if u.unidata_version != "16.0.0":

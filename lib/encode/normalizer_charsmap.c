@@ -1,10 +1,11 @@
-/* normalizer_charsmap.c - the two ways to read sentencepiece's charsmap: as tokenizers does (Precompiled) and as sentencepiece itself, with all it does to
- * blanks. The same file gives different texts:
+/* normalizer_charsmap.c - the two ways to read sentencepiece's charsmap: as tokenizers does (Precompiled) and as
+ * sentencepiece itself, with all it does to blanks. The same file gives different texts:
  *
  *     rules "e" + U+0301 -> U+00E9 and "e" -> "E"
  *     sentencepiece    at each place the longest rule replaces what it says
- *     tokenizers       a grapheme cluster of less than 6 bytes, looked at as one, gives way as a whole to the text of the shortest rule at its begin ("e" +
- *                      U+0301 gives "E"); if there is none, and in longer clusters, each character does */
+ *     tokenizers       a grapheme cluster of less than 6 bytes, looked at as one, gives way as a whole to the text of
+ * the shortest rule at its begin ("e" + U+0301 gives "E"); if there is none, and in longer clusters, each character
+ * does */
 #include "encode/normalizer_ops.h"
 
 #include "base/bytes.h"
@@ -37,7 +38,8 @@ size_t pm_op_precompiled_first(const pm_op *op, pm_bytes text) {
     for (size_t pos = skip_inert(op, text, 0), end; pos < text.len; pos = skip_inert(op, text, end)) {
         pm_bytes by;
         end = pm_grapheme_end(text.data, text.len, pos);
-        if (end - pos < SHORT_CLUSTER && pm_charsmap_shortest(&op->charsmap, (pm_bytes){text.data + pos, end - pos}, &by)) {
+        if (end - pos < SHORT_CLUSTER &&
+            pm_charsmap_shortest(&op->charsmap, (pm_bytes){text.data + pos, end - pos}, &by)) {
             return pos;
         }
         unsigned n;
@@ -50,7 +52,8 @@ size_t pm_op_precompiled_first(const pm_op *op, pm_bytes text) {
     return text.len;
 }
 
-/* What is written, one character late: a text that is removed is added to what the last one did, and that decides its origin if it was put in. */
+/* What is written, one character late: a text that is removed is added to what the last one did, and that decides its
+ * origin if it was put in. */
 typedef struct late {
     bool holds;
     uint32_t c;
@@ -154,7 +157,9 @@ pm_status pm_op_precompiled_run(const pm_op *op, pm_rewrite *w, pm_error *err) {
 
 /* ---- what is kept ---- */
 
-static int compare(const void *a, const void *b) { return pm_bytes_compare(*(const pm_bytes *)a, *(const pm_bytes *)b); }
+static int compare(const void *a, const void *b) {
+    return pm_bytes_compare(*(const pm_bytes *)a, *(const pm_bytes *)b);
+}
 
 pm_status pm_kept_init(pm_kept *kept, const pm_bytes *texts, size_t n, pm_error *err) {
     size_t bytes = 0;
@@ -206,7 +211,8 @@ static size_t lower_bound(const pm_kept *kept, size_t low, size_t high, size_t i
     return low;
 }
 
-/* The length of the longest kept text that text begins with, or 0. Texts that begin alike stand together: each byte narrows the range. */
+/* The length of the longest kept text that text begins with, or 0. Texts that begin alike stand together: each byte
+ * narrows the range. */
 static size_t kept_at(const pm_kept *kept, pm_bytes text) {
     size_t longest = 0, low = kept->first[text.data[0]], high = kept->first[text.data[0] + 1];
 

@@ -1,4 +1,5 @@
-/* normalizer_ops.h - the inside of a normalizer: its steps, taken apart into operations that each go over the text once. */
+/* normalizer_ops.h - the inside of a normalizer: its steps, taken apart into operations that each go over the text
+ * once. */
 #ifndef PM_ENCODE_NORMALIZER_OPS_H
 #define PM_ENCODE_NORMALIZER_OPS_H
 

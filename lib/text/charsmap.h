@@ -27,13 +27,15 @@ enum {
     PM_CHARSMAP_LONGEST = 1024 /* bytes of the longest rule that is taken; sentencepiece itself has rules of some 60 */
 };
 
-/* With `characters` each text that a rule leads to must be well-formed UTF-8 (tokenizers). Errors: PM_BAD_FORMAT with the offset in the blob, PM_NO_MEMORY.
- * O(blob). */
+/* With `characters` each text that a rule leads to must be well-formed UTF-8 (tokenizers). Errors: PM_BAD_FORMAT with
+ * the offset in the blob, PM_NO_MEMORY. O(blob). */
 pm_status pm_charsmap_init(pm_charsmap *map, pm_bytes blob, bool characters, pm_error *err);
 
-/* The longest rule at the begin of text, as sentencepiece finds it: how many bytes it replaces (0: there is none) and what by. */
+/* The longest rule at the begin of text, as sentencepiece finds it: how many bytes it replaces (0: there is none) and
+ * what by. */
 size_t pm_charsmap_longest(const pm_charsmap *map, pm_bytes text, pm_bytes *by);
-/* The shortest, which is what tokenizers replaces all of `text` by; false: none. Nothing is looked at behind a 0 byte, as there. */
+/* The shortest, which is what tokenizers replaces all of `text` by; false: none. Nothing is looked at behind a 0 byte,
+ * as there. */
 bool pm_charsmap_shortest(const pm_charsmap *map, pm_bytes text, pm_bytes *by);
 
 #endif
