@@ -28,7 +28,8 @@ static const cli_usage usage = {
     "convert", "[OPTION]... IN OUT [TEXT...]", "Writes the tokenizer IN in another format. Only where OUT gives the same ids for every text; else it says what\n"
     "OUT cannot hold, and --lossy goes on. OUT may be a folder: tokenizer.json and what lies beside it then. With TEXT\n"
     "both tokenizers encode it, and the share of documents that get other ids is told.", options,
-    "  piecemill convert tokenizer.json bpe.piecemill\n"
+    "  piecemill convert zh.piecemill zh.tokenizer.json\n"
+    "  piecemill convert tokenizer.json folder/\n"
     "  piecemill convert --lossy --from hf --to native tokenizer.json bpe.out en.txt\n"};
 
 typedef struct convert_call {

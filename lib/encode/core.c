@@ -24,31 +24,11 @@ static void wordlevel_release(void *tables) {
     pm_free(tables);
 }
 
-/* Appends the words of sentencepiece's model of words (word_model.cc): one begins at each U+2581. */
-static pm_status add_words(const pm_core *core, pm_bytes text, pm_core_tokens *out, pm_error *err) {
-    size_t first = out->n, begin = 0, end;
-
-    for (; begin < text.len; begin = end) {
-        end = pm_core_next_mark(text, begin + 1);
-        pm_id id = pm_texts_find(core->tables, text.data + begin, end - begin);
-        if (id != PM_ID_NONE && !pm_core_is(core, id, PM_UNUSED)) {
-            PM_TRY(pm_core_add(out, id, begin, end, err));
-        } else {
-            PM_TRY(pm_core_add_unknown(core, text, begin, end, first, out, err));
-        }
-    }
-    return PM_OK;
-}
-
 static pm_status wordlevel_encode(const pm_core *core, pm_core_scratch *scratch, pm_bytes word, const pm_core_draw *draw, pm_core_tokens *out, pm_error *err) {
-    pm_id id;
+    pm_id id = pm_texts_find(core->tables, word.data, word.len);
 
     (void)scratch;
     (void)draw;
-    if (core->sentencepiece) {
-        return add_words(core, word, out, err);
-    }
-    id = pm_texts_find(core->tables, word.data, word.len);
     if (id == PM_ID_NONE) {
         PM_TRY(pm_core_unknown(core, 0, &id, err));
     }

@@ -256,13 +256,13 @@ static PyObject *tokenizer_piece_count(PyObject *op, PyObject *value) {
 }
 
 static PyObject *tokenizer_kind(PyObject *op, PyObject *value) {
-    static const char *const kinds[] = {"hole", "piece", "special", "control", "reserved"};
+    static const char *const kinds[] = {"hole", "piece", "special", "control", "reserved", "byte"};
     pm_id id;
     if (parse_id(value, &id) < 0) {
         return NULL;
     }
     unsigned kind = (unsigned)pm_tokenizer_kind(((pmpy_tokenizer *)op)->tok, id);
-    return PyUnicode_FromString(kind < 5 ? kinds[kind] : "unknown");
+    return PyUnicode_FromString(kind < sizeof kinds / sizeof *kinds ? kinds[kind] : "unknown");
 }
 
 static PyObject *tokenizer_piece_to_id(PyObject *op, PyObject *value) {
@@ -415,6 +415,9 @@ static const char *algorithm_name(const pm_tokenizer *tok) {
     switch (pm_tokenizer_algorithm(tok)) {
     case PM_ALGORITHM_BYTEPIECE: return "bytepiece";
     case PM_ALGORITHM_BPE: return "bpe";
+    case PM_ALGORITHM_UNIGRAM: return "unigram";
+    case PM_ALGORITHM_WORDPIECE: return "wordpiece";
+    case PM_ALGORITHM_WORDLEVEL: return "wordlevel";
     default: return "unknown";
     }
 }
