@@ -1,7 +1,10 @@
 """train and train_from_iterator: sources, options, progress."""
 
 import io
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -388,3 +391,22 @@ def test_temperature(algorithm, tmp_path):
             piecemill.train(paths, algorithm, 280, **wrong)
     with pytest.raises(TypeError, match="temperature"):
         piecemill.train_from_iterator(["a"], algorithm, 280, temperature=2)
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "bytepiece"])
+@pytest.mark.parametrize("counted", [False, True])
+def test_pieces_report(algorithm, counted, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on \u03b1\u03b2ab\n" * 40 + "casino " * 90 + "\n" + "\u6771\u4eac\u306f \u65e5\u672c\n" * 30, encoding="utf-8")
+    tok = piecemill.train(text, algorithm, 300, min_count=2)
+    tok.save(tmp_path / "m.piecemill")
+    argv = [sys.executable, "-m", "piecemill", "inspect", "-q", "--json", "--report", "7", tmp_path / "m.piecemill"] + ([text] if counted else [])
+    told = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)["report"]
+    lines = text.read_text(encoding="utf-8").splitlines(keepends=True)
+    report = piecemill.pieces_report(tok, lines if counted else None, most=7)
+    told.pop("documents_at_most", None)
+    for rows in (told[name] for name in ("longest", "rarest", "mixed")):
+        for row in rows:
+            row["piece"] = bytes.fromhex(row.pop("hex"))
+            assert row.pop("len") == len(row["piece"]) and row.pop("text")
+    assert report == told and report["n_longest"] > 1

@@ -32,6 +32,7 @@ from ._errors import (
 from ._counting import count_corpus, merge_counts
 from ._piecemill import Array, BatchResult, Counts, Progress, Tokenizer, features, pattern_names
 from ._piecemill import version as __version__
+from ._pieces import pieces_report
 from ._training import train, train_from_iterator
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "features",
     "merge_counts",
     "pattern_names",
+    "pieces_report",
     "train",
     "train_from_iterator",
 ]

@@ -49,6 +49,28 @@ static PyObject *cli_main(PyObject *module, PyObject *value) {
 }
 #endif
 
+PyDoc_STRVAR(text_scripts_doc, "text_scripts(text, /)\n--\n\nThe bytes of a text (bytes) by script, as a dict of those that occur, in the order of their numbers.");
+
+static PyObject *text_scripts(PyObject *module, PyObject *value) {
+    uint64_t bytes[PM_SCRIPTS_MAX] = {0};
+    char *data;
+    Py_ssize_t len;
+    (void)module;
+    if (PyBytes_AsStringAndSize(value, &data, &len) < 0) {
+        return NULL;
+    }
+    pm_text_scripts((pm_bytes){(const uint8_t *)data, (size_t)len}, bytes);
+    PyObject *dict = PyDict_New();
+    for (unsigned s = 0; dict && pm_script_name(s); s++) {
+        PyObject *n = bytes[s] ? PyLong_FromUnsignedLongLong(bytes[s]) : NULL;
+        if (bytes[s] && (!n || PyDict_SetItemString(dict, pm_script_name(s), n) < 0)) {
+            Py_CLEAR(dict);
+        }
+        Py_XDECREF(n);
+    }
+    return dict;
+}
+
 /* Words separated by spaces as a frozenset. */
 static PyObject *set_of_words(const char *words) {
     PyObject *text = PyUnicode_FromString(words);
@@ -155,6 +177,7 @@ static int module_clear(PyObject *module) {
 static void module_free(void *module) { module_clear(module); }
 
 static PyMethodDef functions[] = {
+    {"text_scripts", text_scripts, METH_O, text_scripts_doc},
     {"train", PMPY_METHOD(pmpy_train), METH_FASTCALL | METH_KEYWORDS, pmpy_train_doc},
     {"count", PMPY_METHOD(pmpy_count), METH_FASTCALL | METH_KEYWORDS, pmpy_count_doc},
 #ifndef PMPY_NO_COMMAND
