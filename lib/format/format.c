@@ -7,10 +7,11 @@
 #include "format/folder.h"
 
 static const pm_format_ops *const formats[] = {&pm_format_native, &pm_format_tiktoken, &pm_format_hf,
-                                               &pm_format_bytepiece, &pm_format_sentencepiece, &pm_format_hf_vocab, &pm_format_bert, &pm_format_gguf};
+                                               &pm_format_bytepiece, &pm_format_sentencepiece, &pm_format_hf_vocab, &pm_format_bert,
+                                               &pm_format_tekken, &pm_format_llama2c, &pm_format_gguf};
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
-static const char known_formats[] = "native, tiktoken, hf, bytepiece, sentencepiece, hf-vocab, bert, gguf";
+static const char known_formats[] = "native, tiktoken, hf, bytepiece, sentencepiece, hf-vocab, bert, tekken, llama2c, gguf";
 
 static const pm_format_ops *find_format(pm_format format) {
     for (size_t i = 0; i < N_FORMATS; i++) {

@@ -23,7 +23,7 @@ typedef struct pm_format_ops {
  * caller was told. */
 pm_status pm_lose(const pm_save_options *how, pm_error *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-extern const pm_format_ops pm_format_native, pm_format_tiktoken, pm_format_hf, pm_format_bytepiece, pm_format_sentencepiece, pm_format_hf_vocab, pm_format_bert,
+extern const pm_format_ops pm_format_native, pm_format_tiktoken, pm_format_hf, pm_format_bytepiece, pm_format_sentencepiece, pm_format_hf_vocab, pm_format_bert, pm_format_tekken, pm_format_llama2c,
     pm_format_gguf;
 
 #endif

@@ -19,8 +19,10 @@
 #include "encode/derive.h"
 #include "encode/first.h"
 #include "format/characters.h"
+#include "format/hf_steps.h"
 #include "format/json.h"
 #include "format/reader.h"
+#include "format/roles.h"
 #include "text/characters.h"
 
 static pm_bytes bytes_of(const char *text) { return (pm_bytes){(const uint8_t *)text, strlen(text)}; }
@@ -164,35 +166,10 @@ static pm_status make_plain(pm_model *model, const pm_scored_rules *rules, pm_er
 
 /* ---------------------------------------------------------------- reading: general models ---- */
 
-static pm_status copy_bytes(pm_model *model, pm_bytes *bytes, pm_error *err) {
-    bytes->data = bytes->len ? pm_arena_copy(&model->arena, bytes->data, bytes->len) : NULL;
-    return bytes->data || !bytes->len ? PM_OK : pm_fail_memory(err);
-}
-
+/* A step whose text is copied. */
 static pm_status add_step(pm_model *model, pm_steps *steps, pm_step step, pm_error *err) {
-    PM_TRY(copy_bytes(model, &step.a, err));
-    PM_TRY(copy_bytes(model, &step.b, err));
-    PM_TRY(pm_grow((void **)&steps->items, &steps->cap, steps->n + 1, sizeof *steps->items, err));
-    steps->items[steps->n++] = step;
-    return PM_OK;
-}
-
-static pm_status add_end(pm_model *model, pm_id id, pm_error *err) {
-    pm_bytes name = model->pieces[id];
-    PM_TRY(add_step(model, &model->post_processor, (pm_step){.type = PM_STEP_ITEM, .a = name, .m = 1}, err));
-    return add_step(model, &model->post_processor, (pm_step){.type = PM_STEP_ID, .a = name, .n = id}, err);
-}
-
-/* <s> text </s>, as far as there are such pieces. For two texts nothing is said: sentencepiece does not know of them. */
-static pm_status add_template(pm_model *model, const pm_scored_rules *rules, pm_error *err) {
-    bool bos = rules->bos != PM_ID_NONE, eos = rules->eos != PM_ID_NONE;
-    if (!bos && !eos) {
-        return PM_OK;
-    }
-    PM_TRY(add_step(model, &model->post_processor, (pm_step){.type = PM_STEP_TEMPLATE, .n = (uint64_t)1 + bos + eos}, err));
-    PM_TRY(bos ? add_end(model, rules->bos, err) : PM_OK);
-    PM_TRY(add_step(model, &model->post_processor, (pm_step){.type = PM_STEP_ITEM, .b = bytes_of("A")}, err));
-    return eos ? add_end(model, rules->eos, err) : PM_OK;
+    step.a.data = step.a.len ? pm_arena_copy(&model->arena, step.a.data, step.a.len) : NULL;
+    return step.a.data || !step.a.len ? pm_steps_add(steps, step, err) : pm_fail_memory(err);
 }
 
 static pm_status make_general(pm_model *model, const pm_scored_rules *rules, pm_error *err) {
@@ -210,7 +187,7 @@ static pm_status make_general(pm_model *model, const pm_scored_rules *rules, pm_
     }
     PM_TRY(add_step(model, &model->normalizer, (pm_step){.type = PM_STEP_SENTENCEPIECE, .flags = rules->flags, .a = rules->charsmap}, err));
     PM_TRY(add_step(model, &model->decoder, (pm_step){.type = PM_STEP_SENTENCEPIECE, .flags = rules->flags & blanks, .a = surface}, err));
-    return add_template(model, rules, err);
+    return pm_ends_set(model, rules->bos, rules->eos, err);
 }
 
 pm_status pm_scored_end(pm_model *model, const pm_scored_rules *rules, pm_error *err) {
@@ -309,24 +286,6 @@ static pm_status open_plain(pm_scored_view *view, const char *what, pm_error *er
     return PM_OK;
 }
 
-/* The ids before and behind the text, of a post-processor as the readers make it. False: it is another. */
-static bool read_template(pm_scored_rules *rules, const pm_steps *steps) {
-    bool text = false;
-    rules->bos = rules->eos = PM_ID_NONE;
-    for (size_t i = 0; i < steps->n; i++) {
-        const pm_step *step = &steps->items[i];
-        pm_id *end = text ? &rules->eos : &rules->bos;
-        if (step->type == PM_STEP_ITEM && !step->a.len && !text && pm_bytes_equal(step->b, bytes_of("A")) && !(step->flags & PM_STEP_PAIR)) {
-            text = true;
-        } else if (step->type == PM_STEP_ID && *end == PM_ID_NONE) {
-            *end = (pm_id)step->n;
-        } else if (step->type != (i == 0 ? PM_STEP_TEMPLATE : PM_STEP_ITEM) || (step->type == PM_STEP_ITEM && step->m != 1)) {
-            return false;
-        }
-    }
-    return text || !steps->n;
-}
-
 static bool is_one_step(const pm_steps *steps) { return steps->n == 1 && steps->items[0].type == PM_STEP_SENTENCEPIECE; }
 
 static pm_status open_general(pm_scored_view *view, const char *what, pm_error *err) {
@@ -336,7 +295,7 @@ static pm_status open_general(pm_scored_view *view, const char *what, pm_error *
     if (!is_one_step(&model->normalizer) || !is_one_step(&model->decoder) || model->pre_tokenizer.n) {
         return refuse(err, what, "a pipeline that is not sentencepiece's: the ids would be others");
     }
-    if (!read_template(rules, &model->post_processor)) {
+    if (!pm_ends_get(&model->post_processor, &rules->bos, &rules->eos)) {
         return refuse(err, what, "this post-processor: it holds one token before a text and one behind it, at most");
     }
     PM_TRY(check_ids(model, what, err));

@@ -15,7 +15,7 @@
  * Read: any order of lines, holes between ranks, CRLF, empty lines at the end only. An entry or a rank twice, a single
  * byte that is missing, base64 that another writer would not write: an error with its position. tiktoken itself is
  * laxer (it skips empty lines everywhere and lets the later of two equal entries win); no file that is in use needs
- * that.
+ * that. Whisper's multilingual.tiktoken ends in an entry without bytes, "= 50256": a rank that no text has and that decodes to nothing, so a reserved slot.
  *
  * Written: only what reads back as the same tokenizer. The ids must be ranks: the merges that they imply are derived
  * and compared with those of the tokenizer. */
@@ -75,7 +75,8 @@ static pm_status read_line(reader *r, const line *l, pm_error *err) {
     if (l->token_end == l->start) {
         return pm_fail_at(err, PM_BAD_FORMAT, l->start, "expected base64, a space and a rank");
     }
-    if (!pm_base64_decode(&r->token, r->data + l->start, l->token_end - l->start, &wrong)) {
+    bool nothing = l->token_end - l->start == 1 && r->data[l->start] == '=';
+    if (!nothing && !pm_base64_decode(&r->token, r->data + l->start, l->token_end - l->start, &wrong)) {
         return pm_fail_at(err, PM_BAD_FORMAT, l->start + wrong, "not base64 as RFC 4648 writes it");
     }
     if (!read_rank(r->data, l->rank, l->end, &rank)) {
@@ -93,8 +94,10 @@ static pm_status read_line(reader *r, const line *l, pm_error *err) {
     if (rank < r->model->vocab_size && r->model->kinds[rank] != PM_KIND_HOLE) {
         return pm_fail_at(err, PM_BAD_FORMAT, l->rank, "rank %llu was given already", (unsigned long long)rank);
     }
-    PM_TRY(pm_model_set(r->model, (pm_id)rank, PM_KIND_PIECE, piece, 0, false, err));
-    pm_piece_index_add(&r->index, r->model, (pm_id)rank);
+    PM_TRY(pm_model_set(r->model, (pm_id)rank, nothing ? PM_KIND_RESERVED : PM_KIND_PIECE, piece, 0, false, err));
+    if (!nothing) {
+        pm_piece_index_add(&r->index, r->model, (pm_id)rank);
+    }
     return PM_OK;
 }
 

@@ -145,7 +145,7 @@ typedef enum pm_format {
     PM_FORMAT_TIKTOKEN = 2,  /* .tiktoken: base64 of the bytes, a space, the rank */
     PM_FORMAT_HF = 3,        /* tokenizer.json of Hugging Face tokenizers */
     PM_FORMAT_BYTEPIECE = 4, /* JSON of bytepiece 0.6.3 */
-    PM_FORMAT_SENTENCEPIECE = 5, /* .model of sentencepiece: BPE with byte fallback, without normalization */
+    PM_FORMAT_SENTENCEPIECE = 5, /* .model of sentencepiece: Unigram, BPE, words, characters */
     PM_FORMAT_HF_VOCAB = 6,  /* vocab.json and merges.txt, which lies beside it */
     PM_FORMAT_BERT = 7,      /* vocab.txt of BERT: a piece a line */
     PM_FORMAT_TEKKEN = 8,    /* tekken.json of Mistral; read only */

@@ -86,6 +86,7 @@ def make_tiktoken():
     line("tab", b"dGg=\t256\n", 3, "base64", "a tab instead of the space")
     line("far", b"dGg= 4000000000\n", 5, "far beyond", "would take memory for four billion ids")
     line("overflow", b"dGg= 18446744073709551872\n", 5, "expected a rank", "2^64 + 256")
+    good("whisper.tiktoken", "tiktoken", tik(RANKS) + b"= %d\n" % len(PIECES), "an entry without bytes at the end, as Whisper has it")
     line("empty-entry", b" 256\n", 0, "expected base64", "an entry without bytes")
     line("blank-inside", b"\ndGg= 256\n", 0, "empty line", "an empty line that is not at the end")
     line("nul", b"dGg= 256\0\n", 5, "expected a rank", "a NUL behind the rank")
@@ -418,6 +419,77 @@ def make_sentencepiece():
     with_piece("not-utf8", sp_piece(b"\xe4\xb8", -9.0), "piece 266 is not well-formed UTF-8", "a part of a character", "PM_BAD_FORMAT")
 
 
+# ---------------------------------------------------------------- tekken.json, tokenizer.bin
+
+def tekken(entries=None, special=None, size=None, n_special=4, version="v11", pattern=GPT2, config=(), **top):
+    entries = [bytes([b]) for b in range(256)] + [a + b for a, b in MERGES] if entries is None else entries
+    made = {"config": {"pattern": pattern, "num_vocab_tokens": len(entries), "default_vocab_size": len(entries) + n_special if size is None else size,
+                       "default_num_special_tokens": n_special, "version": version, **dict(config)},
+            "vocab": [{"rank": i, "token_bytes": base64.b64encode(e).decode(), "token_str": e.decode("utf-8") if e.isascii() else None} for i, e in enumerate(entries)],
+            "special_tokens": [{"rank": i, "token_str": t, "is_control": True} for i, t in enumerate(["<unk>", "<s>", "</s>"] if special is None else special)], **top}
+    return {k: v for k, v in made.items() if v != "none"}
+
+
+def make_tekken():
+    def text(made):
+        return json.dumps(made, indent=1).encode()
+
+    def no(name, made, status, at, words, reason):
+        bad(name + ".tekken.json", "tekken", text(made) if isinstance(made, dict) else made, status, at, words, reason)
+
+    def vocab(i, **fields):
+        made = tekken()
+        made["vocab"][i].update(fields)
+        return made
+
+    good("filler.tekken.json", "tekken", text(tekken()), "three special tokens named, one made up")
+    good("cut-vocabulary.tekken.json", "tekken", text(tekken(size=262, image={"image_patch_size": 16})), "fewer entries are used than are there; images pass by")
+    good("old.tekken.json", "tekken", text(tekken(special_tokens="none", version="v3", n_special=30)), "an old file, whose special tokens are known")
+    no("new", tekken(special_tokens="none"), "PM_BAD_FORMAT", 0, "special_tokens, which files of later versions", "a new file without special tokens")
+    no("field", tekken(colour=1), "PM_UNSUPPORTED", b'"colour"', "field 'colour' of the file is not known", "what it means is not known")
+    no("no-config", {"vocab": tekken()["vocab"]}, "PM_BAD_FORMAT", None, "expected an object: config", "no sizes")
+    no("version", tekken(version="3"), "PM_BAD_FORMAT", None, "config.version", "not as versions are written")
+    no("pattern", tekken(pattern="(a"), "PM_BAD_PATTERN", None, "", "the regex lacks a parenthesis")
+    no("size-huge", tekken(size=1 << 60), "PM_BAD_FORMAT", None, "default_vocab_size", "2^60 ids")
+    no("size-many", tekken(size=1 << 20), "PM_BAD_FORMAT", None, "vocab, a list of at least", "more than there are")
+    no("size-small", tekken(size=3), "PM_BAD_FORMAT", None, "up to default_vocab_size", "fewer ids than special tokens")
+    no("specials-huge", tekken(n_special=1 << 30, size=1 << 31), "PM_BAD_FORMAT", None, "1,048,576", "a billion special tokens")
+    no("specials-many", tekken(special=list("abcde")), "PM_BAD_FORMAT", None, "no more special tokens than", "more than the config says")
+    no("special-twice", tekken(special=["a", "a"]), "PM_BAD_FORMAT", None, "same text", "a special token twice")
+    no("special-empty", tekken(special=[""]), "PM_BAD_FORMAT", None, "token_str", "no text")
+    no("rank", vocab(257, rank=300), "PM_BAD_FORMAT", None, "entries with their place as rank", "a hole")
+    no("base64", vocab(257, token_bytes="a"), "PM_BAD_FORMAT", None, "base64", "no base64")
+    no("entry-twice", vocab(257, token_bytes="dGg="), "PM_BAD_FORMAT", None, "not given already", "an entry twice")
+    no("byte-order", vocab(7, token_bytes="AA=="), "PM_BAD_FORMAT", None, "256 bytes in their order", "a byte at another's place")
+    no("entry-empty", vocab(257, token_bytes=""), "PM_BAD_FORMAT", None, "token_bytes", "no bytes")
+    no("truncated", text(tekken())[:-2], "PM_BAD_FORMAT", None, "", "the last brace is missing")
+
+
+def make_llama2c():
+    def entry(text, score=0.0, length=None):
+        return struct.pack("<fi", score, len(text) if length is None else length) + text
+
+    spelled = [{"<s>": "\n<s>\n", "</s>": "\n</s>\n"}.get(t, t).encode().replace("\u2581".encode(), b" ") for t in CHARACTERS]
+    parts = [entry(t, -float(max(0, i - 259))) for i, t in enumerate(spelled)]
+    head, whole = struct.pack("<I", max(map(len, spelled))), b"".join(parts)
+    good("bpe.bin", "llama2c", head + whole, "a vocabulary of llama2.c")
+
+    def no(name, data, words, reason, at=None):
+        bad("llama2c-" + name + ".bin", "llama2c", data, "PM_BAD_FORMAT", at, words, reason)
+
+    no("cut", head + whole[:-1], "is cut off", "the last byte is missing", len(head + whole) - len(parts[-1]))
+    no("head", b"\7\0", "cut off in the length", "two bytes", 2)
+    no("length", head + parts[0] + entry(b"x", 0.0, 0x7FFFFFFF), "piece 1 is cut off", "a piece of 2 GB", 4 + len(parts[0]))
+    no("negative", head + parts[0] + entry(b"x", 0.0, -1), "piece 1 is cut off", "a length below zero", 4 + len(parts[0]))
+    no("order", head + parts[0] + parts[2], "piece 1 is not what all files", "</s> where <s> belongs", 4 + len(parts[0]))
+    no("byte", head + b"".join(parts[:10] + parts[11:]), "piece 10 is not what all files", "a byte is missing", 4 + len(b"".join(parts[:10])))
+    no("few", head + b"".join(parts[:200]), "only 200 pieces", "not all bytes")
+    no("longest", struct.pack("<I", 2) + whole, "the longest piece has", "a longer piece than the head says", 0)
+    no("score", head + whole + entry(b"qq", float("nan")), "is no number", "no number", len(head + whole))
+    no("utf8", head + whole + entry(b"\xff", -99.0), "not well-formed UTF-8", "no character", len(head + whole))
+    no("twice", head + whole + entry(b"th", -99.0), "has the text of piece", "a piece twice")
+
+
 # ---------------------------------------------------------------- native
 
 class XXH128(ctypes.Structure):
@@ -610,12 +682,13 @@ def check_example():
 
 SEEDS = ["good-bpe.piecemill", "good-two-regexes.piecemill", "good-bytepiece.piecemill", "good-bpe.tiktoken", "good-old.tokenizer.json",
          "good-three.tokenizer.json", "good-characters.tokenizer.json", "good-characters-prefix.tokenizer.json", "good-compact.bytepiece.json", "bad-half-surrogate.bytepiece.json", "bad-wordpiece.tokenizer.json", "good-characters.model",
-         "good-prefix.model", "bad-malformed.model", "good-gpt2.gguf", "good-big-endian.gguf", "good-llama.gguf", "bad-entry-twice.gguf"]
+         "good-prefix.model", "bad-malformed.model", "good-user-defined.model", "good-extra-blanks.model", "good-filler.tekken.json", "bad-entry-twice.tekken.json", "good-bpe.bin",
+         "good-gpt2.gguf", "good-big-endian.gguf", "good-llama.gguf", "bad-entry-twice.gguf"]
 
 
 def write_seeds(folder):
     """Seeds of tests/fuzz/fuzz_load.c: a byte that names the format, then a file."""
-    number = {"native": 1, "tiktoken": 2, "hf": 3, "bytepiece": 4, "sentencepiece": 5, "gguf": 10}
+    number = {"native": 1, "tiktoken": 2, "hf": 3, "bytepiece": 4, "sentencepiece": 5, "tekken": 8, "llama2c": 9, "gguf": 10}
     os.makedirs(folder, exist_ok=True)
     for name, data, fmt, *_ in FILES:
         if name in SEEDS:
@@ -641,6 +714,8 @@ def main():
     make_hf()
     make_characters()
     make_sentencepiece()
+    make_tekken()
+    make_llama2c()
     make_bytepiece()
     gguf_files.make(good, bad, PIECES, MERGES, BYTE_CHAR, CHARACTERS, MARK)
     make_others()
