@@ -9,7 +9,7 @@
  *     BPE        merges, unknown, fuse_unknown, byte_fallback, whole_first,   scores: the best pair first; NULL: nothing is merged, as a
  *                prefix, suffix                                               model of characters has it; unknown, byte_fallback
  *     WORDPIECE  prefix, max_word, unknown                                    -
- *     WORDLEVEL  unknown                                                      unknown, byte_fallback; cuts its text before each U+2581 (AS_SUFFIX: behind it),
+ *     WORDLEVEL  unknown                                                      unknown, byte_fallback; cuts its text before each U+2581,
  *                                                                             and unknown words side by side are one
  *
  * A word holds pieces of PM_KIND_PIECE and, with byte_fallback, gets those of PM_KIND_BYTE (and, from tokenizers, pieces that are called "<0x0A>"); special
