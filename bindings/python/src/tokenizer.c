@@ -3,6 +3,8 @@
  * A pm_tokenizer never changes; beside it the object has what its training saw. */
 #include "binding.h"
 
+#include <stdlib.h>
+
 /* ---- life ---- */
 
 PyObject *pmpy_tokenizer_wrap(pmpy_state *state, pm_tokenizer *tok, const pm_train_summary *summary, PyObject *sources) {
@@ -155,7 +157,7 @@ typedef struct sentences {
 static void keep_sentence(void *user, const char *what) {
     sentences *s = user;
     size_t n = strlen(what) + 1;
-    char *grown = s->failed ? NULL : PyMem_RawRealloc(s->text, s->len + n);
+    char *grown = s->failed ? NULL : realloc(s->text, s->len + n);
     s->failed = !grown;
     if (grown) {
         s->text = grown;
@@ -201,7 +203,7 @@ static PyObject *tokenizer_save(PyObject *op, PyObject *const *args, Py_ssize_t 
     PyEval_RestoreThread(thread);
     Py_DECREF(path);
     PyObject *result = status != PM_OK ? pmpy_raise(state, &err) : lossy ? sentences_list(&lost) : Py_NewRef(Py_None);
-    PyMem_RawFree(lost.text);
+    free(lost.text);
     return result;
 }
 
