@@ -55,10 +55,11 @@ def test_missing_file(tmp_path):
 
 
 def test_folder(tmp_path):
-    for call in (lambda: piecemill.Tokenizer.load(tmp_path), lambda: piecemill.train(tmp_path, vocab_size=300)):
-        with pytest.raises(OSError, match="folder|directory") as caught:
-            call()
-        assert isinstance(caught.value, piecemill.FileError) and caught.value.status == 3
+    with pytest.raises(OSError, match="folder|directory") as caught:
+        piecemill.train(tmp_path, vocab_size=300)
+    assert isinstance(caught.value, piecemill.FileError) and caught.value.status == 3
+    with pytest.raises(piecemill.NotFoundError, match="the folder holds no tokenizer"):  # one may be in it
+        piecemill.Tokenizer.load(tmp_path)
 
 
 def test_unreadable_file(tmp_path):
@@ -182,7 +183,7 @@ def test_every_model_file_gets_its_verdict():
         path = os.path.join(ROOT, "tests", "models", name)
         load = lambda: piecemill.Tokenizer.load(path, format=None if kind == "auto" else kind)
         if status == "PM_OK":
-            assert load().vocab_size > 0
+            assert isinstance(load(), piecemill.Tokenizer)  # some hold no vocabulary
             continue
         with pytest.raises(classes[status]) as caught:
             load()
