@@ -253,7 +253,7 @@ lacks x
 : > empty.txt
 for each in "train -q -a bpe -v 1000 -o x.piecemill" "train -q -a bytepiece -v 1000 -o x.piecemill" "encode -m tokenizer.json"; do
     call 1 "piecemill: missing.txt: " $each missing.txt
-    call 1 "tmp: the folder holds no tokenizer" $each tmp
+    call 1 "tmp: is a folder" $each tmp
     call 1 "missing.txt" $each few.txt missing.txt
     printf '{"text":"a"}\n{"text":1}\n' > bad.jsonl
     call 1 "bad.jsonl:21: " $each bad.jsonl
