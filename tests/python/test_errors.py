@@ -178,7 +178,7 @@ def models():
 
 def test_every_model_file_gets_its_verdict():
     classes = {"PM_BAD_FORMAT": piecemill.FormatError, "PM_BAD_VERSION": piecemill.VersionError, "PM_UNSUPPORTED": piecemill.UnsupportedError,
-               "PM_BAD_PATTERN": piecemill.PatternError}
+               "PM_BAD_PATTERN": piecemill.PatternError, "PM_LIMIT": piecemill.LimitError}
     for name, kind, status, offset, words in models():
         path = os.path.join(ROOT, "tests", "models", name)
         load = lambda: piecemill.Tokenizer.load(path, format=None if kind == "auto" else kind)
