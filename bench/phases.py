@@ -28,6 +28,7 @@ MOST_RUNS = 40
 PHASES = [
     ("conversion from Python's str", r"text/transcode", r""),
     ("special tokens", r"encode/special", r""),
+    ("normalizing", r"encode/(normalizer|replace|rewrite)|text/(forms|grapheme|charsmap)", r""),
     ("classes of characters", r"pretok/classes|text/unicode", r""),
     ("starts of pre-tokens", r"pretok/", r""),
     ("cutting at certain breaks", r"encode/breaks", r""),
@@ -40,7 +41,7 @@ PHASES = [
     ("merging", r"encode/(merge|pairs|first)", r""),
     ("merging", r"encode/bpe", r"merge|pair|encode_new"),
     ("writing ids and the loop around", r"encode/(bpe|encode|batch|engine|plan|inside|shelf)", r""),
-    ("lattice (BytePiece)", r"encode/(lattice|sample|alternatives|heads|placer|ways|weight)|text/nfc", r""),
+    ("lattice (BytePiece)", r"encode/(lattice|sample|alternatives|heads|placer|ten|ways|weight)|text/nfc", r""),
 ]
 
 

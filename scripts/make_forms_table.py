@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes lib/text/forms_table.h: what Hugging Face's tokenizers knows of characters when it normalizes, and docs/unicode.md's list of where that differs.
+"""Writes lib/text/forms_table.h: what Hugging Face's tokenizers knows of characters when it normalizes; and docs/normalization.md: where it differs from Unicode 16.
 
-    python3 -m venv v && v/bin/pip install tokenizers==0.23.3 unicodedata2==16.0.0
+    python3 -m venv v && v/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 unicodedata2==16.0.0
     v/bin/python scripts/make_forms_table.py GRAPHEMES > lib/text/forms_table.h
-    v/bin/python scripts/make_forms_table.py --differences > docs/unicode.md
+    v/bin/python scripts/make_forms_table.py --differences > docs/normalization.md
 
 Everything but grapheme clusters is asked of the library itself, character by character, so that the table is right whatever versions of Unicode its parts
-were made from (they are several; docs/unicode.md). Combining classes never change once a character has one: they are Python's where the library reorders
+were made from (they are several; docs/normalization.md). Combining classes never change once a character has one: they are Python's where the library reorders
 the character, else 0. GRAPHEMES is src/tables.rs of the crate unicode-segmentation that the library was built with (1.13.3, Unicode 17).
 
 A character has a record, found in two stages; records that are equal are stored once.
@@ -185,7 +185,86 @@ def write_table(path):
     print("};")
 
 
+def ranges_of(codes):
+    """"U+0041-0043, U+0050" of a rising list."""
+    out = []
+    for cp in codes:
+        if out and out[-1][1] == cp - 1:
+            out[-1][1] = cp
+        else:
+            out.append([cp, cp])
+    return ", ".join(f"U+{a:04X}" + (f"-{b:04X}" if b > a else "") for a, b in out)
+
+
+DIFFERENCES = """# Unicode: whose tables decide
+
+Libraries carry tables of different versions of Unicode, so the same text becomes different tokens. A vocabulary was made with its own library's tables, and
+those decide for it here:
+
+| files of | what | version |
+| --- | --- | --- |
+| tiktoken, and patterns by name | classes of characters in patterns | 16 (`lib/text/unicode_table.h`) |
+| tokenizers 0.23.3 | NFC, NFD, NFKC, NFKD, StripAccents | 9 (`lib/text/forms_table.h`) |
+| tokenizers 0.23.3 | BertNormalizer's controls and accents | 8 |
+| tokenizers 0.23.3 | Lowercase | 17 |
+| tokenizers 0.23.3 | grapheme clusters in Precompiled | 17 |
+| sentencepiece | everything | in the model file itself (`precompiled_charsmap`) |
+| bytepiece | NFC | its Python's there, utf8proc's here (`lib/text/nfc.c`) |
+
+Below: every code point at which tokenizers answers otherwise than the Unicode 16 tables would, asked character by character by
+`scripts/make_forms_table.py --differences`; of sentencepiece's own rules, which and how many.
+
+Bytes outside well-formed UTF-8 never reach these libraries (they are U+FFFD to sentencepiece); `lib/encode/normalizer.h` says what happens to them.
+"""
+
+
+def write_differences():
+    """docs/normalization.md."""
+    import sentencepiece
+    import unicodedata2 as u
+    if u.unidata_version != "16.0.0":
+        sys.exit("make_forms_table.py: needs unicodedata2 16.0.0")
+    peer = Peer()
+    blank = {c for c in map(chr, characters()) if c.isspace()} - set(map(chr, range(0x1C, 0x20)))
+
+    def clean(c):
+        if c in "\t\n\r":
+            return " "
+        return "" if c in "\0\ufffd" or u.category(c) in ("Cc", "Cf", "Co") else " " if c in blank else c
+
+    def accents(c, kinds):
+        return "" if u.category(c) in kinds else c
+
+    def without_nonspacing(c):
+        return "".join(x for x in u.normalize("NFD", c) if u.category(x) != "Mn")
+
+    rows = [("NFC", peer.nfc, lambda c: u.normalize("NFC", c)), ("NFD", peer.nfd, lambda c: u.normalize("NFD", c)),
+            ("NFKC", peer.nfkc, lambda c: u.normalize("NFKC", c)), ("NFKD", peer.nfkd, lambda c: u.normalize("NFKD", c)),
+            ("StripAccents (M)", peer.accents, lambda c: accents(c, ("Mn", "Mc", "Me"))),
+            ("BertNormalizer, strip_accents (NFD without Mn)", peer.bert_accents, without_nonspacing),
+            ("BertNormalizer, clean_text (without Cc, Cf, Co; white space is a blank)", peer.clean, clean),
+            ("order of marks (canonical combining class)", peer.combining_class, u.combining)]
+    print(DIFFERENCES)
+    print("## Hugging Face's tokenizers\n\n| step | code points | which |\n| --- | --- | --- |")
+    for name, ask, ours in rows:
+        different = [cp for cp in characters() if ask(chr(cp)) != ours(chr(cp)) and not (ours == u.combining and len(peer.nfd(chr(cp))) > 1)]
+        print(f"| {name} | {len(different):,} | {ranges_of(different)} |")
+    print("\n## sentencepiece\n\nCharacters that its own rules write otherwise than NFKC of Unicode 16 (version 0.2.3):\n\n| rule | code points |\n| --- | --- |")
+    for rule in ("nfkc", "nmt_nfkc"):
+        normalizer = sentencepiece.SentencePieceNormalizer(rule_name=rule, add_dummy_prefix=False, escape_whitespaces=False, remove_extra_whitespaces=False)
+        different = [cp for cp in characters() if normalizer.Normalize(chr(cp)) != u.normalize("NFKC", chr(cp))]
+        print(f"| {rule} | {len(different):,}" + (f": {ranges_of(different)}" if len(different) < 2000 else "") + " |")
+    print("""
+## Where tokenizers has a fault
+
+`Replace` by a regex that matches nothing at the very begin of a text (`^`, `a*`), or `Prepend` of an empty text, leaves characters that come from nowhere; a
+later normalizer of that list (NFC, Lowercase, ...) then stops with a panic or writes them twice. Here they stay as they are. No known file does this.""")
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    write_table(sys.argv[1])
+    if sys.argv[1] == "--differences":
+        write_differences()
+    else:
+        write_table(sys.argv[1])

@@ -28,6 +28,7 @@
 enum {
     DIGIT = 11,
     DIGITS = 1 << DIGIT,
+    QUICK = 1 << 16, /* words of a table that grows by half from there on, and doubles before */
     SOME = 16,
     MANY = 256,
     CODED = 1 << 16,
@@ -60,7 +61,7 @@ void pm_ngram_shard_release(pm_ngram_shard_counts *s) {
 /* ---------------------------------------------------------------- the table ---- */
 
 size_t pm_ngram_shard_next_cap(const pm_ngram_shard_counts *s, size_t want) {
-    size_t cap = s->cap + s->cap / 2;
+    size_t cap = s->cap + (s->cap < QUICK ? s->cap : s->cap / 2);
     return cap < want / 4 * 5 + 64 ? want / 4 * 5 + 64 : cap;
 }
 

@@ -1,9 +1,5 @@
 /* core.c - see core.h: which algorithm it is, words as it is given them, and the shortest one, WordLevel. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memmem */
-#endif
 #include "encode/core_inside.h"
-#include "text/characters.h"
 
 /* ---------------------------------------------------------------- WordLevel ---- */
 
@@ -28,29 +24,31 @@ static void wordlevel_release(void *tables) {
     pm_free(tables);
 }
 
-/* Where a word of sentencepiece's model of words (word_model.cc) ends: before the next U+2581, also where blanks stand behind words. */
-static size_t end_of_word(pm_bytes text, size_t begin) {
-    const uint8_t *mark = memmem(text.data + begin + 1, text.len - begin - 1, PM_BLANK_MARK_UTF8, sizeof PM_BLANK_MARK_UTF8 - 1);
-    return mark ? (size_t)(mark - text.data) : text.len;
-}
-
+/* Appends the words of sentencepiece's model of words (word_model.cc): one begins at each U+2581. */
 static pm_status add_words(const pm_core *core, pm_bytes text, pm_core_tokens *out, pm_error *err) {
-    size_t first = out->n;
-    for (size_t begin = 0, end; begin < text.len; begin = end) {
-        end = end_of_word(text, begin);
+    size_t first = out->n, begin = 0, end;
+
+    for (; begin < text.len; begin = end) {
+        end = pm_core_next_mark(text, begin + 1);
         pm_id id = pm_texts_find(core->tables, text.data + begin, end - begin);
-        PM_TRY(id != PM_ID_NONE ? pm_core_add(out, id, begin, end, err) : pm_core_add_unknown(core, text, begin, end, first, out, err));
+        if (id != PM_ID_NONE && !pm_core_is(core, id, PM_UNUSED)) {
+            PM_TRY(pm_core_add(out, id, begin, end, err));
+        } else {
+            PM_TRY(pm_core_add_unknown(core, text, begin, end, first, out, err));
+        }
     }
     return PM_OK;
 }
 
 static pm_status wordlevel_encode(const pm_core *core, pm_core_scratch *scratch, pm_bytes word, const pm_core_draw *draw, pm_core_tokens *out, pm_error *err) {
+    pm_id id;
+
     (void)scratch;
     (void)draw;
     if (core->sentencepiece) {
         return add_words(core, word, out, err);
     }
-    pm_id id = pm_texts_find(core->tables, word.data, word.len);
+    id = pm_texts_find(core->tables, word.data, word.len);
     if (id == PM_ID_NONE) {
         PM_TRY(pm_core_unknown(core, 0, &id, err));
     }

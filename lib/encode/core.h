@@ -9,8 +9,8 @@
  *     BPE        merges, unknown, fuse_unknown, byte_fallback, whole_first,   scores: the best pair first; NULL: nothing is merged, as a
  *                prefix, suffix                                               model of characters has it; unknown, byte_fallback
  *     WORDPIECE  prefix, max_word, unknown                                    -
- *     WORDLEVEL  unknown                                                      unknown, byte_fallback; cuts its text before each U+2581,
- *                                                                             and unknown words side by side are one
+ *     WORDLEVEL  unknown                                                      unknown, byte_fallback; cuts its text before each U+2581, and unknown
+ *                                                                             words side by side are one
  *
  * A word holds pieces of PM_KIND_PIECE and, with byte_fallback, gets those of PM_KIND_BYTE (and, from tokenizers, pieces that are called "<0x0A>"); special
  * tokens and controls are never found in a word, whatever their text. Of `added`: PM_ADDED_ALONE is not known to the model; with sentencepiece's rules PM_ADDED

@@ -41,25 +41,26 @@ bool pm_core_may_cut(const pm_core *core) {
     return mark;
 }
 
-/* Where the part that begins at `begin` ends. */
-static size_t end_of_part(pm_bytes word, size_t begin) {
-    size_t at = begin;
-
-    while (word.len - at >= MARK_BYTES && is_mark(word.data + at)) {
-        at += MARK_BYTES;
-    }
-    while (word.len - at >= MARK_BYTES) {
-        const uint8_t *found = memchr(word.data + at, PM_BLANK_MARK_UTF8[0], word.len - at - (MARK_BYTES - 1));
+size_t pm_core_next_mark(pm_bytes text, size_t from) {
+    for (size_t at = from; text.len - at >= MARK_BYTES; at++) {
+        const uint8_t *found = memchr(text.data + at, PM_BLANK_MARK_UTF8[0], text.len - at - (MARK_BYTES - 1));
         if (!found) {
             break;
         }
-        at = (size_t)(found - word.data);
+        at = (size_t)(found - text.data);
         if (is_mark(found)) {
             return at;
         }
-        at++;
     }
-    return word.len;
+    return text.len;
+}
+
+/* Where the part that begins at `begin` ends. */
+static size_t end_of_part(pm_bytes word, size_t begin) {
+    while (word.len - begin >= MARK_BYTES && is_mark(word.data + begin)) {
+        begin += MARK_BYTES;
+    }
+    return pm_core_next_mark(word, begin);
 }
 
 static pm_status recall(const pm_core_scratch *s, const pm_memo_slot *slot, size_t base, pm_core_tokens *out, pm_error *err) {

@@ -77,6 +77,9 @@ pm_status pm_core_add_unknown(const pm_core *core, pm_bytes word, size_t begin, 
 /* Appends the tokens of one part of a word, which stands at `base` in it. */
 typedef pm_status (*pm_core_part)(const pm_core *core, pm_core_scratch *scratch, pm_bytes part, size_t base, pm_core_tokens *out, pm_error *err);
 
+/* Where the next U+2581 at or behind `from` <= text.len begins, or text.len. */
+size_t pm_core_next_mark(pm_bytes text, size_t from);
+
 /* Whether words may be cut before runs of U+2581, and a word taken in parts: core_cut.c. */
 bool pm_core_may_cut(const pm_core *core);
 pm_status pm_core_cut(const pm_core *core, pm_core_scratch *scratch, pm_bytes word, pm_core_part part, pm_core_tokens *out, pm_error *err);

@@ -18,6 +18,9 @@
 struct pm_decoder {
     const pm_model *model;
     pm_replacer **replacers; /* of each step; NULL where it is no Replace */
+    pm_special_token *texts; /* of ids that read otherwise than they are written, in order of ids */
+    size_t n_texts, cap_texts;
+    pm_arena arena;
     bool by_ids;             /* the first step is sentencepiece's, which looks at what ids are */
 };
 
@@ -351,12 +354,36 @@ void pm_decoder_free(pm_decoder *d) {
             pm_replacer_free(d->replacers[i]);
         }
         pm_free(d->replacers);
+        pm_free(d->texts);
+        pm_arena_release(&d->arena);
         pm_free(d);
     }
 }
 
+pm_status pm_decoder_set_text(pm_decoder *d, pm_id id, pm_bytes text, pm_error *err) {
+    PM_TRY(pm_grow((void **)&d->texts, &d->cap_texts, d->n_texts + 1, sizeof *d->texts, err));
+    const uint8_t *copy = pm_arena_copy(&d->arena, text.data, text.len);
+    if (!copy) {
+        return pm_fail_memory(err);
+    }
+    d->texts[d->n_texts++] = (pm_special_token){{copy, text.len}, id};
+    return PM_OK;
+}
+
+static int by_id(const void *a, const void *b) {
+    pm_id x = ((const pm_special_token *)a)->id, y = ((const pm_special_token *)b)->id;
+    return (x > y) - (x < y);
+}
+
+static pm_bytes text_of(const pm_decoder *d, pm_id id) {
+    pm_special_token key = {.id = id};
+    const pm_special_token *other = d->n_texts ? bsearch(&key, d->texts, d->n_texts, sizeof key, by_id) : NULL;
+    return other ? other->text : d->model->pieces[id];
+}
+
 /* The tokens' texts, as the file writes them. */
-static pm_status from_texts(const pm_model *model, const pm_id *ids, size_t n, list *out, pm_error *err) {
+static pm_status from_texts(const pm_decoder *d, const pm_id *ids, size_t n, list *out, pm_error *err) {
+    const pm_model *model = d->model;
     for (size_t i = 0; i < n; i++) {
         pm_kind kind = (pm_kind)model->kinds[ids[i]];
         if (kind == PM_KIND_CONTROL || kind == PM_KIND_RESERVED) {
@@ -367,7 +394,7 @@ static pm_status from_texts(const pm_model *model, const pm_id *ids, size_t n, l
             pm_byte_name(name, model->pieces[ids[i]].data[0]);
             PM_TRY(pm_buf_append(&out->text, name, strlen(name), err));
         } else {
-            PM_TRY(put(out, model->pieces[ids[i]], err));
+            PM_TRY(put(out, text_of(d, ids[i]), err));
         }
         PM_TRY(end_token(out, err));
     }
@@ -387,7 +414,7 @@ static pm_status put_together(const pm_decoder *d, const list *l, pm_buf *out, p
 
 static pm_status run(const pm_decoder *d, const pm_id *ids, size_t n, list lists[2], pm_buf *out, pm_error *err) {
     size_t at = 0;
-    PM_TRY(d->by_ids ? from_pieces(d->model, ids, n, &lists[0], err) : from_texts(d->model, ids, n, &lists[0], err));
+    PM_TRY(d->by_ids ? from_pieces(d->model, ids, n, &lists[0], err) : from_texts(d, ids, n, &lists[0], err));
     for (size_t i = d->by_ids; i < d->model->decoder.n; i++, at ^= 1) {
         lists[at ^ 1].text.len = lists[at ^ 1].n = 0;
         PM_TRY(run_step(d, i, &lists[at], &lists[at ^ 1], err));

@@ -17,11 +17,8 @@
  * As in lattice.c all sums of up to ten symbols are made at once, in registers, in double precision. Where only one lies within a float's digit of
  * the highest, it is the one that wins. Where there are more, and near a place where something was taken, in_order does what the library does, one offer after
  * the other. Cost: as lattice.c's, and one rounding a symbol. */
+#include "encode/ten.h"
 #include "encode/ways.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 static const double threshold = 100000;
 #define FOR_LONG (SIZE_MAX / 2) /* and counting on */
@@ -134,37 +131,24 @@ PM_TARGET_AVX2 static void walk_avx2(const pm_lattice *l, void *state, const uin
                                      pm_lattice_code *codes) {
     floats *f = state;
     size_t reach = pm_lattice_reach(l), place = reach;
-    double *scores = f->scores + reach;
-    __m256d farthest = _mm256_loadu_pd(scores - 9), far = _mm256_loadu_pd(scores - 5);
-    __m128d near = _mm_loadu_pd(scores - 1);
+    pm_ten ten = pm_ten_load(f->scores + reach);
     const __m128d digit = _mm_set_sd(0x1p-22), sign = _mm_set_sd(-0.0);
 
     for (size_t i = 0; i < n; i++, place++) {
         uint32_t at = ends[i];
         const pm_lattice_ends *e = &l->ends[at & PM_LATTICE_RARE ? PM_LATTICE_STRANGE : at];
-        __m128d shorter = _mm_add_pd(near, _mm_loadu_pd(e->near));
-        __m256d longest = _mm256_add_pd(farthest, _mm256_load_pd(l->rows[e->row]));
-        __m256d longer = _mm256_add_pd(far, _mm256_load_pd(l->rows[e->row] + PM_LATTICE_ROW / 2));
-        __m256d four = _mm256_max_pd(longest, longer);
-        __m128d two = _mm_max_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-        two = _mm_max_pd(two, shorter);
-        __m128d best = _mm_max_sd(two, _mm_unpackhi_pd(two, two));
-        __m256d bound = _mm256_broadcastsd_pd(_mm_sub_sd(best, _mm_mul_sd(_mm_andnot_pd(sign, best), digit)));
-        int is_longest = _mm256_movemask_pd(_mm256_cmp_pd(longest, bound, _CMP_GE_OQ)),
-            is_longer = _mm256_movemask_pd(_mm256_cmp_pd(longer, bound, _CMP_GE_OQ)),
-            is_shorter = _mm_movemask_pd(_mm_cmpge_pd(shorter, _mm256_castpd256_pd128(bound)));
-        unsigned set = (unsigned)(is_longest | is_longer << 4 | is_shorter << 8);
+        pm_ten_sums sums = pm_ten_add(&ten, l->rows[e->row], e->near);
+        __m128d best = pm_ten_highest(&sums);
+        unsigned near = pm_ten_at_least(&sums, _mm_sub_sd(best, _mm_mul_sd(_mm_andnot_pd(sign, best), digit)));
         best = _mm_cvtps_pd(_mm_cvtpd_ps(best));
-        if (__builtin_expect((e->last & PM_LATTICE_RARE) != 0 || (set & (set - 1)) != 0 || f->since <= reach, 0)) {
+        if (__builtin_expect((e->last & PM_LATTICE_RARE) != 0 || (near & (near - 1)) != 0 || f->since <= reach, 0)) {
             best = _mm_set_sd(take_slowly(l, f, at, place, &codes[i]));
         } else {
-            codes[i] = (pm_lattice_code)set;
+            codes[i] = (pm_lattice_code)near;
             best = _mm_set_sd(begin_offering(f, place + 1, _mm_cvtsd_f64(best)));
         }
         _mm_store_sd(f->scores + place + 1, best);
-        farthest = _mm256_permute4x64_pd(_mm256_blend_pd(farthest, far, 1), 0x39);
-        far = _mm256_permute4x64_pd(_mm256_blend_pd(far, _mm256_castpd128_pd256(near), 1), 0x39);
-        near = _mm_shuffle_pd(near, best, 1);
+        pm_ten_push(&ten, best);
     }
     keep(l, f, n);
 }

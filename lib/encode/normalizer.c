@@ -1,11 +1,12 @@
 /* normalizer.c - see normalizer.h. Steps become operations (BertNormalizer is five); each goes over the text once.
  *
- * An operation first looks for the place of its first change. Where there is none, which is the usual case, the text goes on to the next operation as it is;
- * else what lies before is copied, and the rest is written to the other of two buffers, with origins where they are asked for (rewrite.h). The first change
- * gives the text the origins that each character has of itself.
+ * An operation first looks for the place of its first change. Where there is none, which is the usual case, the text
+ * goes on to the next operation as it is; else what lies before is copied, and the rest is written to the other of two
+ * buffers, with origins where they are asked for (rewrite.h). The first change gives the text the origins that each
+ * character has of itself.
  *
- *     "Ünser  Text", BertNormalizer     clean: nothing; Chinese: nothing; form D from 0 on: "U" + U+0308 "nser  Text"; nonspacing: "Unser  Text";
- *                                       lower: "unser  text" */
+ *     "Ünser  Text", BertNormalizer     clean: nothing; Chinese: nothing; form D from 0 on: "U" + U+0308 "nser  Text";
+ * nonspacing: "Unser  Text"; lower: "unser  text" */
 #include "encode/normalizer.h"
 
 #include "base/bytes.h"
@@ -83,7 +84,6 @@ static pm_status add_precompiled(pm_normalizer *z, const pm_step *step, pm_error
 
     PM_TRY(add_op(z, PM_OP_PRECOMPILED, 0, &op, err));
     PM_TRY(pm_charsmap_init(&op->charsmap, step->a, true, err));
-    op->has_charsmap = true;
     for (unsigned c = 0; c < 0x80; c++) {
         uint8_t byte = (uint8_t)c;
         pm_bytes by;
@@ -92,18 +92,24 @@ static pm_status add_precompiled(pm_normalizer *z, const pm_step *step, pm_error
     return PM_OK;
 }
 
-static pm_status add_sentencepiece(pm_normalizer *z, const pm_step *step, const pm_bytes *kept, size_t n, pm_error *err) {
+static pm_status add_sentencepiece(pm_normalizer *z, const pm_step *step, const pm_bytes *kept, size_t n,
+                                   pm_error *err) {
     pm_op *op;
 
     PM_TRY(add_op(z, PM_OP_SENTENCEPIECE, step->flags, &op, err));
     if (step->a.len) {
         PM_TRY(pm_charsmap_init(&op->charsmap, step->a, false, err));
-        op->has_charsmap = true;
     }
     PM_TRY(pm_kept_init(&op->kept, kept, n, err));
-    for (unsigned c = 0; c < 0x80; c++) {
-        op->inert[c] = c != ' ' && !op->charsmap.begins[c] && op->kept.first[c] == op->kept.first[c + 1];
+    for (unsigned c = 0; c < 0x80; c++) { /* what no rule of ASCII alone begins with */
+        bool rule = false;
+        for (uint8_t pair[2] = {(uint8_t)c, 0}; pair[1] < 0x80; pair[1]++) {
+            rule |= pm_charsmap_may_begin(&op->charsmap, pair, 2);
+        }
+        op->inert[c] = !rule && op->kept.first[c] == op->kept.first[c + 1];
     }
+    op->inert_blank = op->inert[' '];
+    op->inert[' '] = false;
     return PM_OK;
 }
 
@@ -210,7 +216,8 @@ static size_t blanks_at_begin(pm_bytes text) {
 
     while (pos < text.len) {
         unsigned n;
-        if (!(pm_class(pm_utf8_read(text.data + pos, text.data + text.len, &n)) & (PM_CLASS_SPACE | PM_CLASS_NEWLINE))) {
+        if (!(pm_class(pm_utf8_read(text.data + pos, text.data + text.len, &n)) &
+              (PM_CLASS_SPACE | PM_CLASS_NEWLINE))) {
             break;
         }
         pos += n;
@@ -244,7 +251,8 @@ static pm_status run_strip(const pm_op *op, pm_rewrite *w, pm_error *err) {
     return pm_rewrite_copy(w, w->in.len - right, err);
 }
 
-/* All of it has the origin of the first character; with an empty text, that character has none: so it is in tokenizers. */
+/* All of it has the origin of the first character; with an empty text, that character has none: so it is in tokenizers.
+ */
 static pm_status run_prepend(const pm_op *op, pm_rewrite *w, pm_error *err) {
     unsigned n;
     pm_origin origin = pm_rewrite_origin(w, 0);
@@ -303,7 +311,8 @@ static pm_status find_first(const pm_op *op, pm_op_scratch *s, pm_bytes text, si
         *first = s->trouble == text.len ? text.len : s->boundary;
         return PM_OK;
     case PM_OP_STRIP:
-        if (!(op->flags & PM_STEP_LEFT && blanks_at_begin(text)) && !(op->flags & PM_STEP_RIGHT && blanks_at_end(text))) {
+        if (!(op->flags & PM_STEP_LEFT && blanks_at_begin(text)) &&
+            !(op->flags & PM_STEP_RIGHT && blanks_at_end(text))) {
             *first = text.len;
         }
         return PM_OK;
@@ -361,8 +370,8 @@ static void swap(pm_normalizer_scratch *s, pm_normalized *out) {
     out->origin_cap = cap;
 }
 
-static pm_status apply(const pm_op *op, pm_normalizer_scratch *s, size_t first, size_t at, size_t most, bool with_origins, pm_normalized *out,
-                       pm_error *err) {
+static pm_status apply(const pm_op *op, pm_normalizer_scratch *s, size_t first, size_t at, size_t most,
+                       bool with_origins, pm_normalized *out, pm_error *err) {
     if (with_origins && !out->origins) {
         PM_TRY(own_origins(out->text, at, &out->origin_room, &out->origin_cap, err));
         out->origins = out->origin_room;
@@ -380,8 +389,10 @@ static pm_status apply(const pm_op *op, pm_normalizer_scratch *s, size_t first, 
     return PM_OK;
 }
 
-pm_status pm_normalize(const pm_normalizer *z, pm_normalizer_scratch *s, pm_bytes text, size_t at, bool with_origins, pm_normalized *out, pm_error *err) {
-    size_t most = text.len > (SIZE_MAX - GROWTH_FREE) / GROWTH / sizeof(pm_origin) ? SIZE_MAX / sizeof(pm_origin) : text.len * GROWTH + GROWTH_FREE;
+pm_status pm_normalize(const pm_normalizer *z, pm_normalizer_scratch *s, pm_bytes text, size_t at, bool with_origins,
+                       pm_normalized *out, pm_error *err) {
+    size_t most = text.len > (SIZE_MAX - GROWTH_FREE) / GROWTH / sizeof(pm_origin) ? SIZE_MAX / sizeof(pm_origin)
+                                                                                   : text.len * GROWTH + GROWTH_FREE;
 
     out->text = text;
     out->origins = NULL;

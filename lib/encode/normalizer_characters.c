@@ -1,7 +1,9 @@
-/* normalizer_characters.c - the operations of a normalizer that look at one character at a time: it stays, goes, or gives way to others.
+/* normalizer_characters.c - the operations of a normalizer that look at one character at a time: it stays, goes, or
+ * gives way to others.
  *
- * Each has a table of the ASCII characters that stay; a run of those is one loop over bytes, and ideographs, which only PM_OP_CHINESE and PM_OP_BYTES touch,
- * another. What remains is looked up in the table of forms.h. All that comes in a character's place has its origin. */
+ * Each has a table of the ASCII characters that stay; a run of those is one loop over bytes, and ideographs, which only
+ * PM_OP_CHINESE and PM_OP_BYTES touch, another. What remains is looked up in the table of forms.h. All that comes in a
+ * character's place has its origin. */
 #include "encode/normalizer_ops.h"
 
 #include "text/byte_level.h"
@@ -10,20 +12,22 @@
 
 /* tokenizers' list, which leaves out some ideographs that are younger, and U+2B820 .. U+2B91F. */
 static bool is_chinese(uint32_t c) {
-    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B81F) ||
-           (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
+    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
+           (c >= 0x2A700 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0xF900 && c <= 0xFAFF) ||
+           (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
 static uint32_t nmt(uint32_t c) {
     if ((c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F || c == 0x8F || c == 0x9F) {
         return GONE;
     }
-    bool blank = c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
-                 c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
+    bool blank = c == 0x09 || c == 0x0A || c == 0x0C || c == 0x0D || c == 0x1680 || (c >= 0x200B && c <= 0x200F) ||
+                 c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
     return blank ? ' ' : c;
 }
 
-/* What becomes of a character: itself, another, or GONE. PM_OP_CHINESE: itself, or anything else for one that gets blanks around it. */
+/* What becomes of a character: itself, another, or GONE. PM_OP_CHINESE: itself, or anything else for one that gets
+ * blanks around it. */
 static inline uint32_t outcome(pm_op_kind kind, uint32_t c) {
     const pm_form_record *r = pm_form_of(c);
 
@@ -57,7 +61,8 @@ static inline size_t next_change(const pm_op *op, pm_bytes text, size_t pos) {
             pos++;
             continue;
         }
-        if (op->ideographs && p[pos] >= 0xE4 && p[pos] <= 0xE9 && text.len - pos >= 3 && (p[pos + 1] & 0xC0) == 0x80 && (p[pos + 2] & 0xC0) == 0x80) {
+        if (op->ideographs && p[pos] >= 0xE4 && p[pos] <= 0xE9 && text.len - pos >= 3 && (p[pos + 1] & 0xC0) == 0x80 &&
+            (p[pos + 2] & 0xC0) == 0x80) {
             pos += 3;
             continue;
         }

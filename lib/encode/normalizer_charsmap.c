@@ -1,10 +1,11 @@
-/* normalizer_charsmap.c - the two ways to read sentencepiece's charsmap: as tokenizers does (Precompiled) and as sentencepiece itself, with all it does to
- * blanks. The same file gives different texts:
+/* normalizer_charsmap.c - the two ways to read sentencepiece's charsmap: as tokenizers does (Precompiled) and as
+ * sentencepiece itself, with all it does to blanks. The same file gives different texts:
  *
  *     rules "e" + U+0301 -> U+00E9 and "e" -> "E"
  *     sentencepiece    at each place the longest rule replaces what it says
- *     tokenizers       a grapheme cluster of less than 6 bytes, looked at as one, gives way as a whole to the text of the shortest rule at its begin ("e" +
- *                      U+0301 gives "E"); if there is none, and in longer clusters, each character does */
+ *     tokenizers       a grapheme cluster of less than 6 bytes, looked at as one, gives way as a whole to the text of
+ * the shortest rule at its begin ("e" + U+0301 gives "E"); if there is none, and in longer clusters, each character
+ * does */
 #include "encode/normalizer_ops.h"
 
 #include "base/bytes.h"
@@ -37,7 +38,8 @@ size_t pm_op_precompiled_first(const pm_op *op, pm_bytes text) {
     for (size_t pos = skip_inert(op, text, 0), end; pos < text.len; pos = skip_inert(op, text, end)) {
         pm_bytes by;
         end = pm_grapheme_end(text.data, text.len, pos);
-        if (end - pos < SHORT_CLUSTER && pm_charsmap_shortest(&op->charsmap, (pm_bytes){text.data + pos, end - pos}, &by)) {
+        if (end - pos < SHORT_CLUSTER &&
+            pm_charsmap_shortest(&op->charsmap, (pm_bytes){text.data + pos, end - pos}, &by)) {
             return pos;
         }
         unsigned n;
@@ -50,7 +52,8 @@ size_t pm_op_precompiled_first(const pm_op *op, pm_bytes text) {
     return text.len;
 }
 
-/* What is written, one character late: a text that is removed is added to what the last one did, and that decides its origin if it was put in. */
+/* What is written, one character late: a text that is removed is added to what the last one did, and that decides its
+ * origin if it was put in. */
 typedef struct late {
     bool holds;
     uint32_t c;
@@ -154,7 +157,9 @@ pm_status pm_op_precompiled_run(const pm_op *op, pm_rewrite *w, pm_error *err) {
 
 /* ---- what is kept ---- */
 
-static int compare(const void *a, const void *b) { return pm_bytes_compare(*(const pm_bytes *)a, *(const pm_bytes *)b); }
+static int compare(const void *a, const void *b) {
+    return pm_bytes_compare(*(const pm_bytes *)a, *(const pm_bytes *)b);
+}
 
 pm_status pm_kept_init(pm_kept *kept, const pm_bytes *texts, size_t n, pm_error *err) {
     size_t bytes = 0;
@@ -206,7 +211,8 @@ static size_t lower_bound(const pm_kept *kept, size_t low, size_t high, size_t i
     return low;
 }
 
-/* The length of the longest kept text that text begins with, or 0. Texts that begin alike stand together: each byte narrows the range. */
+/* The length of the longest kept text that text begins with, or 0. Texts that begin alike stand together: each byte
+ * narrows the range. */
 static size_t kept_at(const pm_kept *kept, pm_bytes text) {
     size_t longest = 0, low = kept->first[text.data[0]], high = kept->first[text.data[0] + 1];
 
@@ -225,6 +231,8 @@ static size_t kept_at(const pm_kept *kept, pm_bytes text) {
 
 /* ---- sentencepiece ---- */
 
+enum { WORDS = 4096 /* bytes for which room is made at once */ };
+
 /* What the text begins with is replaced by *by; returns its length. */
 static size_t prefix(const pm_op *op, pm_bytes text, pm_bytes *by) {
     size_t n = op->kept.n ? kept_at(&op->kept, text) : 0;
@@ -234,7 +242,7 @@ static size_t prefix(const pm_op *op, pm_bytes text, pm_bytes *by) {
     if (n) {
         return n;
     }
-    n = op->has_charsmap && op->charsmap.begins[text.data[0]] ? pm_charsmap_longest(&op->charsmap, text, by) : 0;
+    n = pm_charsmap_may_begin(&op->charsmap, text.data, text.len) ? pm_charsmap_longest(&op->charsmap, text, by) : 0;
     if (n) {
         return n;
     }
@@ -271,20 +279,77 @@ static size_t strip_end(pm_rewrite *w, pm_bytes blank, size_t end) {
     return end;
 }
 
-/* A run of ASCII that nothing touches. */
-static pm_status write_inert(const pm_op *op, pm_rewrite *w, size_t *pos, pm_error *err) {
-    size_t end = *pos;
+/* The end of a run of characters that nothing touches: op->inert before ASCII, and those that no rule and nothing kept
+ * begins with. */
+static size_t skip_untouched(const pm_op *op, pm_bytes text, size_t pos) {
+    const uint8_t *p = text.data;
 
-    while (end < w->in.len && op->inert[w->in.data[end]]) {
-        end++;
+    while (pos < text.len) {
+        if (p[pos] < 0x80) {
+            if (!op->inert[p[pos]] || (pos + 1 < text.len && p[pos + 1] >= 0x80 &&
+                                       pm_charsmap_may_begin(&op->charsmap, p + pos, text.len - pos))) {
+                break;
+            }
+            pos++;
+            continue;
+        }
+        unsigned n;
+        if (pm_charsmap_may_begin(&op->charsmap, p + pos, text.len - pos) ||
+            op->kept.first[p[pos]] != op->kept.first[p[pos] + 1]) {
+            break;
+        }
+        pm_utf8_read(p + pos, p + text.len, &n);
+        if (n == 1) { /* a bad byte */
+            break;
+        }
+        pos += n;
     }
-    PM_TRY(pm_rewrite_room(w, end - *pos, err));
-    memcpy(w->out->data + w->out->len, w->in.data + *pos, end - *pos);
-    for (size_t i = *pos; w->in_origins && i < end; i++) {
-        (*w->origins)[w->out->len + i - *pos].begin = w->at + i;
+    return pos;
+}
+
+static pm_status write_untouched(pm_rewrite *w, size_t pos, size_t end, pm_error *err) {
+    PM_TRY(pm_rewrite_room(w, end - pos, err));
+    memcpy(w->out->data + w->out->len, w->in.data + pos, end - pos);
+    if (!w->in_origins) {
+        w->out->len += end - pos;
+        return PM_OK;
     }
-    w->out->len += end - *pos;
-    *pos = end;
+    while (pos < end) {
+        unsigned n;
+        pm_utf8_read(w->in.data + pos, w->in.data + end, &n);
+        for (unsigned i = 0; i < n; i++) {
+            (*w->origins)[w->out->len + i].begin = w->at + pos;
+        }
+        w->out->len += n;
+        pos += n;
+    }
+    return PM_OK;
+}
+
+/* Words of ASCII and the blanks between, up to a character that something may touch. */
+static pm_status write_words(const pm_op *op, pm_rewrite *w, pm_bytes blank, size_t *at, bool *was_blank,
+                             pm_error *err) {
+    const uint8_t *p = w->in.data;
+    size_t pos = *at, end = w->in.len - pos < WORDS ? w->in.len : pos + WORDS;
+
+    PM_TRY(pm_rewrite_room(w, (end - pos) * blank.len, err));
+    for (; pos < end && p[pos] < 0x80 && (pos + 1 == w->in.len || p[pos + 1] < 0x80); pos++) {
+        if (op->inert[p[pos]]) {
+            if (w->in_origins) {
+                (*w->origins)[w->out->len].begin = w->at + pos;
+            }
+            w->out->data[w->out->len++] = p[pos];
+            *was_blank = false;
+        } else if (p[pos] == ' ' && op->inert_blank) {
+            if (!*was_blank) {
+                pm_rewrite_put(w, blank.data, blank.len, (pm_origin){w->at + pos, 0});
+            }
+            *was_blank = op->flags & PM_STEP_REMOVE_EXTRA_BLANKS;
+        } else {
+            break;
+        }
+    }
+    *at = pos;
     return PM_OK;
 }
 
@@ -293,9 +358,18 @@ static pm_status write_all(const pm_op *op, pm_rewrite *w, pm_bytes blank, size_
     bool extra = op->flags & PM_STEP_REMOVE_EXTRA_BLANKS, was_blank = extra;
 
     while (pos < w->in.len) {
-        if (op->inert[w->in.data[pos]]) {
-            PM_TRY(write_inert(op, w, &pos, err));
+        size_t begin = pos, end;
+        if (w->in.data[pos] < 0x80) {
+            PM_TRY(write_words(op, w, blank, &pos, &was_blank, err));
+        }
+        end = skip_untouched(op, w->in, pos);
+        if (end > pos) {
+            PM_TRY(write_untouched(w, pos, end, err));
             was_blank = false;
+            pos = end;
+            continue;
+        }
+        if (pos > begin) {
             continue;
         }
         pm_bytes by;

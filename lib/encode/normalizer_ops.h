@@ -1,4 +1,5 @@
-/* normalizer_ops.h - the inside of a normalizer: its steps, taken apart into operations that each go over the text once. */
+/* normalizer_ops.h - the inside of a normalizer: its steps, taken apart into operations that each go over the text
+ * once. */
 #ifndef PM_ENCODE_NORMALIZER_OPS_H
 #define PM_ENCODE_NORMALIZER_OPS_H
 
@@ -36,13 +37,13 @@ typedef struct pm_kept {
 typedef struct pm_op {
     pm_op_kind kind;
     pm_form form;
-    uint32_t flags;    /* the step's */
-    bool inert[256];   /* of characters: ASCII that stays as it is */
-    bool ideographs;   /* and U+4000 .. U+9FFF */
-    pm_buf text;       /* PREPEND */
+    uint32_t flags;   /* the step's */
+    bool inert[256];  /* of characters: ASCII that stays as it is */
+    bool inert_blank; /* SENTENCEPIECE: a blank before ASCII is one, and nothing kept begins with it */
+    bool ideographs;  /* and U+4000 .. U+9FFF */
+    pm_buf text;      /* PREPEND */
     pm_replacer *replacer;
-    pm_charsmap charsmap;
-    bool has_charsmap;
+    pm_charsmap charsmap; /* {0}: none, no rule begins anywhere */
     pm_kept kept;
 } pm_op;
 

@@ -141,9 +141,11 @@ static bool is_blank(const pm_model *model, pm_id id, uint32_t c) {
     return bytes ? c == ' ' : c == BLANK_OF_BYTE_LEVEL || (pm_class(c) & (PM_CLASS_SPACE | PM_CLASS_NEWLINE)) != 0;
 }
 
-/* White space characters at the begin or end of an id's text. */
-static size_t count_blanks(const pm_model *model, pm_id id, bool at_end) {
-    pm_bytes text = model->pieces[id];
+/* White space characters at the begin or end of an id's text. That of an added token is what was found, with the white space that it took along. */
+static size_t count_blanks(const pm_model *model, pm_bytes document, const pm_token *token, bool at_end) {
+    pm_id id = token->id;
+    bool added = model->kinds[id] == PM_KIND_SPECIAL || (model->added && (model->added[id] & PM_ADDED));
+    pm_bytes text = added ? (pm_bytes){document.data + token->begin, (size_t)(token->end - token->begin)} : model->pieces[id];
     size_t blanks = 0;
     unsigned len;
     for (size_t i = 0; i < text.len; i += len) {
@@ -157,7 +159,7 @@ static size_t count_blanks(const pm_model *model, pm_id id, bool at_end) {
 }
 
 static void trim(const pm_model *model, pm_bytes text, pm_token *token, bool first, bool prefix) {
-    size_t before = count_blanks(model, token->id, false), behind = count_blanks(model, token->id, true);
+    size_t before = count_blanks(model, text, token, false), behind = count_blanks(model, text, token, true);
     unsigned len;
     if (before == 1 && prefix && (first || token->begin == 0)) {
         before = 0; /* it was put there */

@@ -92,6 +92,9 @@ static pm_status normalize_texts(const pm_pipeline *p, pm_engine *engine, pm_spe
     pm_status status = PM_OK;
     for (size_t i = n; i < engine->n_matched && status == PM_OK; i++) {
         status = pm_normalize(p->normalizer, scratch, engine->matched[i].text, 0, false, &made, err);
+        if (status == PM_OK && !pm_bytes_equal(made.text, engine->matched[i].text)) {
+            status = pm_decoder_set_text(engine->decoder, engine->matched[i].id, made.text, err);
+        }
         if (status != PM_OK || made.text.len == 0 || is_known(texts + engine->n_raw, n - engine->n_raw, made.text)) {
             engine->n_always -= engine->always[i];
             continue;

@@ -1,5 +1,6 @@
-/* replace.c - see replace.h. Matches are those of the crate onig's find_iter, which tokenizers goes through, with a regex or with a text's own characters:
- * from left to right, each behind the last one; an empty match right behind another is passed over, with the character that follows.
+/* replace.c - see replace.h. Matches are those of the crate onig's find_iter, which tokenizers goes through, with a
+ * regex or with a text's own characters: from left to right, each behind the last one; an empty match right behind
+ * another is passed over, with the character that follows.
  *
  *     "x*" in "axb"      "" at 0, "x" at 1, "" at 3: the empty one at 2 stands right behind "x"
  *     "" in "ab"         "" at 0, 1 and 2 */
@@ -35,7 +36,8 @@ static pm_status compile(pm_replacer *r, const pm_step *step, pm_error *err) {
     } else {
         const uint8_t *nul = step->a.len ? memchr(step->a.data, 0, step->a.len) : NULL;
         if (nul) {
-            return pm_fail_at(err, PM_BAD_PATTERN, (uint64_t)(nul - step->a.data), "a regex holds the character U+0000: write \\x00");
+            return pm_fail_at(err, PM_BAD_PATTERN, (uint64_t)(nul - step->a.data),
+                              "a regex holds the character U+0000: write \\x00");
         }
         PM_TRY(pm_regex_from_oniguruma(&r->bytes, step->a, err));
         r->what.len = r->bytes.len;

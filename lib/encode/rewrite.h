@@ -1,12 +1,13 @@
 /* rewrite.h - writing a changed text and, where asked for, where each of its bytes comes from.
  *
- * A step reads `in` from left to right and writes `out`. What it says about origins is what tokenizers' transform says, so they come out equal: a character
- * is written with a change (text/forms.h), and takes the origin of
+ * A step reads `in` from left to right and writes `out`. What it says about origins is what tokenizers' transform says,
+ * so they come out equal: a character is written with a change (text/forms.h), and takes the origin of
  *
  *     change <= 0     the next character of `in`, which is passed over, and -change more
  *     change > 0      the byte before: it was put in
  *
- * `pos` is the place that is meant by "next". Steps keep it where they read; Precompiled lets it lag where tokenizers does. */
+ * `pos` is the place that is meant by "next". Steps keep it where they read; Precompiled lets it lag where tokenizers
+ * does. */
 #ifndef PM_ENCODE_REWRITE_H
 #define PM_ENCODE_REWRITE_H
 
@@ -23,7 +24,7 @@ typedef struct pm_rewrite {
     pm_buf *out;
     pm_origin **origins; /* with in_origins: those of out, *cap of them */
     size_t *cap;
-    size_t at;  /* where the stretch begins in the document: the origin of what was put in before anything */
+    size_t at;   /* where the stretch begins in the document: the origin of what was put in before anything */
     size_t most; /* out is never longer */
 } pm_rewrite;
 
@@ -32,7 +33,8 @@ static inline pm_status pm_rewrite_room(pm_rewrite *w, size_t more, pm_error *er
     if (more > w->most - w->out->len) {
         return pm_fail(err, PM_LIMIT, "normalizing makes this text longer than 1,024 times what it was");
     }
-    if (w->out->cap - w->out->len < more || (w->in_origins && (*w->cap < w->out->len || *w->cap - w->out->len < more))) {
+    if (w->out->cap - w->out->len < more ||
+        (w->in_origins && (*w->cap < w->out->len || *w->cap - w->out->len < more))) {
         PM_TRY(pm_buf_reserve(w->out, more, err));
         if (w->in_origins) {
             PM_TRY(pm_grow((void **)w->origins, w->cap, w->out->len + more, sizeof **w->origins, err));
@@ -66,7 +68,9 @@ static inline void pm_rewrite_put(pm_rewrite *w, const void *bytes, size_t n, pm
     w->out->len += n;
 }
 
-static inline pm_origin pm_rewrite_origin(const pm_rewrite *w, size_t pos) { return w->in_origins ? w->in_origins[pos] : (pm_origin){0, 0}; }
+static inline pm_origin pm_rewrite_origin(const pm_rewrite *w, size_t pos) {
+    return w->in_origins ? w->in_origins[pos] : (pm_origin){0, 0};
+}
 
 /* Of what is put in at pos. */
 static inline pm_origin pm_rewrite_before(const pm_rewrite *w, size_t pos) {

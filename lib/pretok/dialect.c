@@ -8,33 +8,42 @@
  *
  * What is translated
  *
- *   \p{..} \pL  Unicode of text/unicode.h where its tables know the property: L, Lu, Ll, M, N, P, S, Lm with Lo in one
- *               class, and the scripts Han, Hiragana, Katakana, Hangul, Latin, Common and Inherited. Else PCRE2's own,
- *               and `engine_tables` is set. A script is Script, not PCRE2's Script_Extensions. Long names, any case,
- *               spaces and underscores as in the other engines.
+ *   \p{..} \pL  General categories and scripts as our own tables have them (property.h), of one version of Unicode on
+ *               every machine. Alphabetic, Uppercase, Lowercase and Emoji are PCRE2's, and `engine_tables` is set. A
+ *               script is Script, not PCRE2's Script_Extensions. Long names, any case, spaces and underscores as in
+ *               the other engines.
  *   \s \d \h    White_Space (with U+0085, without U+180E); Nd; a hexadecimal digit (in PCRE2, a space).
- *   \w \b       Alphabetic, M, Nd, Pc and the two joiners, as Unicode's Technical Standard 18 and Rust have it.
- *               Oniguruma differs in eight characters: it takes B2 B3 B9 BC BD BE in and leaves 200C 200D out.
- *               tokenizer.json's regexes are put in other words (oniguruma.c), for ^ and $ too.
- *   ^ $         The begin and the end of the text, as in Rust and in PCRE2 with DOLLAR_ENDONLY. Oniguruma's are those
- *               of every line.
  *   [a[b]] &&   Union and intersection of classes, by alternatives and lookaheads.
  *   \v {,n}     U+000B; {0,n}. \uHHHH \UHHHHHHHH \u{H} are code points.
  *
- * What is refused, because the engines differ or because a pattern that cuts text has no use for it
+ * Where the engines differ
  *
- *   {n,m}+      Oniguruma repeats, fancy-regex is possessive. {n}? too.
- *   [[:alpha:]] ASCII or Unicode. \xHH from 80 on without braces: a byte or a character. (?m): lines or the dot.
- *   (?i)        bare, with a later | of its group; with \p{L} and the other properties that folding widens in Rust
- *               only; with letters that Oniguruma folds to several ("ss" matches U+00DF there).
- *   -- ~~       as class operators. (?x), \G \K \C \X \R \Q..\E, callouts, verbs (*..), recursion and subroutine
- *               calls, conditions, branch reset.
+ *                common                             Rust                  Oniguruma
+ *   ^ $          ends of the text                   the same              of each line; ^ not behind a \n that ends it
+ *   \w \b        Alphabetic, M, Nd, Pc, joiners     the same              joiners not, B2 B3 B9 BC BD BE outside of [..]
+ *   {n,m}+       refused                            possessive            a repeat of the repeat
+ *   {n}?         refused                            lazy                  the repeat or nothing
+ *   [[:alpha:]]  refused                            refused (ASCII)       Unicode: set_posix()
+ *   \p{alnum}    refused, and its like              refused               as [:alnum:]
+ *   (?m)         refused                            refused (lines)       the dot matches \n: PCRE2's (?s)
+ *   a(?i)b|c     refused                            (?i) is for c too     a(?i:b|c)
+ *   (?x)         refused                            refused               blanks and comments outside of [..] are left out
+ *   (?i:\p{Lu})  refused, with other properties     refused (it widens)   \p{Lu}; in [..] refused (it widens there)
+ *                that folding widens
+ *   (?i:ss)      refused, with what else folds      two letters           refused (matches U+00DF)
+ *                to several letters in Oniguruma
+ *   [\b]         refused                            refused               U+0008
+ *   \R \N \O     refused                            refused               a line break, not \n, any character
+ *
+ * What is refused in all: \xHH from 80 on without braces (a byte or a character). -- ~~ as class operators. \G \K \C \X
+ * \Q..\E, callouts, verbs (*..), recursion and subroutine calls, conditions, branch reset.
  *
  * A set item is either a list for inside of [..] or the negation of one. Negations cannot stand in a list ([\W_]): they
  * become alternatives, (?:[_]|[^..]). Classes nest to 8 levels on a stack of our own; groups to 250, PCRE2's own limit.
  *
  * Sources: Oniguruma's doc/RE, the documentation of Rust's regex and fancy-regex, pcre2pattern(3); every line was tried
- * in tokenizers 0.23.3 and tiktoken 0.14 (tests/peers/test_dialect.py). */
+ * in tokenizers 0.23.3 and tiktoken 0.14 (tests/peers/test_dialect.py, test_pretokenizers.py), Oniguruma's sets over all
+ * code points. */
 #include "pretok/dialect.h"
 
 #include "pretok/property.h"
@@ -49,6 +58,10 @@ enum { GROUPS_DEEP = 250, CLASSES_DEEP = 8, NAME_MAX_BYTES = 48 };
 
 typedef struct group {
     bool caseless;   /* to go back to at the closing parenthesis */
+    bool extended;   /* this too */
+    bool looks;      /* a look-around is in it, or it is one */
+    unsigned closes; /* groups that a bare (?i) opened inside, to be closed with it */
+    size_t out;      /* where it begins in the translated text */
     bool late_flags; /* a bare (?i) stood behind the begin of an alternative */
     size_t at;
 } group;
@@ -56,7 +69,6 @@ typedef struct group {
 /* One class being read: [ factor && factor .. ], a factor being items and alternatives in union. */
 typedef struct class_level {
     bool negated;
-    bool has_lm, has_lo; /* only one of them: PCRE2's tables decide */
     pm_buf items;        /* what stands inside of [..] */
     pm_buf others;       /* alternatives, each with a '|' behind it: nested classes and negated items */
     pm_buf factors;      /* "(?=..)" of each factor before the last && */
@@ -67,8 +79,11 @@ typedef struct parser {
     pm_dialect *d;
     const uint8_t *s;
     size_t n, i;
-    bool published;
+    pm_flavor flavor;
     bool caseless;
+    bool extended; /* (?x): blanks and comments say nothing */
+    size_t atom;   /* where the last thing that can be repeated begins in the translated text */
+    bool looks;    /* that is a group with a look-around in it */
     bool at_begin; /* of an alternative */
     uint32_t last; /* the literal just before, 0 if none: for foldings of two letters */
     group groups[GROUPS_DEEP];
@@ -86,7 +101,6 @@ typedef struct item {
     uint32_t cp;      /* CHAR */
     bool negated;     /* SET: of what parser.set lists */
     const char *text; /* TEXT: for outside of classes */
-    bool lm, lo;
 } item;
 
 /* ---- writing ---- */
@@ -109,6 +123,24 @@ static pm_status put_buf(parser *p, pm_buf *out, const pm_buf *text) {
     return pm_buf_append(out, text->data, text->len, p->err);
 }
 static pm_status emit(parser *p, const char *text) { return put(p, &p->d->text, text); }
+
+static bool is_oniguruma(const parser *p) { return p->flavor == PM_FLAVOR_ONIGURUMA; }
+
+/* Puts a group around what a repeat is about and the repeat, so that another repeat can follow. */
+static pm_status wrap_repeat(parser *p) {
+    static const char open[] = "(?:";
+    const size_t n = sizeof open - 1;
+    pm_dialect *d = p->d;
+
+    PM_TRY(pm_buf_reserve(&d->text, n, p->err));
+    memmove(d->text.data + p->atom + n, d->text.data + p->atom, d->text.len - p->atom);
+    memcpy(d->text.data + p->atom, open, n);
+    d->text.len += n;
+    for (size_t i = d->n_marks; i > 0 && d->marks[i - 1].out > p->atom; i--) {
+        d->marks[i - 1].out += n;
+    }
+    return emit(p, ")");
+}
 
 /* A character that means itself, in a class and outside. */
 static pm_status put_char(parser *p, pm_buf *out, uint32_t cp) {
@@ -205,7 +237,7 @@ static pm_status check_folding(parser *p, size_t at, uint32_t first, uint32_t la
     if (!p->caseless) {
         return PM_OK;
     }
-    if (folds_to_several(first, last)) {
+    if (p->flavor != PM_FLAVOR_RUST && folds_to_several(first, last)) {
         return refuse(p, at,
                       "under (?i) this character equals several in Oniguruma and one in Rust: move it out of (?i)");
     }
@@ -236,38 +268,38 @@ static const property_name property_names[] = {
     {"lu", "Lu", 0}, {"uppercaseletter", "Lu", 0},
     {"ll", "Ll", 0}, {"lowercaseletter", "Ll", 0},
     {"lt", "\\p{Lt}", STABLE}, {"titlecaseletter", "\\p{Lt}", STABLE},
-    {"lm", "\\p{Lm}", 0}, {"modifierletter", "\\p{Lm}", 0},
+    {"lm", "Lm", 0}, {"modifierletter", "Lm", 0},
     {"lo", "Lo", 0}, {"otherletter", "Lo", 0},
     {"m", "M", 0}, {"mark", "M", 0}, {"combiningmark", "M", 0},
-    {"mn", "\\p{Mn}", 0}, {"nonspacingmark", "\\p{Mn}", 0},
-    {"mc", "\\p{Mc}", TAKES_PART}, {"spacingmark", "\\p{Mc}", TAKES_PART},
-    {"me", "\\p{Me}", TAKES_PART}, {"enclosingmark", "\\p{Me}", TAKES_PART},
+    {"mn", "Mn", 0}, {"nonspacingmark", "Mn", 0},
+    {"mc", "Mc", TAKES_PART}, {"spacingmark", "Mc", TAKES_PART},
+    {"me", "Me", TAKES_PART}, {"enclosingmark", "Me", TAKES_PART},
     {"n", "N", TAKES_PART}, {"number", "N", TAKES_PART},
-    {"nd", "\\p{Nd}", TAKES_PART}, {"decimalnumber", "\\p{Nd}", TAKES_PART}, {"digit", "\\p{Nd}", TAKES_PART},
-    {"nl", "\\p{Nl}", TAKES_PART}, {"letternumber", "\\p{Nl}", TAKES_PART},
-    {"no", "\\p{No}", TAKES_PART}, {"othernumber", "\\p{No}", TAKES_PART},
+    {"nd", "Nd", TAKES_PART}, {"decimalnumber", "Nd", TAKES_PART}, {"digit", "Nd", TAKES_PART},
+    {"nl", "Nl", TAKES_PART}, {"letternumber", "Nl", TAKES_PART},
+    {"no", "No", TAKES_PART}, {"othernumber", "No", TAKES_PART},
     {"p", "P", TAKES_PART}, {"punctuation", "P", TAKES_PART}, {"punct", "P", TAKES_PART},
-    {"pc", "\\p{Pc}", TAKES_PART}, {"connectorpunctuation", "\\p{Pc}", TAKES_PART},
-    {"pd", "\\p{Pd}", TAKES_PART}, {"dashpunctuation", "\\p{Pd}", TAKES_PART},
-    {"ps", "\\p{Ps}", TAKES_PART}, {"openpunctuation", "\\p{Ps}", TAKES_PART},
-    {"pe", "\\p{Pe}", TAKES_PART}, {"closepunctuation", "\\p{Pe}", TAKES_PART},
-    {"pi", "\\p{Pi}", TAKES_PART}, {"initialpunctuation", "\\p{Pi}", TAKES_PART},
-    {"pf", "\\p{Pf}", TAKES_PART}, {"finalpunctuation", "\\p{Pf}", TAKES_PART},
-    {"po", "\\p{Po}", TAKES_PART}, {"otherpunctuation", "\\p{Po}", TAKES_PART},
+    {"pc", "Pc", TAKES_PART}, {"connectorpunctuation", "Pc", TAKES_PART},
+    {"pd", "Pd", TAKES_PART}, {"dashpunctuation", "Pd", TAKES_PART},
+    {"ps", "Ps", TAKES_PART}, {"openpunctuation", "Ps", TAKES_PART},
+    {"pe", "Pe", TAKES_PART}, {"closepunctuation", "Pe", TAKES_PART},
+    {"pi", "Pi", TAKES_PART}, {"initialpunctuation", "Pi", TAKES_PART},
+    {"pf", "Pf", TAKES_PART}, {"finalpunctuation", "Pf", TAKES_PART},
+    {"po", "Po", TAKES_PART}, {"otherpunctuation", "Po", TAKES_PART},
     {"s", "S", TAKES_PART}, {"symbol", "S", TAKES_PART},
-    {"sm", "\\p{Sm}", TAKES_PART}, {"mathsymbol", "\\p{Sm}", TAKES_PART},
-    {"sc", "\\p{Sc}", TAKES_PART}, {"currencysymbol", "\\p{Sc}", TAKES_PART},
-    {"sk", "\\p{Sk}", TAKES_PART}, {"modifiersymbol", "\\p{Sk}", TAKES_PART},
-    {"so", "\\p{So}", TAKES_PART}, {"othersymbol", "\\p{So}", TAKES_PART},
+    {"sm", "Sm", TAKES_PART}, {"mathsymbol", "Sm", TAKES_PART},
+    {"sc", "Sc", TAKES_PART}, {"currencysymbol", "Sc", TAKES_PART},
+    {"sk", "Sk", TAKES_PART}, {"modifiersymbol", "Sk", TAKES_PART},
+    {"so", "So", TAKES_PART}, {"othersymbol", "So", TAKES_PART},
     {"z", "\\p{Z}", TAKES_PART | STABLE}, {"separator", "\\p{Z}", TAKES_PART | STABLE},
     {"zs", "\\p{Zs}", TAKES_PART | STABLE}, {"spaceseparator", "\\p{Zs}", TAKES_PART | STABLE},
     {"zl", "\\p{Zl}", TAKES_PART | STABLE}, {"lineseparator", "\\p{Zl}", TAKES_PART | STABLE},
     {"zp", "\\p{Zp}", TAKES_PART | STABLE}, {"paragraphseparator", "\\p{Zp}", TAKES_PART | STABLE},
-    {"c", "\\p{C}", TAKES_PART}, {"other", "\\p{C}", TAKES_PART},
+    {"c", "C", TAKES_PART}, {"other", "C", TAKES_PART},
     {"cc", "\\p{Cc}", TAKES_PART | STABLE}, {"control", "\\p{Cc}", TAKES_PART | STABLE},
-    {"cf", "\\p{Cf}", TAKES_PART}, {"format", "\\p{Cf}", TAKES_PART},
+    {"cf", "Cf", TAKES_PART}, {"format", "Cf", TAKES_PART},
     {"co", "\\p{Co}", TAKES_PART | STABLE}, {"privateuse", "\\p{Co}", TAKES_PART | STABLE},
-    {"cn", "\\p{Cn}", TAKES_PART}, {"unassigned", "\\p{Cn}", TAKES_PART},
+    {"cn", "Cn", TAKES_PART}, {"unassigned", "Cn", TAKES_PART},
     {"any", "\\x{0}-\\x{10FFFF}", TAKES_PART | STABLE},
     {"ascii", "\\x{0}-\\x{7F}", STABLE},
     {"han", "Han", TAKES_PART | SCRIPT}, {"hiragana", "Hiragana", TAKES_PART | SCRIPT}, {"katakana", "Katakana", TAKES_PART | SCRIPT},
@@ -278,8 +310,6 @@ static const property_name property_names[] = {
     {"lowercase", "\\p{Lowercase}", 0}, {"lower", "\\p{Lowercase}", 0},
     {"emoji", "\\p{Emoji}", TAKES_PART}, {"emojipresentation", "\\p{Emoji_Presentation}", TAKES_PART},
     {"extendedpictographic", "\\p{Extended_Pictographic}", TAKES_PART}, {"ideographic", "\\p{Ideographic}", TAKES_PART},
-    {"thai", "\\p{sc:Thai}", TAKES_PART}, {"arabic", "\\p{sc:Arabic}", TAKES_PART}, {"hebrew", "\\p{sc:Hebrew}", TAKES_PART},
-    {"devanagari", "\\p{sc:Devanagari}", TAKES_PART},
     {"cs", NULL, REFUSED}, {"surrogate", NULL, REFUSED}, {"alnum", NULL, REFUSED}, {"blank", NULL, REFUSED}, {"cntrl", NULL, REFUSED},
     {"graph", NULL, REFUSED}, {"print", NULL, REFUSED}, {"word", NULL, REFUSED}, {"xdigit", NULL, REFUSED},
 };
@@ -300,20 +330,21 @@ static pm_status add_known(parser *p, const char *name) {
     return pm_property_items(&p->properties, name, &p->set, &found, p->err);
 }
 
-static pm_status set_property(parser *p, size_t at, const property_name *known, item *it) {
+/* A property under (?i) that folding does not touch: escape() puts it outside. */
+static bool stays_as_it_is(const parser *p) { return is_oniguruma(p) && p->n_classes == 0; }
+
+static pm_status set_property(parser *p, size_t at, const property_name *known) {
     bool found;
 
     if (known->flags & REFUSED) {
         return refuse(p, at, "this property is not the same in Oniguruma and Rust: write the class out");
     }
-    if (p->caseless && !(known->flags & TAKES_PART)) {
+    if (p->caseless && !(known->flags & TAKES_PART) && !stays_as_it_is(p)) {
         return refuse(p, at, "under (?i) this property is not the same in Oniguruma and Rust: move it out of (?i)");
     }
     PM_TRY(pm_property_items(&p->properties, known->item, &p->set, &found, p->err));
-    it->lm = strcmp(known->item, "\\p{Lm}") == 0;
-    it->lo = strcmp(known->item, "Lo") == 0;
     if (!found) {
-        p->d->engine_tables |= !(known->flags & STABLE) && !it->lm;
+        p->d->engine_tables |= !(known->flags & STABLE);
         PM_TRY(put(p, &p->set, known->item));
     }
     return PM_OK;
@@ -323,18 +354,81 @@ static pm_status set_property(parser *p, size_t at, const property_name *known, 
 static pm_status set_script(parser *p, size_t at, const char *name) {
     char text[NAME_MAX_BYTES + 16] = "\\p{sc:";
     bool known;
+    size_t len = p->set.len;
 
+    PM_TRY(pm_property_script(&p->properties, name, &p->set, &known, p->err));
+    if (known && !(p->caseless && !stays_as_it_is(p))) {
+        return PM_OK;
+    }
+    p->set.len = len;
     strcat(text, name);
     strcat(text, "}");
     PM_TRY(pm_property_known(text, &known, p->err));
     if (!known) {
         return refuse(p, at, "unknown property");
     }
-    if (p->caseless) {
+    if (p->caseless && !stays_as_it_is(p)) {
         return refuse(p, at, "under (?i) this property is not the same in Oniguruma and Rust: move it out of (?i)");
     }
     p->d->engine_tables = true;
     return put(p, &p->set, text);
+}
+
+/* Alphabetic beside letters, marks and letter numbers: circled and squared letters. */
+#define CIRCLED "\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}"
+
+/* What \w is; Oniguruma's is another one in a class. */
+static pm_status set_word(parser *p, bool in_class) {
+    static const char *const parts[] = {"L", "M", "Nd", "Nl", "Pc"};
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        PM_TRY(add_known(p, parts[i]));
+    }
+    PM_TRY(put(p, &p->set, CIRCLED));
+    if (p->flavor != PM_FLAVOR_ONIGURUMA) {
+        return put(p, &p->set, "\\x{200C}\\x{200D}");
+    }
+    return in_class ? PM_OK : put(p, &p->set, "\\x{B2}\\x{B3}\\x{B9}\\x{BC}\\x{BD}\\x{BE}");
+}
+
+/* The classes that POSIX names, as Oniguruma has them. False in *found: none is called so. */
+static pm_status set_posix(parser *p, const char *name, bool bracket, bool *found) {
+    static const struct {
+        const char *name, *parts[4], *text;
+    } sets[] = {
+        {"alnum", {"Nd"}, "\\p{Alphabetic}"},
+        {"alpha", {NULL}, "\\p{Alphabetic}"},
+        {"blank", {NULL}, "\\p{Zs}\\x{9}"},
+        {"cntrl", {NULL}, "\\p{Cc}"},
+        {"digit", {"Nd"}, ""},
+        {"graph", {"L", "M", "N", "Cf"}, "\\p{Co}"},
+        {"lower", {NULL}, "\\p{Lowercase}"},
+        {"print", {"L", "M", "N", "Cf"}, "\\p{Co}\\p{Zs}"},
+        {"punct", {"P"}, ""},
+        {"space", {NULL}, WHITE_SPACE},
+        {"upper", {NULL}, "\\p{Uppercase}"},
+        {"xdigit", {NULL}, HEX_DIGIT},
+        {"ascii", {NULL}, "\\x{0}-\\x{7F}"},
+        {"word", {NULL}, ""},
+    };
+    size_t i = 0, n = sizeof sets / sizeof *sets;
+
+    while (i < n && strcmp(sets[i].name, name) != 0) {
+        i++;
+    }
+    *found = i < n;
+    if (i == n) {
+        return PM_OK;
+    }
+    for (size_t k = 0; k < 4 && sets[i].parts[k]; k++) {
+        PM_TRY(add_known(p, sets[i].parts[k]));
+    }
+    if (name[0] == 'g' || (name[0] == 'p' && (name[1] == 'r' || bracket))) { /* graph, print, [:punct:] */
+        PM_TRY(name[1] == 'u' ? PM_OK : add_known(p, "P"));
+        PM_TRY(add_known(p, "S"));
+    }
+    p->d->engine_tables |= strstr(sets[i].text, "case}") || strstr(sets[i].text, "Alphabetic");
+    return name[0] == 'w' ? set_word(p, p->n_classes > 0) : put(p, &p->set, sets[i].text);
 }
 
 static pm_status set_named(parser *p, size_t at, const char *name, item *it) {
@@ -343,16 +437,16 @@ static pm_status set_named(parser *p, size_t at, const char *name, item *it) {
     for (size_t i = 0; i < 2; i++) {
         if (strncmp(name, category[i], strlen(category[i])) == 0) {
             const property_name *known = find_property(name + strlen(category[i]));
-            return known ? set_property(p, at, known, it) : refuse(p, at, "unknown property");
+            return known ? set_property(p, at, known) : refuse(p, at, "unknown property");
         }
         if (strncmp(name, script[i], strlen(script[i])) == 0) {
             name += strlen(script[i]);
             const property_name *known = find_property(name);
-            return known && (known->flags & SCRIPT) ? set_property(p, at, known, it) : set_script(p, at, name);
+            return known && (known->flags & SCRIPT) ? set_property(p, at, known) : set_script(p, at, name);
         }
     }
     if (strcmp(name, "lc") == 0 || strcmp(name, "casedletter") == 0) {
-        PM_TRY(set_property(p, at, find_property("lu"), it));
+        PM_TRY(set_property(p, at, find_property("lu")));
         PM_TRY(add_known(p, "Ll"));
         return put(p, &p->set, "\\p{Lt}");
     }
@@ -361,7 +455,12 @@ static pm_status set_named(parser *p, size_t at, const char *name, item *it) {
         name = "cn";
     }
     const property_name *known = find_property(name);
-    return known ? set_property(p, at, known, it) : set_script(p, at, name);
+    if (known && (known->flags & REFUSED) && is_oniguruma(p)) {
+        bool found;
+        PM_TRY(set_posix(p, name, false, &found));
+        return found ? PM_OK : refuse(p, at, "unknown property");
+    }
+    return known ? set_property(p, at, known) : set_script(p, at, name);
 }
 
 /* Behind "\p" or "\P". */
@@ -402,14 +501,6 @@ static pm_status read_property(parser *p, size_t at, bool negated, item *it) {
 
 /* ---- escapes ---- */
 
-static pm_status set_word(parser *p) {
-    PM_TRY(put(p, &p->set, "\\p{Alphabetic}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}"));
-    PM_TRY(add_known(p, "L"));
-    PM_TRY(add_known(p, "M"));
-    p->d->engine_tables = true;
-    return PM_OK;
-}
-
 /* An escape that stands for a set: true in *is. */
 static pm_status read_set_escape(parser *p, size_t at, int c, item *it, bool *is) {
     *is = true;
@@ -422,9 +513,9 @@ static pm_status read_set_escape(parser *p, size_t at, int c, item *it, bool *is
     case 'h':
     case 'H': return put(p, &p->set, HEX_DIGIT);
     case 'd':
-    case 'D': p->d->engine_tables = true; return put(p, &p->set, "\\p{Nd}");
+    case 'D': return add_known(p, "Nd");
     case 'w':
-    case 'W': return set_word(p);
+    case 'W': return set_word(p, p->n_classes > 0);
     default: *is = false; return PM_OK;
     }
 }
@@ -487,8 +578,6 @@ static class_level *top_class(parser *p) { return &p->classes[p->n_classes - 1];
 static pm_status add_set(parser *p, const item *it) {
     class_level *c = top_class(p);
 
-    c->has_lm |= it->lm;
-    c->has_lo |= it->lo;
     if (!it->negated) {
         return put_buf(p, &c->items, &p->set);
     }
@@ -503,7 +592,7 @@ static pm_status open_class(parser *p) {
     }
     class_level *c = &p->classes[p->n_classes++];
     c->items.len = c->others.len = c->factors.len = 0;
-    c->has_lm = c->has_lo = c->negated = false;
+    c->negated = false;
     c->at = p->i++;
     if (peek(p, 0) == '^') {
         c->negated = true;
@@ -557,7 +646,6 @@ static pm_status close_class(parser *p) {
     class_level *c = top_class(p);
 
     p->i++;
-    p->d->engine_tables |= c->has_lm != c->has_lo;
     p->n_classes--;
     if (p->n_classes == 0) {
         return put_class(p, c, &p->d->text);
@@ -579,6 +667,33 @@ static bool is_posix(const parser *p) {
     return p->n - i >= 2 && p->s[i] == ':' && p->s[i + 1] == ']';
 }
 
+/* Oniguruma's "[:^alpha:]", at "[:". */
+static pm_status posix_item(parser *p) {
+    char name[16] = "";
+    size_t n = 0, at = p->i;
+    item it = {.kind = ITEM_SET};
+    bool found;
+
+    p->i += 2;
+    it.negated = peek(p, 0) == '^';
+    p->i += it.negated;
+    while (is_letter(peek(p, 0)) && n + 1 < sizeof name) {
+        name[n++] = (char)p->s[p->i++];
+    }
+    p->set.len = 0;
+    PM_TRY(set_posix(p, name, true, &found));
+    if (!found || !follows(p, ":]")) {
+        return refuse(p, at, "unknown class in [:..:]");
+    }
+    if (p->caseless && strcmp(name, "lower") != 0 && strcmp(name, "upper") != 0 && strcmp(name, "ascii") != 0) {
+        p->d->engine_tables = true; /* folding leads to no other character */
+    } else if (p->caseless) {
+        return refuse(p, at, "under (?i) this class is not supported: move it out of (?i)");
+    }
+    p->i += 2;
+    return add_set(p, &it);
+}
+
 /* One character or escape of a class. */
 static pm_status read_class_item(parser *p, item *it) {
     size_t at = p->i;
@@ -589,6 +704,11 @@ static pm_status read_class_item(parser *p, item *it) {
     }
     p->i++;
     if (peek(p, 0) == 'b') { /* backspace in Oniguruma and PCRE2, an error in Rust */
+        if (is_oniguruma(p)) {
+            p->i++;
+            *it = (item){.kind = ITEM_CHAR, .cp = 8};
+            return PM_OK;
+        }
         return refuse(p, at, "\\b inside a class: write \\x08 for a backspace");
     }
     PM_TRY(read_escape(p, at, it));
@@ -629,7 +749,7 @@ static pm_status class_item(parser *p) {
         if (last.kind != ITEM_CHAR || last.cp < first.cp) {
             return refuse(p, at, last.kind == ITEM_CHAR ? "a range out of order" : "a range cannot end with a set");
         }
-        if (range_follows(p)) {
+        if (range_follows(p) && !is_oniguruma(p)) { /* there it stands for itself */
             return refuse(p, p->i, "write \\- for a hyphen here");
         }
     }
@@ -652,6 +772,8 @@ static pm_status read_class(parser *p) {
         }
         if (peek(p, 0) == ']') {
             PM_TRY(close_class(p));
+        } else if (is_posix(p) && is_oniguruma(p)) {
+            PM_TRY(posix_item(p));
         } else if (is_posix(p)) {
             return refuse(p, p->i, "[:..:] is ASCII in Rust and Unicode in Oniguruma: write \\p{..} or the characters");
         } else if (peek(p, 0) == '[') {
@@ -671,7 +793,7 @@ static pm_status read_class(parser *p) {
 
 static pm_status literal(parser *p, size_t at, uint32_t cp) {
     PM_TRY(check_folding(p, at, cp, cp));
-    if (p->caseless && p->last && pair_folds(p->last, cp)) {
+    if (p->caseless && p->flavor != PM_FLAVOR_RUST && p->last && pair_folds(p->last, cp)) {
         return refuse(p, at, "under (?i) these two letters equal a ligature in Oniguruma: put (?:) between them");
     }
     p->last = cp;
@@ -682,7 +804,7 @@ static pm_status literal(parser *p, size_t at, uint32_t cp) {
 static pm_status boundary(parser *p, bool negated) {
     static const char *const format = "(?:(?<=[%.*s])(?%c[%.*s])|(?<![%.*s])(?%c[%.*s]))";
     p->set.len = 0;
-    PM_TRY(set_word(p));
+    PM_TRY(set_word(p, false));
     int n = (int)p->set.len;
     const char *w = (const char *)p->set.data;
     return pm_buf_printf(&p->d->text, p->err, format, n, w, negated ? '=' : '!', n, w, n, w, negated ? '!' : '=', n, w);
@@ -732,6 +854,13 @@ static pm_status other_escape(parser *p, size_t at) {
             return refuse(p, at, "\\b{..} is Rust's only");
         }
         return boundary(p, c == 'B');
+    case 'R':
+    case 'N':
+    case 'O':
+        if (is_oniguruma(p)) {
+            return emit(p, c == 'N' ? "[^\\n]" : c == 'O' ? ANY : "(?>\\r\\n|[\\n-\\r\\x{85}\\x{2028}\\x{2029}])");
+        }
+        return refuse(p, at, "unknown or unsupported escape");
     case 'A': return emit(p, "\\A");
     case 'z': return emit(p, "\\z");
     case 'Z': return emit(p, "\\Z");
@@ -763,10 +892,11 @@ static pm_status escape(parser *p) {
     if (it.kind == ITEM_TEXT) {
         return other_escape(p, at);
     }
-    p->d->engine_tables |= it.lm || it.lo;
+    bool apart = p->caseless && stays_as_it_is(p);
+    PM_TRY(emit(p, apart ? "(?-i:" : ""));
     PM_TRY(emit(p, it.negated ? "[^" : "["));
     PM_TRY(put_buf(p, &p->d->text, &p->set));
-    return emit(p, "]");
+    return emit(p, apart ? "])" : "]");
 }
 
 /* ---- groups ---- */
@@ -775,50 +905,73 @@ static pm_status push_group(parser *p, size_t at, const char *text) {
     if (p->depth == GROUPS_DEEP) {
         return refuse(p, at, "groups are nested too deep");
     }
-    p->groups[p->depth++] = (group){p->caseless, false, at};
+    p->groups[p->depth++] = (group){.caseless = p->caseless, .extended = p->extended, .out = p->d->text.len, .at = at};
     p->at_begin = true;
     return emit(p, text);
 }
 
-/* "(?i)", "(?s-i:": behind "(?". */
+/* What a flag of a group turns on or off. */
+static pm_status one_flag(parser *p, size_t at, int c, bool on, bool *caseless, bool *extended, char *emitted) {
+    *emitted = (char)c;
+    if (c == 'i') {
+        *caseless = on;
+    } else if (c == 'm') {
+        if (!is_oniguruma(p)) {
+            return refuse(p, at, "(?m) means different things in Oniguruma and Rust");
+        }
+        *emitted = 's';
+    } else if (c == 'x') {
+        if (!is_oniguruma(p)) {
+            return refuse(p, at, "(?x) is not supported: write the pattern without spaces");
+        }
+        *extended = on;
+        *emitted = '\0';
+    } else if (c == 'u') {
+        if (!on) {
+            return refuse(p, at, "unsupported flags");
+        }
+        *emitted = '\0';
+    }
+    return PM_OK;
+}
+
+/* "(?i)", "(?s-i:": behind "(?". A bare one of Oniguruma is a group up to the end of the one around it, alternatives and all. */
 static pm_status flags(parser *p, size_t at) {
-    bool on = true, caseless = p->caseless, late = !p->at_begin;
-    char text[16] = "(?";
+    bool on = true, caseless = p->caseless, extended = p->extended, late = !p->at_begin;
+    char text[16] = "(?", emitted;
     size_t n = 2;
 
-    for (;; p->i++) {
+    for (; peek(p, 0) > 0 && strchr("imxsu-", peek(p, 0)); p->i++) {
         int c = peek(p, 0);
-        if (c == 'i') {
-            caseless = on;
-        } else if (c == 'm' || c == 'x') {
-            return refuse(p, at,
-                          c == 'm' ? "(?m) means different things in Oniguruma and Rust"
-                                   : "(?x) is not supported: write the pattern without spaces");
-        } else if (c != 's' && c != 'u' && c != '-') {
-            break;
-        }
-        if ((c == 'u' && !on) || (c == '-' && !on) || n > 10) {
+        PM_TRY(one_flag(p, at, c, on, &caseless, &extended, &emitted));
+        if ((c == '-' && !on) || n > 10) {
             return refuse(p, at, "unsupported flags");
         }
         on = on && c != '-';
-        if (c != 'u') {
-            text[n++] = (char)c;
+        if (emitted) {
+            text[n++] = emitted;
         }
     }
     int end = peek(p, 0);
+    n -= text[n - 1] == '-' && is_oniguruma(p); /* "-x", which is ours */
     if ((end != ')' && end != ':') || text[n - 1] == '-') {
         return refuse(p, at, "unknown or unsupported kind of group");
     }
     p->i++;
-    text[n++] = (char)end;
-    text[n] = '\0';
-    if (end == ':') {
+    if (end == ')' && is_oniguruma(p)) {
+        text[n] = ':';
+        p->groups[p->depth - 1].closes++;
+        PM_TRY(emit(p, text));
+    } else if (end == ':') {
+        text[n] = ':';
         PM_TRY(push_group(p, at, text));
     } else {
-        p->groups[p->depth - 1].late_flags |= late;
-        PM_TRY(emit(p, n == 3 ? "" : text));
+        text[n] = ')';
+        p->groups[p->depth - 1].late_flags |= late && p->flavor == PM_FLAVOR_COMMON;
+        PM_TRY(emit(p, n == 2 ? "" : text));
     }
     p->caseless = caseless;
+    p->extended = extended;
     return PM_OK;
 }
 
@@ -840,7 +993,9 @@ static pm_status open_group(parser *p) {
                 p->d->lookbehind = at;
             }
             p->i += strlen(plain[k]);
-            return push_group(p, at, plain[k]);
+            PM_TRY(push_group(p, at, plain[k]));
+            p->groups[p->depth - 1].looks = plain[k][2] != ':' && plain[k][2] != '>';
+            return PM_OK;
         }
     }
     if (follows(p, "(?<") || follows(p, "(?P<")) {
@@ -860,12 +1015,26 @@ static pm_status open_group(parser *p) {
     return flags(p, at);
 }
 
+/* Closes the groups of bare flags. */
+static pm_status close_flags(parser *p, group *g) {
+    for (; g->closes; g->closes--) {
+        PM_TRY(emit(p, ")"));
+    }
+    return PM_OK;
+}
+
 static pm_status close_group(parser *p) {
     p->last = 0;
     if (p->depth == 1) {
         return refuse(p, p->i, "a parenthesis closes nothing");
     }
-    p->caseless = p->groups[--p->depth].caseless;
+    group *g = &p->groups[--p->depth];
+    PM_TRY(close_flags(p, g));
+    p->caseless = g->caseless;
+    p->extended = g->extended;
+    p->atom = g->out;
+    p->looks = g->looks;
+    p->groups[p->depth - 1].looks |= g->looks;
     p->at_begin = false;
     p->i++;
     return emit(p, ")");
@@ -907,18 +1076,22 @@ static pm_status counted_repeat(parser *p) {
     }
     if (i >= p->n || p->s[i] != '}' || (least == UINT32_MAX && most == UINT32_MAX)) {
         p->i++;
+        p->atom = p->d->text.len;
         return literal(p, at, '{');
     }
     p->i = i + 1;
     p->last = 0;
     uint32_t largest = most == UINT32_MAX ? least : most;
     p->d->most = largest > p->d->most ? largest : p->d->most;
-    if (peek(p, 0) == '+' && !p->published) {
+    if (peek(p, 0) == '+' && p->flavor == PM_FLAVOR_COMMON) {
         return refuse(
             p, p->i,
             "a + behind {n,m} is possessive in Rust and repeats in Oniguruma: write (?>..{n,m}) or (?:..{n,m})+");
     }
-    if (peek(p, 0) == '?' && !comma) {
+    if (is_oniguruma(p) && p->looks && least > 1) {
+        return refuse(p, at, "a counted repeat of a group with a look-around, which Oniguruma looks for only once: write the group out");
+    }
+    if (peek(p, 0) == '?' && !comma && p->flavor == PM_FLAVOR_COMMON) {
         return refuse(p, p->i, "a ? behind {n} means different things in Oniguruma and Rust: write (?:..{n})?");
     }
     PM_TRY(pm_buf_printf(&p->d->text, p->err, comma ? "{%u," : "{%u", least == UINT32_MAX ? 0u : (unsigned)least));
@@ -926,6 +1099,9 @@ static pm_status counted_repeat(parser *p) {
         PM_TRY(pm_buf_printf(&p->d->text, p->err, "%u", (unsigned)most));
     }
     PM_TRY(emit(p, "}"));
+    if (is_oniguruma(p) && (peek(p, 0) == '+' || (peek(p, 0) == '?' && !comma))) {
+        return wrap_repeat(p); /* it is a repeat of the repeat */
+    }
     if (peek(p, 0) == '?' || peek(p, 0) == '+') {
         PM_TRY(emit(p, peek(p, 0) == '?' ? "?" : "+"));
         p->i++;
@@ -933,17 +1109,40 @@ static pm_status counted_repeat(parser *p) {
     return PM_OK;
 }
 
+/* In (?x): past a blank or a comment; false: neither is here. */
+static bool skip_extended(parser *p) {
+    int c = peek(p, 0);
+
+    if (!p->extended || (c != '#' && !(c == ' ' || (c >= '\t' && c <= '\r')))) {
+        return false;
+    }
+    const uint8_t *end = c == '#' ? memchr(p->s + p->i, '\n', p->n - p->i) : p->s + p->i;
+    p->i = end ? (size_t)(end - p->s) + 1 : p->n;
+    return true;
+}
+
+/* ^ $ and what else means no character of its own. */
+static pm_status sign(parser *p) {
+    char text[2] = {(char)p->s[p->i++], '\0'};
+
+    p->last = 0;
+    if (is_oniguruma(p) && (text[0] == '^' || text[0] == '$')) {
+        return emit(p, text[0] == '^' ? "(?:\\A|(?<=\\n)(?!\\z))" : "(?=\\n|\\z)");
+    }
+    return emit(p, text);
+}
+
 static pm_status token(parser *p) {
     size_t at = p->i;
     uint32_t cp;
-    char text[2] = {(char)p->s[at], '\0'};
     bool begin = p->at_begin;
 
+    if (skip_extended(p)) {
+        return PM_OK;
+    }
     PM_TRY(mark(p, at));
     p->at_begin = false;
     switch (p->s[at]) {
-    case '\\': return escape(p);
-    case '[': p->last = 0; return read_class(p);
     case '(':
         p->at_begin = begin; /* a bare (?i) or a comment leaves it so */
         return open_group(p);
@@ -952,13 +1151,17 @@ static pm_status token(parser *p) {
     case '{': return counted_repeat(p);
     case '*':
     case '+':
-    case '?':
+    case '?': return sign(p);
+    default: break;
+    }
+    p->atom = p->d->text.len;
+    p->looks = false;
+    switch (p->s[at]) {
+    case '\\': return escape(p);
+    case '[': p->last = 0; return read_class(p);
     case '.':
     case '^':
-    case '$':
-        p->last = 0;
-        p->i++;
-        return emit(p, text);
+    case '$': return sign(p);
     default: PM_TRY(read_char(p, &cp)); return literal(p, at, cp);
     }
 }
@@ -970,10 +1173,11 @@ static pm_status parse(parser *p) {
     if (p->depth > 1) {
         return refuse(p, p->groups[p->depth - 1].at, "a parenthesis is not closed");
     }
+    PM_TRY(close_flags(p, &p->groups[0]));
     return mark(p, p->n);
 }
 
-pm_status pm_dialect_translate(pm_dialect *d, const char *regex, bool published, pm_error *err) {
+pm_status pm_dialect_translate(pm_dialect *d, const char *regex, pm_flavor flavor, pm_error *err) {
     parser *p = pm_calloc(1, sizeof *p);
     if (!p) {
         return pm_fail_memory(err);
@@ -981,7 +1185,7 @@ pm_status pm_dialect_translate(pm_dialect *d, const char *regex, bool published,
     p->d = d;
     p->s = (const uint8_t *)regex;
     p->n = strlen(regex);
-    p->published = published;
+    p->flavor = flavor;
     p->at_begin = true;
     p->depth = 1; /* the whole pattern */
     p->err = err;

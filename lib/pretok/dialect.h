@@ -1,9 +1,8 @@
-/* dialect.h - a user's regex in PCRE2's words, meaning what it means in Oniguruma (Hugging Face tokenizers) and Rust
- * (tiktoken).
+/* dialect.h - a regex in PCRE2's words, meaning what it means to the engine that it was written for.
  *
- * Where the two agree, that is the meaning. Where they differ, the construct is refused with its position, but for
- * three that are written down in dialect.c (^ and $, \w). What is refused always has another way to be written, and the
- * sentence says which. */
+ * A user's regex is for both Oniguruma (Hugging Face tokenizers) and Rust (tiktoken): where the two agree, that is the meaning; where they differ, the
+ * construct is refused with its position, but for three that are written down in dialect.c (^ and $, \w). What is refused always has another way to be
+ * written, and the sentence says which. A regex from a file means what the engine of that file makes of it, and little of it is refused. */
 #ifndef PM_PRETOK_DIALECT_H
 #define PM_PRETOK_DIALECT_H
 
@@ -24,10 +23,15 @@ typedef struct pm_dialect {
     uint32_t most;      /* the largest number in a counted repeat, at least 1 */
 } pm_dialect;
 
-/* Fills an empty *d. `published`: the regex of a named pattern, which means what its publisher's engine makes of it
- * ({1,3}+ is possessive, as in Rust's fancy-regex). Errors: PM_BAD_PATTERN with the offset in `regex`, PM_NO_MEMORY; *d
+typedef enum pm_flavor {
+    PM_FLAVOR_COMMON,    /* a user's: what Oniguruma and Rust agree about */
+    PM_FLAVOR_RUST,      /* fancy-regex: named patterns, tiktoken */
+    PM_FLAVOR_ONIGURUMA  /* tokenizer.json */
+} pm_flavor;
+
+/* Fills an empty *d. Errors: PM_BAD_PATTERN with the offset in `regex`, PM_NO_MEMORY; *d
  * is released by the caller in any case. */
-pm_status pm_dialect_translate(pm_dialect *d, const char *regex, bool published, pm_error *err);
+pm_status pm_dialect_translate(pm_dialect *d, const char *regex, pm_flavor flavor, pm_error *err);
 void pm_dialect_release(pm_dialect *d);
 
 /* Where the translated text's byte `out` comes from. */

@@ -20,7 +20,7 @@
  * points. */
 #include "pretok/oniguruma.h"
 
-#define LIST "\\p{Alphabetic}\\p{L}\\p{M}\\p{Nd}\\p{Pc}"
+#define LIST "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24B6}-\\x{24E9}\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}"
 #define OURS LIST "\\x{200C}\\x{200D}"
 #define THEIRS LIST "\\x{B2}\\x{B3}\\x{B9}\\x{BC}\\x{BD}\\x{BE}"
 #define WORD(word)                                                                                                     \

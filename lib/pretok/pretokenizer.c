@@ -25,7 +25,6 @@
 #include "pretok/cuts.h"
 #include "pretok/kinds.h"
 #include "pretok/names.h"
-#include "pretok/oniguruma.h"
 #include "pretok/property.h"
 #include "pretok/rewrites.h"
 #include "pretok/split.h"
@@ -109,14 +108,14 @@ static pm_status add_pattern(pm_pretokenizer *p, const char *const *regexes, siz
     return pm_splitter_new(&o->splitter, regexes, n, err);
 }
 
-/* A regex as Oniguruma reads it, put in our words and with a NUL. */
+/* A regex with a NUL behind it. */
 static pm_status read_regex(pm_bytes regex, pm_buf *out, pm_error *err) {
     const uint8_t *nul = regex.len ? memchr(regex.data, '\0', regex.len) : NULL;
 
     if (nul) {
         return pm_fail_at(err, PM_BAD_PATTERN, (uint64_t)(nul - regex.data), "a regex holds the character U+0000: write \\x00");
     }
-    PM_TRY(pm_regex_from_oniguruma(out, regex, err));
+    PM_TRY(pm_buf_append(out, regex.data, regex.len, err));
     return pm_buf_append(out, "", 1, err);
 }
 
@@ -126,7 +125,7 @@ static pm_status add_regex(pm_pretokenizer *p, const char *regex, pm_behavior be
     PM_TRY(new_op(p, OP_REGEX, &o, err));
     o->behavior = behavior;
     o->invert = invert;
-    PM_TRY(pm_regex_new(&o->regex, regex, false, err));
+    PM_TRY(pm_regex_new(&o->regex, regex, PM_FLAVOR_ONIGURUMA, err));
     if (pm_regex_uses_engine_tables(o->regex)) {
         pm_property_engine_version(p->engine_version);
     }

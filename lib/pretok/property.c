@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "pretok/engine.h"
+#include "text/category.h"
 #include "text/script.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
@@ -29,26 +30,51 @@ void pm_properties_release(pm_properties *properties) {
 typedef struct property {
     const char *name;
     const char *item;    /* PCRE2's */
-    const char *compare; /* PCRE2's for the same characters as mask */
-    uint32_t mask;       /* of classes; 0: a script */
+    const char *compare; /* PCRE2's for the same characters as ours */
+    uint32_t mask;       /* of categories, 1 << PM_CATEGORY_..; 0: a script */
     unsigned script;
 } property;
 
 static bool has_property(const property *p, uint32_t cp) {
-    return p->mask ? (pm_class(cp) & p->mask) != 0 : pm_script(cp) == p->script;
+    return p->mask ? (UINT32_C(1) << pm_category_of(cp) & p->mask) != 0 : pm_script(cp) == p->script;
 }
 
-/* \p{Lt} has not changed since Unicode 3.0, so what is new in Lu and Lt together is new in Lu. */
+#define BIT(category) (UINT32_C(1) << PM_CATEGORY_##category)
+#define ONE(name, category) {name, "\\p{" name "}", "\\p{" name "}", BIT(category), 0}
+#define OF(name, mask) {name, "\\p{" name "}", "\\p{" name "}", mask, 0}
+
+/* \p{Lt} has not changed since Unicode 3.0. */
 static const property table[] = {
-    {"L", "\\p{L}", "\\p{L}", PM_CLASS_LETTER, 0},
-    {"Lu", "\\p{Lu}", "\\p{Lu}\\p{Lt}", PM_CLASS_LU, 0},
-    {"Ll", "\\p{Ll}", "\\p{Ll}", PM_CLASS_LL, 0},
-    {"Lo", "\\p{Lo}", "\\p{Lo}\\p{Lm}", PM_CLASS_LO, 0},
-    {"M", "\\p{M}", "\\p{M}", PM_CLASS_MARK, 0},
-    {"N", "\\p{N}", "\\p{N}", PM_CLASS_NUMBER, 0},
-    {"P", "\\p{P}", "\\p{P}", PM_CLASS_PUNCT, 0},
-    {"S", "\\p{S}", "\\p{S}", PM_CLASS_SYMBOL, 0},
-    {"Han", "\\p{sc:Han}", "\\p{sc:Han}", PM_CLASS_HAN, 0},
+    OF("L", BIT(LU) | BIT(LL) | BIT(LT) | BIT(LM) | BIT(LO)),
+    {"Lu", "\\p{Lu}", "\\p{Lu}\\p{Lt}", BIT(LU) | BIT(LT), 0},
+    ONE("Ll", LL),
+    ONE("Lm", LM),
+    ONE("Lo", LO),
+    OF("M", BIT(MN) | BIT(MC) | BIT(ME)),
+    ONE("Mn", MN),
+    ONE("Mc", MC),
+    ONE("Me", ME),
+    OF("N", BIT(ND) | BIT(NL) | BIT(NO)),
+    ONE("Nd", ND),
+    ONE("Nl", NL),
+    ONE("No", NO),
+    OF("P", BIT(PC) | BIT(PD) | BIT(PS) | BIT(PE) | BIT(PI) | BIT(PF) | BIT(PO)),
+    ONE("Pc", PC),
+    ONE("Pd", PD),
+    ONE("Ps", PS),
+    ONE("Pe", PE),
+    ONE("Pi", PI),
+    ONE("Pf", PF),
+    ONE("Po", PO),
+    OF("S", BIT(SM) | BIT(SC) | BIT(SK) | BIT(SO)),
+    ONE("Sm", SM),
+    ONE("Sc", SC),
+    ONE("Sk", SK),
+    ONE("So", SO),
+    ONE("Cf", CF),
+    ONE("Cn", CN),
+    OF("C", BIT(CC) | BIT(CF) | BIT(CS) | BIT(CO) | BIT(CN)),
+    {"Han", "\\p{sc:Han}", "\\p{sc:Han}", 0, PM_SCRIPT_HAN},
     {"Hiragana", "\\p{sc:Hiragana}", "\\p{sc:Hiragana}", 0, PM_SCRIPT_HIRAGANA},
     {"Katakana", "\\p{sc:Katakana}", "\\p{sc:Katakana}", 0, PM_SCRIPT_KATAKANA},
     {"Hangul", "\\p{sc:Hangul}", "\\p{sc:Hangul}", 0, PM_SCRIPT_HANGUL},
@@ -57,6 +83,44 @@ static const property table[] = {
     {"Inherited", "\\p{sc:Inherited}", "\\p{sc:Inherited}", 0, PM_SCRIPT_INHERITED},
 };
 _Static_assert(sizeof table / sizeof table[0] == PM_PROPERTIES, "one slot a property");
+
+static pm_status add_range(pm_buf *out, uint32_t first, uint32_t last, pm_error *err) {
+    return first == last ? pm_buf_printf(out, err, "\\x{%X}", (unsigned)first)
+                         : pm_buf_printf(out, err, "\\x{%X}-\\x{%X}", (unsigned)first, (unsigned)last);
+}
+
+/* Ranges of code points as they come in rising order. */
+typedef struct ranges {
+    pm_buf *out;
+    uint32_t first, last;
+    bool open;
+} ranges;
+
+static pm_status ranges_close(ranges *r, pm_error *err) {
+    bool open = r->open;
+    r->open = false;
+    return open ? add_range(r->out, r->first, r->last, err) : PM_OK;
+}
+
+static pm_status ranges_add(ranges *r, uint32_t cp, pm_error *err) {
+    if (r->open && cp == r->last + 1) {
+        r->last = cp;
+        return PM_OK;
+    }
+    PM_TRY(ranges_close(r, err));
+    *r = (ranges){r->out, cp, cp, true};
+    return PM_OK;
+}
+
+static pm_status spell_out(const property *p, pm_buf *out, pm_error *err) {
+    ranges r = {out, 0, 0, false};
+    for (uint32_t cp = 0; cp <= 0x10FFFF; cp++) {
+        if (has_property(p, cp) && (cp < 0xD800 || cp >= 0xE000)) {
+            PM_TRY(ranges_add(&r, cp, err));
+        }
+    }
+    return ranges_close(&r, err);
+}
 
 #ifndef PM_HAVE_PCRE2
 
@@ -125,44 +189,6 @@ static pm_status write_every(pm_buf *every, pm_error *err) {
         every->len += pm_utf8_write(cp, every->data + every->len);
     }
     return PM_OK;
-}
-
-static pm_status add_range(pm_buf *out, uint32_t first, uint32_t last, pm_error *err) {
-    return first == last ? pm_buf_printf(out, err, "\\x{%X}", (unsigned)first)
-                         : pm_buf_printf(out, err, "\\x{%X}-\\x{%X}", (unsigned)first, (unsigned)last);
-}
-
-/* Ranges of code points as they come in rising order. */
-typedef struct ranges {
-    pm_buf *out;
-    uint32_t first, last;
-    bool open;
-} ranges;
-
-static pm_status ranges_close(ranges *r, pm_error *err) {
-    bool open = r->open;
-    r->open = false;
-    return open ? add_range(r->out, r->first, r->last, err) : PM_OK;
-}
-
-static pm_status ranges_add(ranges *r, uint32_t cp, pm_error *err) {
-    if (r->open && cp == r->last + 1) {
-        r->last = cp;
-        return PM_OK;
-    }
-    PM_TRY(ranges_close(r, err));
-    *r = (ranges){r->out, cp, cp, true};
-    return PM_OK;
-}
-
-static pm_status spell_out(const property *p, pm_buf *out, pm_error *err) {
-    ranges r = {out, 0, 0, false};
-    for (uint32_t cp = 0; cp <= 0x10FFFF; cp++) {
-        if (has_property(p, cp) && (cp < 0xD800 || cp >= 0xE000)) {
-            PM_TRY(ranges_add(&r, cp, err));
-        }
-    }
-    return ranges_close(&r, err);
 }
 
 /* Walks the runs that PCRE2 is in and out of; appends what only our table has, and sets *surplus when PCRE2 has more. */
@@ -256,4 +282,38 @@ pm_status pm_property_items(pm_properties *properties, const char *name, pm_buf 
         return pm_buf_append(out, items->data, items->len, err);
     }
     return PM_OK;
+}
+
+/* Whether two names of a property are the same but for case, blanks, '-' and '_'. */
+static bool same_name(const char *a, const char *b) {
+    for (;; a++, b++) {
+        a += strspn(a, " -_");
+        b += strspn(b, " -_");
+        char c = *a >= 'A' && *a <= 'Z' ? (char)(*a + 32) : *a, d = *b >= 'A' && *b <= 'Z' ? (char)(*b + 32) : *b;
+        if (c != d || c == '\0') {
+            return c == d;
+        }
+    }
+}
+
+pm_status pm_property_script(pm_properties *properties, const char *name, pm_buf *out, bool *found, pm_error *err) {
+    char item[64];
+    const char *known;
+    unsigned script = PM_SCRIPT_COMMON;
+
+    while ((known = pm_script_name(script)) != NULL && !same_name(known, name)) {
+        script++;
+    }
+    *found = known != NULL;
+    if (!known) {
+        return PM_OK;
+    }
+    snprintf(item, sizeof item, "\\p{sc:%s}", known);
+    property p = {known, item, item, 0, script};
+    PM_TRY(pm_property_known(item, found, err));
+    if (*found) {
+        return add_difference(properties, &p, out, err);
+    }
+    *found = true; /* it is newer than this PCRE2 */
+    return spell_out(&p, out, err);
 }

@@ -47,9 +47,9 @@ struct pm_regex_scratch {
     char unused;
 };
 
-pm_status pm_regex_new(pm_regex **out, const char *regex, bool published, pm_error *err) {
+pm_status pm_regex_new(pm_regex **out, const char *regex, pm_flavor flavor, pm_error *err) {
     (void)regex;
-    (void)published;
+    (void)flavor;
     *out = NULL;
     return pm_fail(err, PM_UNSUPPORTED,
                    "this pattern is not one of the named ones and piecemill was built without PCRE2");
@@ -176,10 +176,10 @@ static pm_status finish(pm_regex *r, const pm_dialect *d, pm_error *err) {
     return PM_OK;
 }
 
-pm_status pm_regex_new(pm_regex **out, const char *regex, bool published, pm_error *err) {
+pm_status pm_regex_new(pm_regex **out, const char *regex, pm_flavor flavor, pm_error *err) {
     pm_dialect d = {0};
     pm_regex *r = pm_calloc(1, sizeof *r);
-    pm_status status = r ? pm_dialect_translate(&d, regex, published, err) : pm_fail_memory(err);
+    pm_status status = r ? pm_dialect_translate(&d, regex, flavor, err) : pm_fail_memory(err);
 
     if (status == PM_OK) {
         status = finish(r, &d, err);

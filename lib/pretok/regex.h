@@ -2,14 +2,14 @@
 #ifndef PM_PRETOK_REGEX_H
 #define PM_PRETOK_REGEX_H
 
-#include "base/alloc.h"
+#include "pretok/dialect.h"
 
 typedef struct pm_regex pm_regex;                 /* immutable, shared by threads */
 typedef struct pm_regex_scratch pm_regex_scratch; /* one thread's, for any regexes */
 
 /* Translates (dialect.h) and compiles. Errors: PM_BAD_PATTERN with the offset in `regex`, PM_UNSUPPORTED (no PCRE2),
  * PM_NO_MEMORY. */
-pm_status pm_regex_new(pm_regex **out, const char *regex, bool published, pm_error *err);
+pm_status pm_regex_new(pm_regex **out, const char *regex, pm_flavor flavor, pm_error *err);
 void pm_regex_free(pm_regex *regex);
 
 /* The result depends on the version of PCRE2's Unicode tables. */

@@ -66,9 +66,9 @@ static pm_status add_stage(pm_splitter *s, const pm_named_pattern *named, pm_reg
 }
 
 /* Compiles the last of s->regexes; an error says which of several it is. */
-static pm_status add_regex_stage(pm_splitter *s, bool published, size_t i, size_t n, pm_error *err) {
+static pm_status add_regex_stage(pm_splitter *s, pm_flavor flavor, size_t i, size_t n, pm_error *err) {
     pm_regex *regex;
-    pm_status status = pm_regex_new(&regex, s->regexes[s->n_regexes - 1], published, err);
+    pm_status status = pm_regex_new(&regex, s->regexes[s->n_regexes - 1], flavor, err);
 
     if (status == PM_BAD_PATTERN && err && n > 1) {
         return pm_fail_at(err, status, err->offset, "pattern %zu of %zu: %s", i + 1, n, err->message);
@@ -96,7 +96,7 @@ static pm_status add_named(pm_splitter *s, const pm_named_pattern *named, bool s
     for (size_t i = 0; i < n; i++) {
         PM_TRY(add_regex_text(s, named->regexes[i], err));
         if (!scanners) {
-            PM_TRY(add_regex_stage(s, true, i, n, err));
+            PM_TRY(add_regex_stage(s, PM_FLAVOR_RUST, i, n, err));
         }
     }
     return scanners ? add_stage(s, named, NULL, err) : PM_OK;
@@ -136,7 +136,7 @@ static pm_status build(pm_splitter *s, const char *const *patterns, size_t n, bo
             PM_TRY(add_named(s, named, scanners, err));
         } else {
             PM_TRY(add_regex_text(s, patterns[i], err));
-            PM_TRY(add_regex_stage(s, false, i, n, err));
+            PM_TRY(add_regex_stage(s, PM_FLAVOR_COMMON, i, n, err));
         }
     }
     s->name = pm_strdup(name);

@@ -1,17 +1,19 @@
 /* charsmap.c - see charsmap.h.
  *
- * The double array. A node is a unit; its children lie at base ^ byte, where base is the node's place ^ its offset, and a child carries its byte as label.
- * A node that ends a rule has its value in the unit at base itself.
+ * The double array. A node is a unit; its children lie at base ^ byte, where base is the node's place ^ its offset, and
+ * a child carries its byte as label. A node that ends a rule has its value in the unit at base itself.
  *
  *     bit 31        set: the unit is a value, bits 0-30
  *     bits 10-30    offset; shifted left by 8 when bit 9 is set
  *     bit 8         the node ends a rule
  *     bits 0-7      label
  *
- * Checks, so that a search needs none: for each unit that is no value, base and all of base ^ 0 .. base ^ 255 lie in the array; a value is where a text
- * begins. The 256 places differ in their low 8 bits only. Then the longest way from the root: nodes may be shared (darts-clone merges equal ends), so it is a
- * graph; in a broken file one with cycles, in which a search would go on as long as the text does. Children of a base are found by sorting the units by
- * place ^ label; a walk in depth with an own stack takes the height of each base once. A cycle is a way longer than PM_CHARSMAP_LONGEST.
+ * Checks, so that a search needs none: for each unit that is no value, base and all of base ^ 0 .. base ^ 255 lie in
+ * the array; a value is where a text begins. The 256 places differ in their low 8 bits only. Then the longest way from
+ * the root: nodes may be shared (darts-clone merges equal ends), so it is a graph; in a broken file one with cycles, in
+ * which a search would go on as long as the text does. Children of a base are found by sorting the units by place ^
+ * label; a walk in depth with an own stack takes the height of each base once. A cycle is a way longer than
+ * PM_CHARSMAP_LONGEST.
  *
  * Source: darts-clone (BSD licence), sentencepiece's src/normalizer.cc (which has the first check). */
 #include "text/charsmap.h"
@@ -39,7 +41,9 @@ static pm_bytes text_at(const pm_charsmap *map, size_t value) {
 
 /* ---- checks ---- */
 
-static pm_status bad(size_t offset, const char *what, pm_error *err) { return pm_fail_at(err, PM_BAD_FORMAT, offset, "charsmap: %s", what); }
+static pm_status bad(size_t offset, const char *what, pm_error *err) {
+    return pm_fail_at(err, PM_BAD_FORMAT, offset, "charsmap: %s", what);
+}
 
 static pm_status check_units(const pm_charsmap *map, size_t n, pm_error *err) {
     for (size_t i = 0; i < n; i++) {
@@ -144,6 +148,21 @@ static pm_status check_texts(const pm_charsmap *map, size_t offset, pm_error *er
     return PM_OK;
 }
 
+/* Most characters have no rule: two bytes tell of nearly all of them. */
+static void note_beginnings(pm_charsmap *map) {
+    size_t root = offset_of(unit_at(map, 0));
+
+    for (unsigned a = 0; a < 256; a++) {
+        uint32_t unit = unit_at(map, root ^ a);
+        map->begins[a] = label_of(unit) == a;
+        for (unsigned b = 0; map->begins[a] && b < 256; b++) {
+            if (ends_rule(unit) || label_of(unit_at(map, root ^ a ^ offset_of(unit) ^ b)) == b) {
+                map->pairs[(a << 8 | b) >> 5] |= UINT32_C(1) << (b & 31);
+            }
+        }
+    }
+}
+
 pm_status pm_charsmap_init(pm_charsmap *map, pm_bytes blob, bool characters, pm_error *err) {
     graph g = {0};
 
@@ -168,8 +187,8 @@ pm_status pm_charsmap_init(pm_charsmap *map, pm_bytes blob, bool characters, pm_
     pm_status status = graph_make(&g, map, n, err);
     status = status == PM_OK ? walk(&g, map, characters, err) : status;
     graph_release(&g);
-    for (size_t b = 0; status == PM_OK && b < 256; b++) {
-        map->begins[b] = label_of(unit_at(map, offset_of(unit_at(map, 0)) ^ b)) == b;
+    if (status == PM_OK) {
+        note_beginnings(map);
     }
     return status;
 }

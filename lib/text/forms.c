@@ -1,28 +1,45 @@
-/* forms.c - see forms.h. Normal forms as Hugging Face's tokenizers makes them, with the count of what became of each character.
+/* forms.c - see forms.h. Normal forms as Hugging Face's tokenizers makes them, with the count of what became of each
+ * character.
  *
- * Idea. As in nfc.c: nearly all text is in its form already; where it may not be, a block between two boundaries is taken out, decomposed, put in order and
- * composed. A boundary is a character of class 0 that is its own form and joins with nothing before it, and each byte outside well-formed UTF-8.
+ * Idea. As in nfc.c: nearly all text is in its form already; where it may not be, a block between two boundaries is
+ * taken out, decomposed, put in order and composed. A boundary is a character of class 0 that is its own form and joins
+ * with nothing before it, and each byte outside well-formed UTF-8.
  *
  *     "e" U+0323 U+0302, form C       a block; decomposed e, U+0323 (class 220), U+0302 (230): in order
- *                                     e + U+0323 is U+1EB9, + U+0302 is U+1EC7: one item, which stands for three characters: change -2
+ *                                     e + U+0323 is U+1EB9, + U+0302 is U+1EC7: one item, which stands for three
+ * characters: change -2
  *
- * What is not as there: the tables are the library's, there are four forms, and each item carries its change (forms.h). A character's parts have 0, 1, 1, ..;
- * marks keep theirs when they change places; joined to a starter of change k, a character of change c leaves k + c - 1. Their sum is kept, so that a block's
- * items stand for its characters and none besides.
+ * What is not as there: the tables are the library's, there are four forms, and each item carries its change (forms.h).
+ * A character's parts have 0, 1, 1, ..; marks keep theirs when they change places; joined to a starter of change k, a
+ * character of change c leaves k + c - 1. Their sum is kept, so that a block's items stand for its characters and none
+ * besides.
  *
- * Cost: linear; marks of one run are sorted by counting. Source: Unicode Standard Annex 15; the crate unicode-normalization-alignments. */
+ * Cost: linear; marks of one run are sorted by counting. Source: Unicode Standard Annex 15; the crate
+ * unicode-normalization-alignments. */
 #include "text/forms.h"
 
 #include "text/utf8.h"
 
 #include "text/forms_table.h"
 
-_Static_assert(sizeof blocks / sizeof *blocks == 0x110000 >> PM_FORMS_SHIFT, "the table was made for another block size");
+_Static_assert(sizeof blocks / sizeof *blocks == 0x110000 >> PM_FORMS_SHIFT,
+               "the table was made for another block size");
 
-enum { L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11A7, S_BASE = 0xAC00, L_COUNT = 19, V_COUNT = 21, T_COUNT = 28, S_COUNT = 11172, CHARACTER = 0xFFFFFF };
+enum {
+    L_BASE = 0x1100,
+    V_BASE = 0x1161,
+    T_BASE = 0x11A7,
+    S_BASE = 0xAC00,
+    L_COUNT = 19,
+    V_COUNT = 21,
+    T_COUNT = 28,
+    S_COUNT = 11172,
+    CHARACTER = 0xFFFFFF
+};
 
 const pm_form_record *pm_form_of(uint32_t c) {
-    return &pm_form_records[codes[(size_t)blocks[c >> PM_FORMS_SHIFT] << PM_FORMS_SHIFT | (c & ((1u << PM_FORMS_SHIFT) - 1))]];
+    return &pm_form_records[codes[(size_t)blocks[c >> PM_FORMS_SHIFT] << PM_FORMS_SHIFT |
+                                  (c & ((1u << PM_FORMS_SHIFT) - 1))]];
 }
 
 static inline bool is_syllable(uint32_t c) { return c - S_BASE < S_COUNT; }
@@ -139,7 +156,8 @@ static pm_status add_parts(pm_form_block *b, pm_form form, uint32_t c, const pm_
 }
 
 /* The characters of text[pos ..) up to the next boundary behind `trouble`. */
-static pm_status fill(pm_form_block *b, pm_form form, const uint8_t *text, size_t len, size_t pos, size_t trouble, size_t *end, pm_error *err) {
+static pm_status fill(pm_form_block *b, pm_form form, const uint8_t *text, size_t len, size_t pos, size_t trouble,
+                      size_t *end, pm_error *err) {
     b->n = 0;
     while (pos < len) {
         unsigned n;
@@ -222,7 +240,8 @@ static void compose_all(pm_form_block *b) {
     b->n = kept;
 }
 
-pm_status pm_form_block_make(pm_form_block *b, pm_form form, const uint8_t *text, size_t len, size_t boundary, size_t trouble, size_t *end, pm_error *err) {
+pm_status pm_form_block_make(pm_form_block *b, pm_form form, const uint8_t *text, size_t len, size_t boundary,
+                             size_t trouble, size_t *end, pm_error *err) {
     PM_TRY(fill(b, form, text, len, boundary, trouble, end, err));
     PM_TRY(sort(b, err));
     if (composes(form)) {

@@ -1,17 +1,33 @@
-/* grapheme.c - see grapheme.h. One pass from character to character; what the rules ask of what stands before is kept as it goes by.
+/* grapheme.c - see grapheme.h. One pass from character to character; what the rules ask of what stands before is kept
+ * as it goes by.
  *
- * Categories are those of Unicode Standard Annex 29 (GraphemeBreakProperty, Extended_Pictographic, Indic_Conjunct_Break), from the table of forms.h. Rules
- * are named GBn there. */
+ * Categories are those of Unicode Standard Annex 29 (GraphemeBreakProperty, Extended_Pictographic,
+ * Indic_Conjunct_Break), from the table of forms.h. Rules are named GBn there. */
 #include "text/grapheme.h"
 
 #include "text/forms.h"
 #include "text/utf8.h"
 
 enum { /* in the order of make_forms_table.py */
-    ANY, CR, CONTROL, EXTEND, PICTOGRAPHIC, CONSONANT, L, LF, LV, LVT, PREPEND, REGIONAL, SPACING, T, V, ZWJ,
-    CATEGORY = 15,
-    LINKER = 16, /* Indic_Conjunct_Break=Linker, =Extend */
-    EXTENDS = 32
+       ANY,
+       CR,
+       CONTROL,
+       EXTEND,
+       PICTOGRAPHIC,
+       CONSONANT,
+       L,
+       LF,
+       LV,
+       LVT,
+       PREPEND,
+       REGIONAL,
+       SPACING,
+       T,
+       V,
+       ZWJ,
+       CATEGORY = 15,
+       LINKER = 16, /* Indic_Conjunct_Break=Linker, =Extend */
+       EXTENDS = 32
 };
 
 /* What was passed. */
@@ -52,7 +68,8 @@ static bool is_break(const state *s, uint8_t next) {
     if (last == CONTROL || last == CR || last == LF || next == CONTROL || next == CR || next == LF) { /* GB4, GB5 */
         return true;
     }
-    if ((last == L && (next == L || next == V || next == LV || next == LVT)) || ((last == LV || last == V) && (next == V || next == T)) ||
+    if ((last == L && (next == L || next == V || next == LV || next == LVT)) ||
+        ((last == LV || last == V) && (next == V || next == T)) ||
         ((last == LVT || last == T) && next == T)) { /* GB6 to GB8 */
         return false;
     }
@@ -60,9 +77,9 @@ static bool is_break(const state *s, uint8_t next) {
         return false;
     }
     switch (next) {
-    case CONSONANT: return s->conjunct != 2;      /* GB9c */
-    case PICTOGRAPHIC: return s->emoji != 2;      /* GB11 */
-    case REGIONAL: return !s->odd_regional;       /* GB12, GB13 */
+    case CONSONANT: return s->conjunct != 2; /* GB9c */
+    case PICTOGRAPHIC: return s->emoji != 2; /* GB11 */
+    case REGIONAL: return !s->odd_regional;  /* GB12, GB13 */
     default: return true;
     }
 }

@@ -1,4 +1,5 @@
-/* grapheme.h - extended grapheme clusters of Unicode 17, as the crate that Hugging Face's tokenizers uses finds them. */
+/* grapheme.h - extended grapheme clusters of Unicode 17, as the crate that Hugging Face's tokenizers uses finds them.
+ */
 #ifndef PM_TEXT_GRAPHEME_H
 #define PM_TEXT_GRAPHEME_H
 

@@ -144,7 +144,7 @@ static pm_status shed_or_restore(course *c, pm_bpe_words *words, const pm_bpe_pl
 }
 
 /* Keeps the merges in `checkpoint` (NULL: nowhere) behind each phase. */
-static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, const pm_bpe_plan *plan,
+static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wanted, uint64_t min_count, unsigned threads, const pm_bpe_plan *plan,
                             const pm_checkpoint *checkpoint, pm_ticker *ticker, pm_error *err) {
     course c = {.least = min_count > UINT32_MAX ? UINT32_MAX : min_count ? (uint32_t)min_count : 1,
                 .wanted = wanted, .done = vocab->n_merges, .guess = plan->shed};
@@ -154,7 +154,7 @@ static pm_status run_phases(pm_bpe_vocab *vocab, pm_bpe_words *words, size_t wan
         uint32_t end = phase_end(&c, words), asked = next_threshold(words, &now, &c), threshold = asked, left_end;
         PM_TRY(pm_bpe_words_cut(words, &threshold, end, &left_end, ticker, &fragments, err));
         c.tight = threshold > asked || left_end != PM_BPE_ALL;
-        PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, left_end, wanted, ticker, err));
+        PM_TRY(pm_bpe_merge_fragments(vocab, fragments, threshold < min_count ? min_count : threshold, left_end, wanted, threads, ticker, err));
         if (checkpoint && vocab->n_merges > c.done) {
             PM_TRY(pm_checkpoint_keep_merges(checkpoint, vocab, err));
         }
@@ -185,7 +185,7 @@ static pm_status learn(pm_bpe_vocab *vocab, pm_store *store, size_t wanted, uint
         return reserved;
     }
     PM_TRY(pm_bpe_words_new(&words, store, vocab, threads, memory, ticker, err));
-    pm_status status = run_phases(vocab, words, wanted, min_count, plan, checkpoint, ticker, err);
+    pm_status status = run_phases(vocab, words, wanted, min_count, threads ? threads : 1, plan, checkpoint, ticker, err);
     pm_bpe_words_free(words);
     return status;
 }

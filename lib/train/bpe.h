@@ -48,8 +48,8 @@ typedef struct pm_fragments {
  * pair has `threshold` (at least 1), or the best one is of left_end or more on its left, or the vocabulary has `wanted` merges. Every fragment has a symbol PM_BPE_BORDER in front
  * and behind: cells[0], and cells[at + n] of each. The cells become the symbols that are left. Memory besides them: 8 bytes a cell at the beginning, then 4 for
  * each place of a pair when it is born with the threshold, and some 60 for each such pair. Errors: PM_CANCELLED, PM_LIMIT, PM_NO_MEMORY. */
-pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, uint32_t left_end, size_t wanted, pm_ticker *ticker,
-                                 pm_error *err);
+pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, uint32_t left_end, size_t wanted, unsigned threads,
+                                 pm_ticker *ticker, pm_error *err);
 
 /* ---- passes over all words ---- */
 

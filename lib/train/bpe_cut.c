@@ -87,7 +87,7 @@ enum {
     DENSE_BITS = 20,    /* pairs are counted without hashing while two symbols have so many bits */
     MIN_SLOT_BITS = 16, /* the array of counts has a slot for each BYTES_PER_SLOT of records, within these bounds */
     MAX_SLOT_BITS = 21,
-    BYTES_PER_SLOT = 4,
+    BYTES_PER_SLOT = 16,
     BUCKETS = 4 * 32,   /* of counts: four a power of two */
     RANGES = 16,        /* arrays are added up in so many tasks */
     LITTLE = 8,         /* parts of the threshold are little */

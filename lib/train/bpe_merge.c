@@ -26,7 +26,7 @@
  * filled in order by a second walk over the places where c stands now; most merges near the end have none, and no second walk.
  *
  * The beginning is the same thing without hashing: places are sorted by their left symbol (counting sort, which keeps them in order), and each
- * symbol's places are added up by right neighbour.
+ * symbol's places are added up by right neighbour, several symbols at once by several threads. The order in which pairs are found does not matter: the heap has an order of its own.
  *
  * Counts are those of neighbouring places, overlapping ones included (aaa has two), as in Hugging Face tokenizers' BpeTrainer
  * (tokenizers/src/models/bpe/trainer.rs and word.rs), whose order of merges this is. There a pair is never met twice, here
@@ -37,7 +37,8 @@
 #include "base/hash.h"
 #include "train/bpe.h"
 
-enum { NONE = -1, TICK = 64, AHEAD = 12 /* places */, LOOK = 1 << 16, QUEUES = 1 << 13, FIRST_BITS = 10, QUICK_BITS = 14 /* below, the map grows four times */ };
+enum { NONE = -1, TICK = 64, AHEAD = 12 /* places */, LOOK = 1 << 16, QUEUES = 1 << 13, FIRST_BITS = 10, QUICK_BITS = 14 /* below, the map grows four times */,
+       PARTS = 16 /* tasks */, MANY = 1 << 12 /* cells are worth several threads */ };
 #define BORDER ((uint32_t)PM_BPE_BORDER)
 #define DEAD (UINT32_C(1) << 31) /* and below it how many cells the symbol has */
 
@@ -95,8 +96,6 @@ typedef struct merger {
     uint32_t *queues; /* by count less threshold: the first pair of the list */
     size_t n_queues;
     uint32_t *first_places; /* of the pairs that are there at the beginning, by left symbol; */
-    uint32_t *symbol_places; /* a copy of those of one symbol */
-    size_t cap_symbol_places;
     pm_arena places;        /* of those that are born */
     births births[2]; /* on the left, on the right */
     pm_ticker *ticker;
@@ -286,13 +285,14 @@ static pm_status pop_best(merger *m, uint32_t *number, pm_error *err) {
 /* ---------------------------------------------------------------- births ---- */
 
 /* Room for births beside symbols below n, at most n on each side: pages that are touched only when there are so many. */
-static pm_status make_births(merger *m, size_t n, pm_error *err) {
-    for (int side = LEFT; side <= RIGHT; side++) {
-        births *b = &m->births[side];
-        PM_TRY(pm_grow_pages((void **)&b->items, &b->cap, n, sizeof *b->items, err));
-        PM_TRY(pm_grow_pages((void **)&b->number, &b->cap_symbols, n, sizeof *b->number, err));
-    }
-    return PM_OK;
+static pm_status make_births(births *b, size_t n, pm_error *err) {
+    PM_TRY(pm_grow_pages((void **)&b->items, &b->cap, n, sizeof *b->items, err));
+    return pm_grow_pages((void **)&b->number, &b->cap_symbols, n, sizeof *b->number, err);
+}
+
+static void release_births(births *b) {
+    pm_pages_free(b->items, b->cap * sizeof *b->items);
+    pm_pages_free(b->number, b->cap_symbols * sizeof *b->number);
 }
 
 /* The birth beside this neighbour; `known` is a pair that it will have to look up. */
@@ -312,46 +312,45 @@ static void forget_births(births *b) {
     b->n = 0;
 }
 
-/* Tracks a pair with this count, whose places will be at `places`, or, NULL, in room for n_places of them; *number is NONE when it may not be merged. */
-static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count, uint32_t *places, size_t n_places, uint32_t *number, pm_error *err) {
-    *number = (uint32_t)NONE;
-    if (pm_bpe_vocab_forbids(m->vocab, left, right)) {
-        return PM_OK;
-    }
+/* Tracks a pair, under a number. */
+static pm_status adopt(merger *m, const pair *p, uint32_t *number, pm_error *err) {
     PM_TRY(pm_grow_pages((void **)&m->pairs, &m->cap_pairs, m->n_pairs + 1, sizeof *m->pairs, err));
     PM_TRY(pm_grow_pages((void **)&m->next, &m->cap_next, m->n_pairs + 1, sizeof *m->next, err));
-    places = places ? places : pm_arena_alloc(&m->places, n_places * sizeof *places);
-    if (!places) {
-        return pm_fail_memory(err);
-    }
     *number = (uint32_t)m->n_pairs;
-    m->pairs[m->n_pairs++] = (pair){count, places, 0, left, right};
+    m->pairs[m->n_pairs++] = *p;
     PM_TRY(map_add(m, err));
     return push(m, *number, err);
 }
 
-/* Tracks the births beside c that have the threshold, with their places at `places` or, NULL, anywhere; *any: there are some. */
-static pm_status track_births(merger *m, int side, uint32_t c, uint32_t *places, bool *any, pm_error *err) {
+/* Tracks a pair with this count and room for its places; *number is NONE when it may not be merged. */
+static pm_status track(merger *m, uint32_t left, uint32_t right, uint64_t count, size_t n_places, uint32_t *number, pm_error *err) {
+    *number = (uint32_t)NONE;
+    if (pm_bpe_vocab_forbids(m->vocab, left, right)) {
+        return PM_OK;
+    }
+    uint32_t *places = pm_arena_alloc(&m->places, n_places * sizeof *places);
+    return places ? adopt(m, &(pair){count, places, 0, left, right}, number, err) : pm_fail_memory(err);
+}
+
+/* Tracks the births beside c that have the threshold; *any: there are some. */
+static pm_status track_births(merger *m, int side, uint32_t c, bool *any, pm_error *err) {
     births *all = &m->births[side];
     for (size_t i = 0; i < all->n; i++) {
         birth *b = &all->items[i];
         if (b->count >= m->threshold) {
             uint32_t left = side == LEFT ? b->neighbour : c, right = side == LEFT ? c : b->neighbour;
-            PM_TRY(track(m, left, right, b->count, places, b->n, &b->pair, err));
-            if (b->pair != (uint32_t)NONE) {
-                *any = true;
-                places = places ? places + b->n : NULL;
-            }
+            PM_TRY(track(m, left, right, b->count, b->n, &b->pair, err));
+            *any |= b->pair != (uint32_t)NONE;
         }
     }
     return PM_OK;
 }
 
-/* Adds a place to the pair that a symbol there forms with this neighbour, if it is tracked. */
-static inline void add_place(merger *m, int side, uint32_t neighbour, size_t place) {
-    uint32_t number = m->births[side].items[m->births[side].number[neighbour] - 1].pair;
+/* Adds a place to the pair that a symbol there forms with this neighbour, if it is one of `pairs`. */
+static inline void add_place(pair *pairs, const births *b, uint32_t neighbour, size_t place) {
+    uint32_t number = b->items[b->number[neighbour] - 1].pair;
     if (number != (uint32_t)NONE) {
-        pair *p = &m->pairs[number];
+        pair *p = &pairs[number];
         p->places[p->n_places++] = (uint32_t)place;
     }
 }
@@ -363,8 +362,25 @@ static inline bool begins_pair(const merger *m, size_t i) { return m->cells[i].s
 /* Where the part of a list ends that begins at `from` and is worked on before the ticker is looked at. */
 static inline size_t part_end(size_t from, size_t n) { return n - from < LOOK ? n : from + LOOK; }
 
-static void count_rights(merger *m, const uint32_t *places, size_t from, size_t to, size_t n) {
-    births *right = &m->births[RIGHT];
+/* What a thread has to find the pairs of left symbols. */
+typedef struct beginner {
+    births births;
+    pair *pairs; /* found */
+    size_t n_pairs, cap_pairs;
+    uint32_t *copy; /* of a symbol's places */
+    size_t cap_copy;
+    char apart[64];
+} beginner;
+
+typedef struct beginning {
+    merger *m;
+    beginner *beginners;
+    unsigned threads;
+    const uint32_t *ends; /* of each symbol's places */
+    uint32_t bounds[PARTS + 1]; /* symbols: each part has about as many places */
+} beginning;
+
+static void count_rights(const merger *m, births *right, const uint32_t *places, size_t from, size_t to, size_t n) {
     for (size_t i = from; i < to; i++) {
         __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
         const pm_bpe_cell *cell = &m->cells[places[i]];
@@ -374,33 +390,99 @@ static void count_rights(merger *m, const uint32_t *places, size_t from, size_t 
     }
 }
 
-static void add_rights(merger *m, const uint32_t *places, size_t from, size_t to, size_t n) {
+static void add_rights(const merger *m, pair *pairs, const births *right, const uint32_t *places, size_t from, size_t to, size_t n) {
     for (size_t i = from; i < to; i++) {
         __builtin_prefetch(&m->cells[places[i + AHEAD < n ? i + AHEAD : i]]);
-        add_place(m, RIGHT, m->cells[places[i] + 1].symbol, places[i]);
+        add_place(pairs, right, m->cells[places[i] + 1].symbol, places[i]);
     }
 }
 
+/* Lists the pairs that have the threshold; their places will lie one behind the other from `places` on. */
+static pm_status find_pairs(const merger *m, beginner *k, uint32_t left, uint32_t *places, pm_error *err) {
+    for (size_t i = 0; i < k->births.n; i++) {
+        birth *b = &k->births.items[i];
+        if (b->count >= m->threshold) {
+            PM_TRY(pm_grow_pages((void **)&k->pairs, &k->cap_pairs, k->n_pairs + 1, sizeof *k->pairs, err));
+            b->pair = (uint32_t)k->n_pairs;
+            k->pairs[k->n_pairs++] = (pair){b->count, places, 0, left, b->neighbour};
+            places += b->n;
+        }
+    }
+    return PM_OK;
+}
+
 /* The pairs of one left symbol, from its places, in whose memory the places of these pairs then are. */
-static pm_status begin_symbol(merger *m, uint32_t left, uint32_t *places, size_t n, pm_error *err) {
-    bool any = false;
+static pm_status begin_symbol(const merger *m, beginner *k, unsigned thread, uint32_t left, uint32_t *places, size_t n, pm_error *err) {
+    size_t before = k->n_pairs;
     for (size_t from = 0, to; from < n; from = to) {
         to = part_end(from, n);
-        count_rights(m, places, from, to, n);
-        PM_TRY(add_work(m, to - from, err));
+        count_rights(m, &k->births, places, from, to, n);
+        PM_TRY(to < n ? pm_ticker_poll(m->ticker, thread, err) : PM_OK);
     }
-    PM_TRY(track_births(m, RIGHT, left, places, &any, err));
-    if (any) {
-        PM_TRY(pm_grow_pages((void **)&m->symbol_places, &m->cap_symbol_places, n, sizeof *places, err));
-        memcpy(m->symbol_places, places, n * sizeof *places);
+    PM_TRY(find_pairs(m, k, left, places, err));
+    if (k->n_pairs > before) {
+        PM_TRY(pm_grow_pages((void **)&k->copy, &k->cap_copy, n, sizeof *places, err));
+        memcpy(k->copy, places, n * sizeof *places);
+        for (size_t from = 0, to; from < n; from = to) {
+            to = part_end(from, n);
+            add_rights(m, k->pairs, &k->births, k->copy, from, to, n);
+            PM_TRY(to < n ? pm_ticker_poll(m->ticker, thread, err) : PM_OK);
+        }
     }
-    for (size_t from = 0, to; any && from < n; from = to) {
-        to = part_end(from, n);
-        add_rights(m, m->symbol_places, from, to, n);
-        PM_TRY(add_work(m, to - from, err));
-    }
-    forget_births(&m->births[RIGHT]);
+    forget_births(&k->births);
     return PM_OK;
+}
+
+static pm_status begin_part(void *ctx, unsigned thread, size_t part, pm_error *err) {
+    beginning *g = ctx;
+    merger *m = g->m;
+    for (uint32_t s = g->bounds[part]; s < g->bounds[part + 1]; s++) {
+        size_t from = s ? g->ends[s - 1] : 0;
+        PM_TRY(begin_symbol(m, &g->beginners[thread], thread, s, m->first_places + from, g->ends[s] - from, err));
+    }
+    return pm_ticker_poll(m->ticker, thread, err);
+}
+
+static pm_status make_beginners(beginning *g, size_t n_symbols, pm_error *err) {
+    size_t n_places = g->ends[n_symbols - 1];
+    for (uint32_t s = 0, part = 0; part <= PARTS; part++) {
+        while (s < n_symbols && (part == PARTS || g->ends[s] <= n_places / PARTS * part)) {
+            s++;
+        }
+        g->bounds[part] = part ? s : 0;
+    }
+    g->beginners = pm_calloc(g->threads, sizeof *g->beginners);
+    for (unsigned t = 0; g->beginners && t < g->threads; t++) {
+        PM_TRY(make_births(&g->beginners[t].births, n_symbols, err));
+    }
+    return g->beginners ? PM_OK : pm_fail_memory(err);
+}
+
+/* Finds the pairs that are there, by all threads, and tracks those that may be merged. */
+static pm_status find_all(beginning *g, size_t n_symbols, pm_error *err) {
+    merger *m = g->m;
+    uint32_t number;
+    PM_TRY(make_beginners(g, n_symbols, err));
+    PM_TRY(pm_parallel_part(g->threads, PARTS, begin_part, g, m->ticker, err));
+    for (unsigned t = 0; t < g->threads; t++) {
+        const beginner *k = &g->beginners[t];
+        for (size_t i = 0; i < k->n_pairs; i++) {
+            const pair *p = &k->pairs[i];
+            PM_TRY(pm_bpe_vocab_forbids(m->vocab, p->left, p->right) ? PM_OK : adopt(m, p, &number, err));
+            PM_TRY(add_work(m, 1, err));
+        }
+    }
+    return PM_OK;
+}
+
+static void release_beginners(beginning *g) {
+    for (unsigned t = 0; g->beginners && t < g->threads; t++) {
+        beginner *k = &g->beginners[t];
+        release_births(&k->births);
+        pm_pages_free(k->pairs, k->cap_pairs * sizeof *k->pairs);
+        pm_pages_free(k->copy, k->cap_copy * sizeof *k->copy);
+    }
+    pm_free(g->beginners);
 }
 
 /* Writes the places of pairs by left symbol; ends[s] is where those of s end. */
@@ -433,21 +515,22 @@ static pm_status sort_places(merger *m, uint32_t *places, uint32_t *ends, size_t
     return PM_OK;
 }
 
-static pm_status begin(merger *m, pm_error *err) {
-    size_t n_symbols = pm_bpe_vocab_size(m->vocab), from = 0;
-    uint32_t *places = m->first_places = pm_alloc(m->n_cells, sizeof *places), *ends = pm_calloc(n_symbols, sizeof *ends);
+static pm_status begin(merger *m, unsigned threads, pm_error *err) {
+    size_t n_symbols = pm_bpe_vocab_size(m->vocab);
+    uint32_t *ends = pm_calloc(n_symbols, sizeof *ends);
+    beginning g = {.m = m, .threads = m->n_cells < MANY ? 1 : threads, .ends = ends};
+    m->first_places = pm_alloc(m->n_cells, sizeof *m->first_places);
     m->queues = pm_alloc(QUEUES, sizeof *m->queues);
-    pm_status status = places && ends && m->queues ? map_init(m, FIRST_BITS, err) : pm_fail_memory(err);
+    pm_status status = m->first_places && ends && m->queues ? map_init(m, FIRST_BITS, err) : pm_fail_memory(err);
     if (status == PM_OK) {
         m->n_queues = QUEUES;
         memset(m->queues, 0xFF, QUEUES * sizeof *m->queues); /* NONE */
-        status = sort_places(m, places, ends, n_symbols, err);
+        status = sort_places(m, m->first_places, ends, n_symbols, err);
     }
-    for (size_t s = 0; s < n_symbols && status == PM_OK; s++) {
-        status = begin_symbol(m, (uint32_t)s, places + from, ends[s] - from, err);
-        from = ends[s];
+    if (status == PM_OK) {
+        status = find_all(&g, n_symbols, err);
     }
-    pm_pages_free(m->symbol_places, m->cap_symbol_places * sizeof *m->symbol_places);
+    release_beginners(&g);
     pm_free(ends);
     return status;
 }
@@ -554,10 +637,10 @@ static void add_neighbours(merger *m, const uint32_t *places, size_t from, size_
         pm_bpe_cell *x = &m->cells[places[i]], *l = before(x);
         uint32_t r = behind(x)->symbol;
         if (l->symbol != BORDER && l->symbol != c) {
-            add_place(m, LEFT, l->symbol, (size_t)(l - m->cells));
+            add_place(m->pairs, &m->births[LEFT], l->symbol, (size_t)(l - m->cells));
         }
         if (r != BORDER) {
-            add_place(m, RIGHT, r, places[i]);
+            add_place(m->pairs, &m->births[RIGHT], r, places[i]);
         }
     }
 }
@@ -586,8 +669,8 @@ static pm_status merge_pair(merger *m, uint32_t number, pm_error *err) {
     size_t n = p->n_places;
     look_for_births(m, p->left, p->right, c);
     lose_all(m, p->left, p->right, c, doubled);
-    PM_TRY(track_births(m, LEFT, c, NULL, &any, err)); /* m->pairs may move: p is not used behind this */
-    PM_TRY(track_births(m, RIGHT, c, NULL, &any, err));
+    PM_TRY(track_births(m, LEFT, c, &any, err)); /* m->pairs may move: p is not used behind this */
+    PM_TRY(track_births(m, RIGHT, c, &any, err));
     if (any) {
         PM_TRY(fill_lists(m, places, n, c, err));
     }
@@ -651,15 +734,19 @@ static pm_status merge_all(merger *m, uint32_t left_end, size_t wanted, pm_ticke
     return PM_OK;
 }
 
-pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, uint32_t left_end, size_t wanted, pm_ticker *ticker,
-                                 pm_error *err) {
+pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, uint64_t threshold, uint32_t left_end, size_t wanted, unsigned threads,
+                                 pm_ticker *ticker, pm_error *err) {
     merger m = {.vocab = vocab, .cells = fragments->cells, .n_cells = fragments->n_cells, .heavy = fragments->heavy, .threshold = threshold, .ticker = ticker};
     if (fragments->n_cells > UINT32_MAX - 2) {
         return pm_fail(err, PM_LIMIT, "more than 2^32 symbols to merge at once");
     }
-    pm_status status = make_births(&m, pm_bpe_vocab_base(vocab) + (wanted > vocab->n_merges ? wanted : vocab->n_merges), err);
+    size_t n_symbols = pm_bpe_vocab_base(vocab) + (wanted > vocab->n_merges ? wanted : vocab->n_merges);
+    pm_status status = make_births(&m.births[LEFT], n_symbols, err);
     if (status == PM_OK) {
-        status = begin(&m, err);
+        status = make_births(&m.births[RIGHT], n_symbols, err);
+    }
+    if (status == PM_OK) {
+        status = begin(&m, threads, err);
     }
     if (status == PM_OK) {
         status = merge_all(&m, left_end, wanted, ticker, err);
@@ -668,9 +755,7 @@ pm_status pm_bpe_merge_fragments(pm_bpe_vocab *vocab, pm_fragments *fragments, u
         status = compact(&m, fragments, err);
     }
     for (int side = LEFT; side <= RIGHT; side++) {
-        births *b = &m.births[side];
-        pm_pages_free(b->items, b->cap * sizeof *b->items);
-        pm_pages_free(b->number, b->cap_symbols * sizeof *b->number);
+        release_births(&m.births[side]);
     }
     pm_pages_free(m.pairs, m.cap_pairs * sizeof *m.pairs);
     pm_pages_free(m.next, m.cap_next * sizeof *m.next);

@@ -28,7 +28,10 @@
 #include "base/hash.h"
 #include "corpus/once.h"
 #include "count/countmerge.h"
+#include "encode/added.h"
 #include "encode/inside.h"
+#include "encode/normalizer.h"
+#include "pretok/pretokenizer.h"
 
 #ifdef PM_HAVE_ZLIB
 #include <zlib.h>
@@ -539,6 +542,103 @@ static pm_status run_decode(const scenario *s, pm_error *err) {
     return PM_OK;
 }
 
+/* A charsmap without a rule: a trie of one block, one empty text. */
+static pm_bytes empty_charsmap(void) {
+    static uint8_t blob[4 + 2048 + 1];
+    blob[1] = 2048 >> 8;
+    for (size_t i = 1; i < 512; i++) {
+        blob[4 + 4 * i + 3] = 0x80; /* a value */
+    }
+    blob[4 + 1] = 256 << 10 >> 8 & 0xFF; /* the root's children: none, at 256 */
+    blob[4 + 2] = 256 << 10 >> 16;
+    return (pm_bytes){blob, sizeof blob};
+}
+
+static pm_status normalize(const pm_normalizer *normalizer, pm_error *err) {
+    pm_normalizer_scratch *scratch;
+    pm_normalized out = {0};
+    static const char marks[] = "A e\u0301 \uFB01 a\u0301\u0323\u0301\u0323\u0301\u0323\u0301\u0323\u0301\u0323\u0301\u0323\u0301\u0323\u0301\u0323\u0301\u0323";
+    PM_TRY(pm_normalizer_scratch_new(&scratch, normalizer, err));
+    pm_status status = pm_normalize(normalizer, scratch, (pm_bytes){(const uint8_t *)marks, sizeof marks - 1}, 0, true, &out, err);
+    if (status == PM_OK) {
+        mix(out.text.data, out.text.len);
+        status = pm_normalize(normalizer, scratch, (pm_bytes){chinese.data, chinese.len}, 0, true, &out, err);
+    }
+    if (status == PM_OK) {
+        mix(out.text.data, out.text.len);
+    }
+    pm_normalized_release(&out);
+    pm_normalizer_scratch_free(scratch);
+    return status;
+}
+
+static pm_status run_normalize(const scenario *s, pm_error *err) {
+    pm_bytes blank = {(const uint8_t *)" ", 1}, mark = {(const uint8_t *)"__", 2}, regex = {(const uint8_t *)"a+", 2};
+    pm_step steps[] = {{.type = PM_STEP_PRECOMPILED, .a = empty_charsmap()}, {.type = PM_STEP_NFC}, {.type = PM_STEP_PREPEND, .a = mark},
+                       {.type = PM_STEP_BERT, .flags = PM_STEP_CLEAN_TEXT | PM_STEP_CHINESE_CHARS | PM_STEP_LOWER},
+                       {.type = PM_STEP_REPLACE, .a = blank, .b = mark},
+#ifdef PM_HAVE_PCRE2
+                       {.type = PM_STEP_REPLACE, .flags = PM_STEP_REGEX, .a = regex, .b = mark},
+#endif
+                       {.type = PM_STEP_BYTE_LEVEL_CHARS}};
+    pm_step alone = {.type = PM_STEP_SENTENCEPIECE, .flags = PM_STEP_DUMMY_PREFIX | PM_STEP_ESCAPE_BLANKS, .a = empty_charsmap()};
+    pm_steps list = {s->number ? &alone : steps, s->number ? 1 : sizeof steps / sizeof *steps, 0};
+    pm_normalizer *normalizer;
+    PM_TRY(pm_normalizer_new(&normalizer, &list, &regex, 1, err));
+    pm_status status = normalize(normalizer, err);
+    pm_normalizer_free(normalizer);
+    return status;
+}
+
+/* All kinds of steps, with origins, over a text and over one that is not well-formed. */
+static pm_status run_pretokenize(const scenario *s, pm_error *err) {
+    pm_bytes mark = {(const uint8_t *)"_", 1}, blank = {(const uint8_t *)" ", 1};
+    pm_step steps[] = {
+#ifdef PM_HAVE_PCRE2
+        {.type = PM_STEP_SPLIT, .flags = PM_STEP_REGEX, .n = PM_BEHAVIOR_MERGED_WITH_NEXT, .a = {(const uint8_t *)"(?i:[a-e])|\\d", 13}},
+#endif
+        {.type = PM_STEP_METASPACE, .flags = PM_STEP_SPLITS, .n = PM_PREPEND_FIRST, .a = mark},
+        {.type = PM_STEP_SPLIT, .n = PM_BEHAVIOR_CONTIGUOUS, .a = blank},
+        {.type = PM_STEP_WHITESPACE},
+        {.type = PM_STEP_BYTE_LEVEL, .flags = PM_STEP_PREFIX_SPACE | PM_STEP_USE_REGEX},
+    };
+    pm_steps list = {steps, sizeof steps / sizeof *steps, 0};
+    pm_stretch stretch = {.text = {english.data, english.len < 3000 ? english.len : 3000}, .with_origins = s->number};
+    pm_pretokenizer *p;
+    pm_pretokenizer_scratch *scratch = NULL;
+    pm_pretokens out;
+
+    PM_TRY(pm_pretokenizer_new(&p, &list, err));
+    pm_status status = pm_pretokenizer_scratch_new(&scratch, p, err);
+    for (int round = 0; round < 2 && status == PM_OK; round++) {
+        status = pm_pretokenize(p, scratch, &stretch, &out, err);
+        if (status == PM_OK) {
+            mix(out.text.data, out.text.len);
+            mix(out.spans, out.n * sizeof *out.spans);
+        }
+        stretch.text = (pm_bytes){chinese.data + 1, 2000};
+    }
+    pm_pretokenizer_scratch_free(scratch);
+    pm_pretokenizer_free(p);
+    return status;
+}
+
+static pm_status run_added(const scenario *s, pm_error *err) {
+    const pm_special_token tokens[] = {{{(const uint8_t *)"the", 3}, 1}, {{(const uint8_t *)"them", 4}, 2}, {{(const uint8_t *)" a", 2}, 3}};
+    const uint8_t flags[] = {PM_ADDED_SINGLE_WORD | PM_ADDED_LSTRIP, 0, PM_ADDED_RSTRIP};
+    pm_special_rules rules = {NULL, (uint8_t)s->number};
+    pm_added_place place = {0};
+    pm_added_match match;
+    pm_added *added;
+
+    PM_TRY(pm_added_new(&added, tokens, flags, 3, err));
+    while (pm_added_next(added, rules, (pm_bytes){english.data, english.len}, &place, &match)) {
+        mix(&match.begin, sizeof match.begin);
+    }
+    pm_added_free(added);
+    return PM_OK;
+}
+
 static scenario scenarios[] = {
     {"load native", run_load, "good-bpe.piecemill", 0, NULL, NULL},
     {"load native, copied", run_load, "good-two-regexes.piecemill", PM_LOAD_COPY, NULL, NULL},
@@ -596,7 +696,12 @@ static scenario scenarios[] = {
     {"batch bpe", run_batch, "good-bpe.piecemill", 1, NULL, NULL},
     {"batch bpe, 2 threads", run_batch, "good-two-regexes.piecemill", 2, NULL, NULL},
     {"batch bytepiece, 2 threads", run_batch, "good-bytepiece.piecemill", 2, NULL, NULL},
+    {"pretokenize", run_pretokenize, NULL, 0, NULL, NULL},
+    {"pretokenize, with origins", run_pretokenize, NULL, 1, NULL, NULL},
+    {"added tokens", run_added, NULL, PM_SPECIAL_MATCH, NULL, NULL},
     {"decode", run_decode, "good-bpe.piecemill", 0, NULL, NULL},
+    {"normalize", run_normalize, NULL, 0, NULL, NULL},
+    {"normalize, sentencepiece", run_normalize, NULL, 1, NULL, NULL},
 };
 enum { N_SCENARIOS = sizeof scenarios / sizeof *scenarios };
 

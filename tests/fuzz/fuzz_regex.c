@@ -55,7 +55,7 @@ static bool twin(const char *regex, const uint8_t *text, size_t len, size_t *end
     PCRE2_SIZE at;
     size_t n = 0, begin = 0, from = 0;
 
-    REQUIRE(pm_dialect_translate(&d, regex, false, &err) == PM_OK);
+    REQUIRE(pm_dialect_translate(&d, regex, PM_FLAVOR_COMMON, &err) == PM_OK);
     pcre2_code *code = pcre2_compile(d.text.data ? d.text.data : (PCRE2_SPTR) "", d.text.len,
                                      PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &error, &at, NULL);
     REQUIRE(code);

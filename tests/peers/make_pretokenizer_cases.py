@@ -27,10 +27,20 @@ REGEXES = [
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 ]
+# What means something else in Oniguruma than in PCRE2 or Rust, or is written in its own way.
+ONIGURUMA = [
+    r"(?m).+", r"(?i)a(?m:.)b", r"[\b]", r"a{2}?", r"a{1,2}+b", r"(?:ab){1,2}+", r"a{,2}", r"a++b", r"(?x) a b # c", "(?x)a\n\tb[ ]", r"a(?i)b|c", r"x(?i:a|b)c",
+    r"(?im-x:a.b)", r"(?-i)a", r"\R+", r"\N+", r"\O{2}", r"[[:^alpha:]]+", r"[[:alpha:]_-]+", r"[[:punct:]]", r"[[:graph:]]+", r"[[:print:]]+", r"[[:word:]]+",
+    r"[[:blank:]]+", r"[[:cntrl:]]+", r"[[:xdigit:]]+", r"[[:upper:]][[:lower:]]+", r"[^[:space:][:digit:]]+", r"\p{Alnum}+", r"\p{Word}+", r"[\p{Word}]+",
+    r"\p{Graph}+", r"\p{Print}+", r"\p{Blank}", r"\p{Punct}", r"\w", r"[\w]", r"\W+", r"[^\w]+", r"\b", r"\B", r"\bx", r"^.", r".$", r"\s*$", r"\A.", r".\z", r".\Z",
+    r"(?i)\p{Lu}+", r"(?i:k)", r"\h+", r"\H+", r"[a-c&&[^b]]+", r"[^a[b-d]]+", r"[]a]+", r"[a-c-e]+", r"\p{^L}+", r"\P{L}+", r"\p{Greek}+", r"\p{Cn}",
+    r"\p{Nd}+", r"\p{Mn}", r"\p{So}", r"\p{Lm}+", r"\u00e9|\x{E9}", r"(?<x>a)\k<x>", r"(a)\1", r"(?<!a)b", r"(?>a{1,2})b", r"a(?#note)b", r"\d{2}+\d",
+]
 WORDS = list("abcXYZ019 \n\t\r.,-_'▁#$") + [
     "  ", " ", " ", "é", "中", "文", "あ", "ア", "ー", "🙂", "\u0301", "e\u0301", "\u200d", "\u00a0", "\u3000", "½", "٣", "Ⅳ", "ⓐ", "\U00011de1", "ß", "ſ",
-    "\u212a", "한", "א", "ع", "।", "«", "—", "…", "\ufffd", "\u2028", "'s", "'ll", "don't", "👨\u200d👩\u200d👧", "\x00", "\x1f", "\x85",
+    "\u212a", "한", "א", "ع", "।", "«", "—", "…", "\ufffd", "\u2028", "'s", "'ll", "don't", "👨\u200d👩\u200d👧", "\x00", "\x1f", "\x85", "\U00011f50",
     "\U0001f130", "ǅ", "ʰ", "\u166d", "\u0589", "\u0953", "\U0001fae8"]
+LETTERS = list("aaabbBcxAK12 -_.,\n\r\tzß") + ["é", "É", "中", "\u212a", "Ⅳ", "ⓐ", "\u0301", "\r\n", "α", "٣", "²", "½", "\u200d", "\U00011f50", "\x07", "…", "ʰ", "€", "\u2028"]
 FIXED = ["Hello  world, it's 1984!\n\n  ¿Qué tal?", "the-final--countdown", "  leading", "trailing  ", " ", "\n", "中文abc日本語ひらがなカタカナー한국어", "▁a▁ b",
          "ab12cd  345 ½٣Ⅳ", "e\u0301\u0301x\u200dy", "I'LL we're They'Ve"]
 
@@ -138,6 +148,9 @@ def table():
     yield from HEAD.splitlines()
     for step in every():
         yield from rows([step], FIXED[:] if r.random() < .3 else r.sample(FIXED, 4) + [text(r)])
+    for regex in ONIGURUMA:
+        texts = ["aab aB b\na-b\r\n\tbc", "xA.B 1a½²_\u200db\n"] + ["".join(r.choice(LETTERS) for _ in range(25)) for _ in range(3)]
+        yield from rows([split(regex, True, "isolated", False)], texts)
     for _ in range(200):
         yield from rows([some(r) for _ in range(r.randrange(5))], [text(r) for _ in range(5)])
 

@@ -235,7 +235,7 @@ static void run_phase(pm_bpe_words *words, pm_bpe_vocab *vocab, uint32_t thresho
     pm_fragments *fragments;
     uint32_t left_end;
     assert_ok(pm_bpe_words_cut(words, &threshold, UINT32_MAX, &left_end, ticker, &fragments, &err));
-    assert_ok(pm_bpe_merge_fragments(vocab, fragments, threshold, left_end, wanted, ticker, &err));
+    assert_ok(pm_bpe_merge_fragments(vocab, fragments, threshold, left_end, wanted, 1, ticker, &err));
     assert_ok(pm_bpe_words_count(words, pm_bpe_vocab_size(vocab), threshold, 1, ticker, &err));
 }
 
