@@ -27,8 +27,10 @@ MOST_RUNS = 40
 # those of base/ and of the compiler, count for the function that they are inlined into.
 PHASES = [
     ("conversion from Python's str", r"text/transcode", r""),
-    ("special tokens", r"encode/special", r""),
+    ("special tokens", r"encode/(special|added)", r""),
     ("normalizing", r"encode/(normalizer|replace|rewrite)|text/(forms|grapheme|charsmap)", r""),
+    ("algorithms of general tokenizers", r"encode/(core|texts|wordpiece)", r""),
+    ("other steps of general tokenizers", r"encode/(pipeline|offsets|template|decoder)", r""),
     ("classes of characters", r"pretok/classes|text/unicode", r""),
     ("starts of pre-tokens", r"pretok/", r""),
     ("cutting at certain breaks", r"encode/breaks", r""),

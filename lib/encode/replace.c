@@ -4,7 +4,9 @@
  *
  *     "x*" in "axb"      "" at 0, "x" at 1, "" at 3: the empty one at 2 stands right behind "x"
  *     "" in "ab"         "" at 0, 1 and 2 */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memmem */
+#endif
 #include "encode/replace.h"
 
 #include "base/bytes.h"

@@ -64,6 +64,9 @@ static void run_both(pm_bytes text, size_t at) {
     pm_buf_release(&plain);
 }
 
+#ifdef PM_HAVE_PROTOBUF /* which reads the charsmap */
+/* ---- reading the table ---- */
+
 /* Where a character of the result comes from. */
 static pm_origin origin_of(size_t begin, size_t end, size_t at) {
     if (!out.origins) {
@@ -71,9 +74,6 @@ static pm_origin origin_of(size_t begin, size_t end, size_t at) {
     }
     return (pm_origin){out.origins[begin].begin, out.origins[end - 1].end};
 }
-
-#ifdef PM_HAVE_PROTOBUF /* which reads the charsmap */
-/* ---- reading the table ---- */
 
 static const struct {
     const char *name;
