@@ -10,7 +10,6 @@
 #include "encode/replace.h"
 
 #include "base/bytes.h"
-#include "pretok/oniguruma.h"
 #include "pretok/regex.h"
 #include "pretok/wellformed.h"
 #include "text/utf8.h"
@@ -41,10 +40,10 @@ static pm_status compile(pm_replacer *r, const pm_step *step, pm_error *err) {
             return pm_fail_at(err, PM_BAD_PATTERN, (uint64_t)(nul - step->a.data),
                               "a regex holds the character U+0000: write \\x00");
         }
-        PM_TRY(pm_regex_from_oniguruma(&r->bytes, step->a, err));
+        PM_TRY(pm_buf_append(&r->bytes, step->a.data, step->a.len, err));
         r->what.len = r->bytes.len;
         PM_TRY(pm_buf_append(&r->bytes, "", 1, err));
-        PM_TRY(pm_regex_new(&r->regex, (const char *)r->bytes.data, false, err));
+        PM_TRY(pm_regex_new(&r->regex, (const char *)r->bytes.data, PM_FLAVOR_ONIGURUMA, err));
     }
     size_t by = r->bytes.len;
     PM_TRY(pm_buf_append(&r->bytes, step->b.data, step->b.len, err));
