@@ -29,6 +29,7 @@
 #include "corpus/once.h"
 #include "count/countmerge.h"
 #include "encode/added.h"
+#include "encode/core.h"
 #include "encode/inside.h"
 #include "encode/normalizer.h"
 #include "pretok/pretokenizer.h"
@@ -514,6 +515,71 @@ static pm_status run_alternatives(const scenario *s, pm_error *err) {
     return status;
 }
 
+/* A model of each algorithm with pieces of both texts; `number` is what it is. */
+enum { CORE_UNIGRAM, CORE_FLOATS, CORE_WORDPIECE, CORE_WORDLEVEL, CORE_BPE, CORE_SCORED };
+
+static pm_status fill_core_model(pm_model *m, unsigned kind, pm_error *err) {
+    static const pm_algorithm algorithms[] = {PM_ALGORITHM_UNIGRAM, PM_ALGORITHM_UNIGRAM, PM_ALGORITHM_WORDPIECE, PM_ALGORITHM_WORDLEVEL, PM_ALGORITHM_BPE, PM_ALGORITHM_BPE};
+    static const char *const pieces[] = {"<unk>", "t", "h", "e", "th", "the", "##e", "##at", "a", "at", " ", "中", "国", "中国", "人", "\xE2\x96\x81"};
+    enum { N_PIECES = sizeof pieces / sizeof *pieces };
+    m->algorithm = algorithms[kind];
+    m->general = m->has_unknown = true;
+    m->max_word = 100000;
+    m->prefix = (pm_bytes){(const uint8_t *)"##", kind == CORE_WORDPIECE ? 2 : 0};
+    m->scores = pm_calloc(N_PIECES, sizeof *m->scores);
+    m->added = pm_calloc(N_PIECES, 1);
+    m->normalizer.items = pm_calloc(1, sizeof *m->normalizer.items);
+    if (!m->scores || !m->added || !m->normalizer.items) {
+        return pm_fail_memory(err);
+    }
+    m->normalizer.items[0].type = PM_STEP_SENTENCEPIECE;
+    m->normalizer.n = kind == CORE_FLOATS || kind == CORE_SCORED;
+    for (pm_id i = 0; i < N_PIECES; i++) {
+        PM_TRY(pm_model_set(m, i, i ? PM_KIND_PIECE : PM_KIND_CONTROL, (pm_bytes){(const uint8_t *)pieces[i], strlen(pieces[i])}, 0, false, err));
+        m->scores[i] = -(double)(i % 7);
+    }
+    m->added[12] = kind == CORE_SCORED ? PM_ADDED : 0;
+    m->added[4] = kind == CORE_SCORED ? PM_UNUSED : 0;
+    PM_TRY(pm_model_add_merge(m, 1, 2, 4, err));
+    return pm_model_add_merge(m, 4, 3, 5, err);
+}
+
+static pm_status mix_list(void *user, const pm_core_token *tokens, size_t n, double score, pm_error *err) {
+    (void)user;
+    (void)err;
+    mix(tokens, n * sizeof *tokens);
+    mix(&score, sizeof score);
+    return PM_OK;
+}
+
+static pm_status use_core(const pm_core *core, pm_core_scratch *scratch, pm_core_tokens *out, pm_error *err) {
+    const pm_bytes texts[] = {{english.data, english.len}, {chinese.data, chinese.len}, {english.data, 3}, {(const uint8_t *)"\xE2\x96\x81the\xE2\x96\x81the", 12}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        PM_TRY(pm_core_encode(core, scratch, texts[i], out, err));
+        PM_TRY(pm_core_sample(core, scratch, texts[i], 0.5, i, out, err));
+    }
+    mix(out->items, out->n * sizeof *out->items);
+    pm_core_scratch_trim(scratch);
+    pm_status status = pm_core_nbest(core, scratch, (pm_bytes){english.data, 40}, 5, mix_list, NULL, err);
+    return status == PM_UNSUPPORTED ? PM_OK : status;
+}
+
+static pm_status run_core(const scenario *s, pm_error *err) {
+    pm_model model = {0};
+    pm_core *core = NULL;
+    pm_core_scratch *scratch = NULL;
+    pm_core_tokens out = {0};
+    pm_status status = fill_core_model(&model, s->number, err);
+    status = status == PM_OK ? pm_core_new(&core, &model, err) : status;
+    status = status == PM_OK ? pm_core_scratch_new(&scratch, err) : status;
+    status = status == PM_OK ? use_core(core, scratch, &out, err) : status;
+    pm_free(out.items);
+    pm_core_scratch_free(scratch);
+    pm_core_free(core);
+    pm_model_release(&model);
+    return status;
+}
+
 static pm_status run_batch(const scenario *s, pm_error *err) {
     pm_text docs[20];
     pm_batch batch;
@@ -692,6 +758,12 @@ static scenario scenarios[] = {
     {"encode bpe, regexes", run_encode, "good-two-regexes.piecemill", 0, NULL, NULL},
     {"encode bytepiece", run_encode, "good-bytepiece.piecemill", 0, NULL, NULL},
     {"encode bytepiece, sampled", run_encode, "good-bytepiece.piecemill", 1, NULL, NULL},
+    {"core, Unigram", run_core, NULL, CORE_UNIGRAM, NULL, NULL},
+    {"core, Unigram in floats", run_core, NULL, CORE_FLOATS, NULL, NULL},
+    {"core, WordPiece", run_core, NULL, CORE_WORDPIECE, NULL, NULL},
+    {"core, WordLevel", run_core, NULL, CORE_WORDLEVEL, NULL, NULL},
+    {"core, BPE", run_core, NULL, CORE_BPE, NULL, NULL},
+    {"core, BPE by scores", run_core, NULL, CORE_SCORED, NULL, NULL},
     {"alternatives", run_alternatives, "good-bytepiece.piecemill", 0, NULL, NULL},
     {"batch bpe", run_batch, "good-bpe.piecemill", 1, NULL, NULL},
     {"batch bpe, 2 threads", run_batch, "good-two-regexes.piecemill", 2, NULL, NULL},
