@@ -299,9 +299,3 @@ void pm_scratch_file_discard(const pm_scratch_file *f, uint64_t offset, uint64_t
     (void)f, (void)offset, (void)bytes;
 #endif
 }
-
-void pm_scratch_file_clear(pm_scratch_file *f) {
-    pthread_mutex_lock(&f->lock);
-    f->len = 0;
-    pthread_mutex_unlock(&f->lock);
-}

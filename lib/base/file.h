@@ -63,6 +63,5 @@ void pm_scratch_file_release(pm_scratch_file *file);
 pm_status pm_scratch_file_reserve(pm_scratch_file *file, uint64_t bytes, uint64_t *offset, pm_error *err);
 /* Bytes that are not needed any more: the system gets their disk back, where it takes it. */
 void pm_scratch_file_discard(const pm_scratch_file *file, uint64_t offset, uint64_t bytes);
-void pm_scratch_file_clear(pm_scratch_file *file); /* nothing in it is needed any more: the next part is at 0 */
 
 #endif

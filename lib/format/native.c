@@ -262,6 +262,9 @@ static pm_status read_pieces(reader *r, pm_error *err) {
     PM_TRY(demand_length(r, KINDS, r->vocab_size, err));
     PM_TRY(demand_length(r, LENGTHS, (uint64_t)r->vocab_size * 4, err));
     PM_TRY(demand_length(r, COUNTS, counts ? (uint64_t)r->vocab_size * 8 : 0, err));
+    if (r->vocab_size == 0 && r->model->general) {
+        return demand_length(r, BYTES, 0, err);
+    }
     if (r->vocab_size == 0 || kinds[r->vocab_size - 1] == PM_KIND_HOLE) {
         return pm_fail_at(err, PM_BAD_FORMAT, r->s[KINDS].offset, "corrupted: the last id is a hole");
     }

@@ -1,7 +1,10 @@
 /* passes.c - see passes.h.
  *
  * A corpus may be a stream that is read once, so chunks are kept in a spool (count/spool.h) for the second pass. Threads take blocks of documents, and later
- * runs of chunks, in any order: all that comes of it are sums of integers and sets, so results do not depend on it. */
+ * runs of chunks, in any order: all that comes of it are sums of integers and sets, so results do not depend on it.
+ *
+ * A model in parts writes some ten bytes for each byte of text to a file before pieces are counted (segment.c), so that is done for a window of the text at a
+ * time. Pieces go to the store after each: their tables have no memory while the parts of the model have it. */
 #include "train/passes.h"
 
 #include "count/word_tables.h"
@@ -174,16 +177,39 @@ static pm_status cut_runs(pm_passes *p, const size_t *runs, size_t n, pm_store *
                                 .documents = job->count_documents,
                                 .max_count_per_document = job->o.max_count_per_document};
     pm_word_tables tables = {0};
+    pm_word_counts found = {0};
     pm_status status = pm_word_tables_init(&tables, store, &options, &p->job->ticker, err);
     if (status == PM_OK) {
-        status = pm_segment_spool(p->model, p->spool, runs, n, job->o.ensure_unicode, PM_SEGMENT_WINDOW, &work, take_spans, &tables, err);
+        status = pm_segment_spool(p->model, p->spool, runs, n, job->o.ensure_unicode, &work, take_spans, &tables, err);
     }
-    p->pieces = (pm_word_counts){0};
     if (status == PM_OK) {
-        status = pm_word_tables_finish(&tables, &p->pieces, err);
+        status = pm_word_tables_finish(&tables, &found, err);
     }
     pm_word_tables_release(&tables);
+    p->pieces.doubles |= found.doubles || p->pieces.distinct; /* those of the window before */
+    p->pieces.words += found.words;
+    p->pieces.distinct += found.distinct;
+    p->pieces.evicted += found.evicted;
     return status;
+}
+
+/* How many of n runs are cut before their pieces go to the store. */
+static size_t window(const pm_passes *p, const size_t *runs, size_t n) {
+    uint64_t bytes = 0;
+    size_t i = 0;
+    while (i < n && (p->model->n_parts == 1 || bytes < p->job->window)) {
+        bytes += pm_spool_bytes(p->spool, runs[i++]);
+    }
+    return i;
+}
+
+static pm_status cut_all(pm_passes *p, const size_t *runs, size_t n, pm_store *store, pm_error *err) {
+    p->pieces = (pm_word_counts){0};
+    for (size_t at = 0, some; at < n; at += some) {
+        some = window(p, runs + at, n - at);
+        PM_TRY(cut_runs(p, runs + at, some, store, err));
+    }
+    return PM_OK;
 }
 
 /* The runs of these sections, whose number is *n. To be freed. */
@@ -202,7 +228,7 @@ static size_t *choose_runs(const pm_spool *spool, uint64_t from, uint64_t to, si
 
 pm_status pm_passes_pieces(pm_passes *p, uint64_t from, uint64_t to, pm_store *store, pm_error *err) {
     size_t n, *runs = choose_runs(p->spool, from, to, &n);
-    pm_status status = runs ? cut_runs(p, runs, n, store, err) : pm_fail_memory(err);
+    pm_status status = runs ? cut_all(p, runs, n, store, err) : pm_fail_memory(err);
     pm_free(runs);
     if (to == UINT64_MAX) {
         pm_ngram_model_free(p->model);

@@ -42,9 +42,8 @@
  *     file of part 0       bc
  *     file of part 1       ab cd            so the last reading takes from 1, 0, 1
  *
- * The text is worked on in slices of chunks, so that what one slice has from all parts fits in memory; and in windows, for
- * which all this is done one after the other, so that the file does not grow with the text. Traffic: the
- * text once for each part, the model once for each window, and about 10 bytes a byte of text written and read. */
+ * The text is worked on in slices of chunks, so that what one slice has from all parts fits in memory. Traffic: the
+ * text once for each part, and about 10 bytes a byte of text written and read. */
 #include "train/segment.h"
 
 #include <math.h>
@@ -419,8 +418,6 @@ typedef struct job {
     bool ensure_unicode;
     worker *workers;
     /* of a model in parts */
-    uint64_t window;
-    size_t first, last; /* the runs of the window are first .. last - 1 of those */
     double start[256];
     unsigned part;
     pm_scratch_file file;
@@ -476,7 +473,6 @@ static pm_status task_look_up(void *ctx, unsigned thread, size_t i, pm_error *er
     const pm_chunks *run;
     size_t n = 0;
 
-    i += j->first;
     PM_TRY(pm_spool_get(j->spool, number_of(j, i), &w->buffer, &run, err));
     for (size_t chunk = 0; chunk < run->n; chunk = slice_end(run, chunk)) {
         n++;
@@ -548,7 +544,6 @@ static pm_status task_segment_found(void *ctx, unsigned thread, size_t i, pm_err
     worker *w = &j->workers[thread];
     pm_segmenter *g = &w->segmenter;
 
-    i += j->first;
     PM_TRY(pm_spool_take(j->spool, number_of(j, i), &w->buffer, err));
     PM_TRY(make_room(g, w->buffer.ends, w->buffer.n, err));
     const extent *e = j->extents[i];
@@ -562,8 +557,10 @@ static pm_status task_segment_found(void *ctx, unsigned thread, size_t i, pm_err
     return j->fn(j->ctx, thread, &w->buffer, g->spans, g->n, err);
 }
 
-/* What is needed for models in parts alone. */
-static pm_status begin_parts(job *j, pm_error *err) {
+/* All parts, one after the other. */
+static pm_status look_up_all(job *j, pm_error *err) {
+    pm_ticker *ticker = j->work->ticker;
+
     j->extents = pm_calloc(j->n, sizeof *j->extents);
     if (!j->extents) {
         return pm_fail_memory(err);
@@ -575,55 +572,29 @@ static pm_status begin_parts(job *j, pm_error *err) {
         }
     }
     set_start(j->start, j->model, j->ensure_unicode);
-    return PM_OK;
-}
-
-static pm_status begin_phase(const job *j, const char *name, uint64_t n, pm_error *err) {
-    return j->work->ticker ? pm_ticker_phase(j->work->ticker, name, "runs", n, err) : PM_OK;
-}
-
-/* All parts, one after the other; then the window's pieces. */
-static pm_status segment_window(job *j, pm_error *err) {
-    const size_t n = j->last - j->first;
-    pm_ticker *ticker = j->work->ticker;
-
-    pm_scratch_file_clear(&j->file);
     for (j->part = 0; j->part < j->model->n_parts; j->part++) {
-        PM_TRY(begin_phase(j, "look up n-grams", n, err));
+        PM_TRY(ticker ? pm_ticker_phase(ticker, "look up n-grams", "runs", j->n, err) : PM_OK);
         PM_TRY(pm_ngram_model_load(j->model, j->part, j->work, err));
-        PM_TRY(pm_parallel(j->work->threads, n, task_look_up, j, ticker, err));
+        PM_TRY(pm_parallel(j->work->threads, j->n, task_look_up, j, ticker, err));
     }
     pm_ngram_model_unload(j->model);
-    PM_TRY(begin_phase(j, "count pieces", n, err));
-    return pm_parallel(j->work->threads, n, task_segment_found, j, ticker, err);
-}
-
-static pm_status segment_in_parts(job *j, pm_error *err) {
-    PM_TRY(begin_parts(j, err));
-    while (j->last < j->n) {
-        j->first = j->last;
-        for (uint64_t bytes = 0; j->last < j->n && bytes < j->window; j->last++) {
-            bytes += pm_spool_bytes(j->spool, number_of(j, j->last));
-        }
-        PM_TRY(segment_window(j, err));
-    }
     return PM_OK;
 }
 
 static pm_status segment_all(job *j, pm_error *err) {
-    if (j->model->n_parts > 1) {
-        return segment_in_parts(j, err);
-    }
-    PM_TRY(begin_phase(j, "count pieces", j->n, err));
-    return pm_parallel(j->work->threads, j->n, task_segment, j, j->work->ticker, err);
+    const bool whole = j->model->n_parts == 1;
+    pm_ticker *ticker = j->work->ticker;
+
+    PM_TRY(whole ? PM_OK : look_up_all(j, err));
+    PM_TRY(ticker ? pm_ticker_phase(ticker, "count pieces", "runs", j->n, err) : PM_OK);
+    return pm_parallel(j->work->threads, j->n, whole ? task_segment : task_segment_found, j, ticker, err);
 }
 
 pm_status pm_segment_spool(pm_ngram_model *model, pm_spool *spool, const size_t *numbers, size_t n, bool ensure_unicode,
-                           uint64_t window, const pm_count_work *work, pm_segment_fn fn, void *ctx, pm_error *err) {
+                           const pm_count_work *work, pm_segment_fn fn, void *ctx, pm_error *err) {
     job j = {.model = model,
              .spool = spool,
              .numbers = numbers,
-             .window = window,
              .n = numbers ? n : pm_spool_size(spool),
              .work = work,
              .fn = fn,

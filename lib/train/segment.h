@@ -21,13 +21,11 @@ void pm_segmenter_release(pm_segmenter *g);
 
 /* Segments runs of the spool, those with n numbers (NULL: all), which are taken out of it, and hands its pieces (as
  * pm_segment gives them) over, on the thread that found them. With a model in parts the spool is read once more for
- * each part, and what was looked up goes to a temporary file; the model has no tables afterwards. That is done for
- * about `window` bytes of text at a time, of which each takes 10 bytes of disk. Phases of the ticker: "look up n-grams"
- * for each part, "count pieces". */
-#define PM_SEGMENT_WINDOW (UINT64_C(1) << 30)
+ * each part, and what was looked up goes to a temporary file; the model has no tables afterwards. Phases of the ticker:
+ * "look up n-grams" for each part, "count pieces". */
 typedef pm_status (*pm_segment_fn)(void *ctx, unsigned thread, const pm_chunks *run, const pm_span *spans, size_t n,
                                    pm_error *err);
 pm_status pm_segment_spool(pm_ngram_model *model, pm_spool *spool, const size_t *numbers, size_t n, bool ensure_unicode,
-                           uint64_t window, const pm_count_work *work, pm_segment_fn fn, void *ctx, pm_error *err);
+                           const pm_count_work *work, pm_segment_fn fn, void *ctx, pm_error *err);
 
 #endif

@@ -303,6 +303,7 @@ pm_status pm_train_job_begin(pm_train_job *job, pm_corpus *corpus, pm_error *err
     bool halved = corpus && pm_corpus_removes_duplicates(corpus);
     pm_ticker_init(&job->ticker, job->o.progress, job->o.progress_user, job->o.memory_limit);
     set_unit(job, corpus);
+    job->window = UINT64_C(1) << 30;
     if (corpus) {
         pm_corpus_limit_documents(corpus, job->o.memory_limit / 8); /* a line of JSON and its text are held at once, beside tables */
         pm_corpus_watch(corpus, &job->ticker);

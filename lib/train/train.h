@@ -20,6 +20,7 @@ typedef struct pm_train_job {
     pm_train_memory memory; /* BPE */
     pm_bytepiece_memory bytepiece_memory; /* BytePiece */
     bool count_documents;   /* count too in how many documents each word (BPE) or piece (BytePiece) is */
+    uint64_t window;        /* BytePiece: bytes of text whose n-grams are looked up in one go, where the model is in parts */
     uint32_t unit;          /* counts are in parts of so many: 1, or PM_TEMPERATURE_UNIT; o.min_count too */
     char ngrams[17];        /* BytePiece: a name of the n-gram counts that pieces were cut by; "" when nobody asks */
 } pm_train_job;

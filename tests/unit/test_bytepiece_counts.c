@@ -382,6 +382,7 @@ START_TEST(little_memory_gives_the_same_bytes) {
         pm_corpus *corpus = corpus_of(0, 1);
         assert_ok(pm_train_job_begin(&job, corpus, &err));
         job.unit = 1;
+        job.window = 2000 * i + 1; /* of some 10 KB */
         job.bytepiece_memory = (pm_bytepiece_memory){1, 1, 1, 1, 1, 1, 1};
         job.o.memory_limit = 1; /* the spool's share counts; the ticker looked at the limit before */
         assert_ok(pm_train_bytepiece(toks, corpus, &job, &err));

@@ -248,8 +248,7 @@ static pm_status segment_all(found *f, const corpus *c, unsigned order, bool wid
     }
     status = status == PM_OK ? pm_ngram_model_new(&model, counter, 2, work, err) : status;
     status = status == PM_OK ? spool_of(&spool, c, work->memory, err) : status;
-    const uint64_t window = work->threads == 2 ? 100000 : PM_SEGMENT_WINDOW; /* of some 300,000 bytes: several, or one */
-    status = status == PM_OK ? pm_segment_spool(model, spool, NULL, 0, true, window, work, keep_spans, f, err) : status;
+    status = status == PM_OK ? pm_segment_spool(model, spool, NULL, 0, true, work, keep_spans, f, err) : status;
     *parts = model ? model->n_parts : 0;
     pm_spool_free(spool);
     pm_ngram_model_free(model);
