@@ -197,17 +197,23 @@ static pm_status check_ranks(const pm_tokenizer *tok, const pm_model *implied, s
     return PM_OK;
 }
 
-static pm_status check_writable(const pm_tokenizer *tok, pm_error *err) {
+static pm_status check_writable(const pm_tokenizer *tok, const pm_save_options *how, pm_error *err) {
     if (tok->model.algorithm != PM_ALGORITHM_BPE) {
         return pm_fail(err, PM_UNSUPPORTED, "tiktoken files hold BPE vocabularies only");
     }
-    if (tok->model.characters) {
-        return pm_fail(err, PM_UNSUPPORTED, "tiktoken files hold BPE over bytes; this one is over characters");
+    if (tok->model.characters || tok->model.general) {
+        return pm_fail(err, PM_UNSUPPORTED, "tiktoken files hold BPE over bytes; this one is %s", tok->model.general ? "a pipeline of its own" : "over characters");
+    }
+    if (tok->model.normalize) {
+        PM_TRY(pm_lose(how, err, "tiktoken files do not say that text is normalized (NFC)"));
     }
     pm_model implied = {0};
     size_t n_pieces = 0;
     for (pm_id id = 0; id < tok->vocab_size; id++) {
         n_pieces += pm_model_is_piece(&tok->model, id);
+        if (tok->model.kinds[id] == PM_KIND_PIECE && pm_model_is_alone(&tok->model, id)) {
+            PM_TRY(pm_lose(how, err, "tiktoken files do not hold token %u, which is always found in text", id));
+        }
     }
     pm_status status = implied_merges(&implied, tok, err);
     if (status == PM_OK) {
@@ -218,8 +224,7 @@ static pm_status check_writable(const pm_tokenizer *tok, pm_error *err) {
 }
 
 static pm_status write_tiktoken(const pm_tokenizer *tok, pm_writer *w, const pm_save_options *how, pm_error *err) {
-    (void)how;
-    PM_TRY(check_writable(tok, err));
+    PM_TRY(check_writable(tok, how, err));
     pm_buf text = {0};
     pm_status status = PM_OK;
     for (pm_id id = 0; id < tok->vocab_size && status == PM_OK; id++) {
