@@ -21,7 +21,7 @@ size_t pm_json_skip_space(const uint8_t *data, size_t len, size_t i) {
 }
 
 bool pm_is_utf8(pm_bytes text, size_t *wrong) {
-    const uint8_t *end = text.data + text.len;
+    const uint8_t *end = text.len ? text.data + text.len : text.data;
     for (size_t i = 0; i < text.len;) {
         unsigned len = 1;
         if (text.data[i] >= 0x80) {

@@ -275,6 +275,13 @@ static pm_status open_plain(pm_scored_view *view, const char *what, pm_error *er
     PM_TRY(pm_characters_check(view->tok, what, err));
     PM_TRY(check_ids(model, what, err));
     PM_TRY(check_merges(model, what, err));
+    size_t bytes = 0;
+    for (pm_id id = 0; id < model->vocab_size; id++) {
+        bytes += model->kinds[id] == PM_KIND_BYTE;
+    }
+    if (bytes != 256) {
+        return refuse(err, what, "byte tokens of some bytes only"); /* byte_fallback there wants them all */
+    }
     while (view->first < model->vocab_size && model->kinds[view->first] != PM_KIND_PIECE) {
         view->first++;
     }
