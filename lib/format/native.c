@@ -240,11 +240,15 @@ static pm_status read_model(reader *r, pm_error *err) {
 /* What kind may have how many bytes, and which ids BytePiece's controls have. */
 static bool kind_fits(const reader *r, pm_id id, uint8_t kind, uint32_t len, uint64_t count) {
     bool bytepiece = r->model->algorithm == PM_ALGORITHM_BYTEPIECE;
-    if (kind > PM_KIND_BYTE || (len > 0) != (kind != PM_KIND_HOLE && kind != PM_KIND_RESERVED)) {
+    const bool has_text = kind != PM_KIND_HOLE && kind != PM_KIND_RESERVED;
+    if (kind > PM_KIND_BYTE || (len > 0 && !has_text)) {
         return false;
     }
-    if (r->model->general) {
+    if (r->model->general) { /* an entry may be empty there: it is never found */
         return true;
+    }
+    if (has_text && len == 0) {
+        return false;
     }
     if (kind == PM_KIND_BYTE && (!r->model->characters || len != 1)) {
         return false;
