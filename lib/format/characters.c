@@ -89,12 +89,12 @@ static pm_status check_names(const pm_tokenizer *tok, const char *what, pm_buf *
 pm_status pm_characters_check(const pm_tokenizer *tok, const char *what, pm_error *err) {
     pm_buf name = {0};
     pm_id unk = 0;
-    while (unk < tok->vocab_size && !(tok->model.kinds[unk] == PM_KIND_CONTROL && tok->model.pieces[unk].len == 5 &&
-                                      memcmp(tok->model.pieces[unk].data, "<unk>", 5) == 0)) {
+    while (unk < tok->vocab_size && !((tok->model.kinds[unk] == PM_KIND_CONTROL || tok->model.kinds[unk] == PM_KIND_SPECIAL) &&
+                                      tok->model.pieces[unk].len == 5 && memcmp(tok->model.pieces[unk].data, "<unk>", 5) == 0)) {
         unk++;
     }
     if (unk == tok->vocab_size) {
-        return pm_fail(err, PM_UNSUPPORTED, "there is no control token <unk>: %s must have one", what);
+        return pm_fail(err, PM_UNSUPPORTED, "there is no token <unk>: %s must have one", what);
     }
     pm_status status = check_names(tok, what, &name, err);
     pm_buf_release(&name);

@@ -222,8 +222,8 @@ def make_hf():
         bad(name + ".tokenizer.json", "hf", hf_text(obj), status, at, words, reason)
 
     ok("general-normalizer", hf(False, normalizer={"type": "NFC"}), "text would have to be normalized first")
-    ok("general-truncation", hf(False, truncation={"max_length": 512}), "ids would be cut off")
-    ok("general-padding", hf(False, padding={"pad_id": 0}), "ids would be added")
+    ok("general-truncation", hf(False, truncation={"direction": "Right", "max_length": 512, "strategy": "LongestFirst", "stride": 0}), "ids would be cut off")
+    ok("general-padding", hf(False, padding={"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "!"}), "ids would be added")
     no("template", hf(False, post_processor={"type": "TemplateProcessing", "single": [], "pair": [], "special_tokens": {}}),
        "holds the text 0 times", "the text would vanish")
     ok("general-decoder", hf(False, decoder=None), "decodes to characters that stand for bytes")
